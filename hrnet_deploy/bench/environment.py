@@ -1,0 +1,120 @@
+"""What a figure was measured on: everything that could explain a difference."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hrnet_deploy.threads import affinity, available_threads, cgroup_quota
+
+LIBRARIES = (
+    "hrnet-deploy",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxsim",
+    "onnxscript",
+    "numpy",
+    "opencv-python-headless",
+    "openvino",
+    "tensorrt",
+    "pycuda",
+)
+FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "CUDA_VISIBLE_DEVICES")
+
+
+def cpu() -> dict[str, Any]:
+    """Model, cores, what this process may use of them, and the instructions that matter to int8 and bf16."""
+    fields = _cpuinfo()
+    flags = set(fields.get("flags", "").split())
+    governor = _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return {
+        "model": fields.get("model name", platform.processor() or platform.machine()),
+        "cores": os.cpu_count(),
+        "affinity": affinity(),
+        "cgroup_quota": cgroup_quota(),
+        "threads_available": available_threads(),
+        "features": [f for f in FEATURES if f in flags],
+        "governor": governor or "not shown",
+        "memory_gib": round(_memory() / 2**30, 1),
+    }
+
+
+def gpu() -> str:
+    """Name and driver of the first NVIDIA GPU, as nvidia-smi has them, or that there is none."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.sm,power.draw", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+    return done.stdout.strip().splitlines()[0]
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """The commit of the checkout this package runs from, marked where it was changed; empty when installed."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def load_average() -> list[float]:
+    return [round(v, 2) for v in os.getloadavg()] if hasattr(os, "getloadavg") else []
+
+
+def environment() -> dict[str, Any]:
+    """All of it, for a result file."""
+    return {
+        "cpu": cpu(),
+        "gpu": gpu(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "libraries": versions(),
+        "commit": commit(),
+        "variables": {v: os.environ[v] for v in VARIABLES if v in os.environ},
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    lines = (_text("/proc/cpuinfo").partition("\n\n")[0]).splitlines()
+    return {k.strip(): v.strip() for k, _, v in (ln.partition(":") for ln in lines)}
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 0
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

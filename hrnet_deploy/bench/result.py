@@ -1,0 +1,127 @@
+"""What a benchmark found, as it is kept: raw samples included, so that anybody can ask it something else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hrnet_deploy.bench.stats import Ratio, Summary, faster, summarise
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.files import read_json, write_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Region:
+    """One named span of time. rounds: milliseconds, one list a turn. Times are of a batch, not of an image."""
+
+    rounds: Sequence[Sequence[float]]
+    steady: bool
+
+    @property
+    def summary(self) -> Summary:
+        return summarise(self.rounds)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one engine. status is ok, failed or unavailable; reason says why it is not ok."""
+
+    engine: str
+    model: str
+    card: str
+    precision: str
+    weights: str
+    batch: int
+    threads: int
+    input_size: str = ""
+    status: str = "ok"
+    reason: str = ""
+    device: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    cold: Mapping[str, float] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    regions: Mapping[str, Region] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"{self.engine} {self.precision}"
+
+    @property
+    def unstable(self) -> bool:
+        return any(r.summary.unstable or not r.steady for r in self.regions.values())
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole run. Ratios are computed from the rounds, which took turns."""
+
+    rows: Sequence[Row]
+    environment: Mapping[str, Any]
+    command: str
+    started: str
+    load_before: Sequence[float] = ()
+    load_after: Sequence[float] = ()
+
+    @property
+    def base(self) -> Row | None:
+        """The first row that was measured: what the others are compared with."""
+        return next((r for r in self.rows if r.status == "ok"), None)
+
+    def ratio(self, row: Row, region: str) -> Ratio | None:
+        """How many times faster a row is than the first one; None for the first and where one was not measured."""
+        base = self.base
+        if base is None or row is base or region not in row.regions or region not in base.regions or row.batch != base.batch:
+            return None
+        return faster(base.regions[region].rounds, row.regions[region].rounds)
+
+    def memory_per_extra_image(self, row: Row) -> float | None:
+        """Bytes a further image in the batch adds to the peak: this row against its like of batch 1."""
+        if row.batch == 1 or row.status != "ok":
+            return None
+        like = dataclasses.replace(row, batch=1)
+        one = next((r for r in self.rows if r.status == "ok" and _key(r) == _key(like)), None)
+        if one is None:
+            return None
+        return (row.memory["peak_rss_over_before"] - one.memory["peak_rss_over_before"]) / (row.batch - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; summaries and ratios are written beside the samples they follow from."""
+        values: dict[str, Any] = {"schema": SCHEMA, "kind": "bench", **dataclasses.asdict(self)}
+        for row, written in zip(self.rows, values["rows"], strict=True):
+            for name, region in row.regions.items():
+                written["regions"][name]["milliseconds"] = dataclasses.asdict(region.summary)
+                ratio = self.ratio(row, name)
+                if ratio is not None:
+                    written["regions"][name]["times_faster_than_first"] = dataclasses.asdict(ratio)
+            written["unstable"] = row.unstable
+            written["memory_per_extra_image"] = self.memory_per_extra_image(row)
+        return values
+
+    def write(self, path: Path) -> None:
+        write_json(path, self.to_dict())
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return (row.engine, row.model, row.card, row.precision, row.weights, row.batch, row.threads)
+
+
+def read_result(path: Path) -> Result:
+    """A file `Result.write` made."""
+    values = read_json(path, "a result of `hrnet-deploy bench --json`")
+    try:
+        if values["kind"] != "bench" or values["schema"] != SCHEMA:
+            raise BadInput(f"{path} is not a result this version reads (kind {values['kind']}, schema {values['schema']})")
+        fields = [f.name for f in dataclasses.fields(Row)]
+        rows = []
+        for row in values["rows"]:
+            regions = {n: Region(r["rounds"], r["steady"]) for n, r in row["regions"].items()}
+            rows.append(Row(**{**{f: row[f] for f in fields}, "regions": regions}))
+        rest = {f.name: values[f.name] for f in dataclasses.fields(Result) if f.name != "rows"}
+        return Result(rows=rows, **rest)
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{path} is not a result of `hrnet-deploy bench --json` ({error!r})") from error

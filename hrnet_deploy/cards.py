@@ -1,0 +1,186 @@
+"""Model cards: the facts of one model, from a YAML file here or from the metadata of an ONNX file.
+
+A card says what weights alone do not: input size and normalisation, what the outputs are called, which
+keypoints mirror each other, where the weights come from and what they are said to reach.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hrnet_deploy import architecture as arch
+from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.files import require_file
+
+PACKAGE = Path(__file__).parent
+DATASETS = "datasets.yaml"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Size in pixels; `mean` and `std` of an image scaled to 0..1, in the order of `colour`."""
+
+    height: int
+    width: int
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    colour: str = "RGB"
+
+    @property
+    def size(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Names in the order of the heatmaps; pairs that swap in a mirror; OKS sigmas where the dataset has them;
+    edges of the skeleton. How a box is enlarged before it is cropped, how heatmaps are decoded, and whether a flip
+    test moves the mirror image's heatmaps by one pixel to align them."""
+
+    names: tuple[str, ...]
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
+    box_padding: float = 1.25
+    decode: str = "quarter_offset"
+    flip_shift: bool = True
+
+
+@dataclass(frozen=True)
+class Published:
+    """A trained checkpoint others publish: where, how its sha256 begins, and the figure they give."""
+
+    url: str
+    sha256_prefix: str
+    metric: str
+    value: float | None = None
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything later commands need to know of a model. Travels inside every ONNX file made here."""
+
+    name: str
+    architecture: Architecture
+    input: Input
+    dataset: str
+    keypoints: Keypoints | None = None
+    checkpoint: str = ""  # a trained checkpoint this package carries, relative to the folder of the cards
+    published: tuple[Published, ...] = field(default=())
+    note: str = ""
+
+    @property
+    def task(self) -> str:
+        return self.architecture.task
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` is the inverse."""
+        return {**dataclasses.asdict(self), "architecture": arch.to_dict(self.architecture)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+        rest = dict(values)
+        points = rest.pop("keypoints", None)
+        return cls(
+            architecture=arch.from_dict(rest.pop("architecture")),
+            input=Input(**_tuples(rest.pop("input"))),
+            keypoints=Keypoints(**_tuples(points)) if points else None,
+            published=tuple(Published(**p) for p in rest.pop("published", ())),
+            **rest,
+        )
+
+    def resized(self, height: int, width: int) -> ModelCard:
+        """The same model at another input size, which the network has to be able to take."""
+        arch.check_size(self.architecture, height, width)
+        return dataclasses.replace(self, input=dataclasses.replace(self.input, height=height, width=width))
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists, nested ones too, as the tuples frozen dataclasses hold."""
+
+    def convert(value: Any) -> Any:
+        return tuple(convert(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+    return {k: convert(v) for k, v in values.items()}
+
+
+def folder() -> Path:
+    """Where the cards lie: inside an installed package, or beside it in a checkout."""
+    installed = PACKAGE / "models"
+    return installed if installed.is_dir() else PACKAGE.parent / "models"
+
+
+@functools.cache
+def cards() -> dict[str, ModelCard]:
+    """Every card by its name, which is the name of its file."""
+    paths = sorted([*folder().glob("*.yaml"), *folder().glob("demo/*.yaml")])
+    return {p.stem: read_card(p) for p in paths if p.name != DATASETS}
+
+
+def read_card(path: Path) -> ModelCard:
+    """A card from a YAML file: one of ours, or somebody's own."""
+    import yaml
+
+    require_file(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if "keypoints" not in values:
+            datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
+            values["keypoints"] = datasets[values["dataset"]].get("keypoints")
+        read = ModelCard.from_dict({"name": path.stem, **values})
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BadInput(f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}") from error
+    names = read.keypoints.names if read.keypoints else ()
+    if len(names) != read.architecture.keypoints:
+        raise BadInput(f"{path} names {len(names)} keypoints, its network has {read.architecture.keypoints} — name every heatmap once")
+    return read
+
+
+def card(name: str) -> ModelCard:
+    """The card of that name, or in that YAML file; or the sentence that lists the nearest ones."""
+    import difflib
+
+    if name.endswith((".yaml", ".yml")):
+        return read_card(Path(name))
+    known = cards()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3) or list(known)[:3]
+        raise BadInput(f"there is no card {name!r} — did you mean {', '.join(near)}? `hrnet-deploy models` lists all")
+    return known[name]
+
+
+def shipped_checkpoint(of: ModelCard) -> Path | None:
+    return folder() / of.checkpoint if of.checkpoint else None
+
+
+def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
+    """The card of a checkpoint: a published one by its digest, else the first of the same architecture, else
+    a card with nothing but what the tensors say and the usual input."""
+    for known in cards().values():
+        if sha256 and any(sha256.startswith(p.sha256_prefix) for p in known.published):
+            return known
+    for known in cards().values():
+        if known.architecture == architecture:
+            return known
+    body = getattr(architecture, "body", None)
+    same = [c for c in cards().values() if body is not None and getattr(c.architecture, "body", None) == body]
+    size = same[0].input if same else Input(256, 192)
+    count = architecture.keypoints
+    coco = card("pose_hrnet_w32_256x192").keypoints
+    points = coco if count == 17 else Keypoints(tuple(f"keypoint_{i}" for i in range(count)))
+    width = f"w{body.width}" if body is not None else f"resnet{architecture.depth}"  # type: ignore[union-attr]
+    return ModelCard(
+        name=f"{architecture.family}_{width}_{count}kpt_{size.size}",
+        architecture=architecture,
+        input=size,
+        dataset="coco-keypoints" if count == 17 else "unknown",
+        keypoints=points,
+    )

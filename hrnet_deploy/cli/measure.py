@@ -1,0 +1,142 @@
+"""check and bench."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hrnet_deploy.cli.app import MEASURE, app, console, counting, notes, parse_size, print_json, working
+
+
+class Weights(StrEnum):
+    random = "random"
+
+
+@app.command(rich_help_panel=MEASURE)
+def check(
+    model: Annotated[Path, typer.Argument(help="The ONNX file.")],
+    against: Annotated[str, typer.Option(help="The checkpoint it was made from (or its card), or another ONNX file.")],
+    images: Annotated[Path | None, typer.Option(help="A folder of images; its annotations.json is used if there is one.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of those images.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use that many images.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")] = None,
+    engine: Annotated[str, typer.Option(help="The engine to hold against the reference.")] = "ort",
+    threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
+    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
+    max_relative: Annotated[float | None, typer.Option(help="Largest difference of an output, over its maximum.")] = None,
+    max_pixels: Annotated[float | None, typer.Option(help="Mean keypoint distance, in pixels of the input.")] = None,
+    max_moved: Annotated[float | None, typer.Option(help="Share of keypoints that moved over a pixel.")] = None,
+    max_score: Annotated[float | None, typer.Option(help="Largest difference of a keypoint's score, over the best score.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Points of the metric, either way.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the report as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing reports.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+) -> None:
+    """Is the ONNX file still the network? Exit code 1 past the budget of its precision.
+
+    Compares every output on seeded noise and on real images, then what the
+    task makes of them; where annotations exist, the metric of both and their
+    paired difference with a 95% interval.
+
+    Example: hrnet-deploy check pose.onnx --against w32.pth --images val
+    """
+    from hrnet_deploy.files import check_output, whole, write_json
+    from hrnet_deploy.jobs.check import Request
+    from hrnet_deploy.jobs.check import check as job
+    from hrnet_deploy.parity import Budget
+    from hrnet_deploy.report import terminal
+
+    for path in (output, junit):
+        if path is not None:
+            check_output(path, force)
+    distances = {"pixels_mean": max_pixels, "moved_over_1px": max_moved, "score_relative": max_score}
+    limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
+    request = Request(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits)
+    with counting("comparing") as progress:
+        report = job(request, progress=progress)
+    if output is not None:
+        write_json(output, report.to_dict())
+    if junit is not None:
+        from hrnet_deploy.report.junit import junit_xml
+
+        with whole(junit) as part:
+            part.write_bytes(junit_xml(report))
+    if json:
+        print_json(report.to_dict())
+    else:
+        terminal.checked(console(), report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=MEASURE)
+def bench(
+    models: Annotated[list[Path] | None, typer.Argument(help="ONNX files.")] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="Repeatable: torch, torch:channels_last, torch:compile, ort. Default: ort, and torch with --checkpoint."),
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="Weights for the torch engine; random ones, labelled so, if none.")] = "",
+    card: Annotated[str, typer.Option(help="Measure the network of a card instead of a file.")] = "",
+    weights: Annotated[Weights | None, typer.Option(help="With --card: random weights.")] = None,
+    size: Annotated[str | None, typer.Option(help="With --card: the input as HEIGHTxWIDTH.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Repeatable; all available unless given.")] = None,
+    seconds: Annotated[float, typer.Option(help="Measured time a row and region.")] = 5.0,
+    rounds: Annotated[int, typer.Option(help="Turns the rows take.")] = 12,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write everything measured as JSON.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Everything measured as JSON on stdout.")] = False,
+) -> None:
+    """Latency and memory, a fresh process a row, rows taking turns in one run.
+
+    compute is the engine alone, end_to_end host array in and out, pipeline
+    image in and decoded result out. Times are of a batch; ratios are against
+    the first row.
+
+    Example: hrnet-deploy bench pose.onnx --engine torch --engine ort
+    """
+    from hrnet_deploy.bench.run import Plan
+    from hrnet_deploy.bench.stats import FEWEST_ROUNDS
+    from hrnet_deploy.errors import BadInput, Unavailable
+    from hrnet_deploy.files import check_output
+    from hrnet_deploy.jobs.bench import Request
+    from hrnet_deploy.jobs.bench import bench as job
+    from hrnet_deploy.report import terminal
+
+    if output is not None:
+        check_output(output, force)
+    if card and weights is None:
+        raise BadInput(
+            "a card has no weights of its own to measure with — pass --weights random (the result is labelled so), or name an ONNX file"
+        )
+    if seconds <= 0 or rounds < FEWEST_ROUNDS:
+        raise BadInput(f"an interval needs at least --rounds {FEWEST_ROUNDS}, and --seconds over 0")
+    request = Request(
+        models=models or (),
+        card=card,
+        checkpoint=checkpoint,
+        engines=engine or (["torch", "ort"] if checkpoint else ["ort"]),
+        batches=batch or [1],
+        threads=threads or (),
+        size=parse_size(size),
+    )
+    with working() as say:
+        result = job(request, Plan(seconds=seconds, rounds=rounds), shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
+    if output is not None:
+        result.write(output)
+    if json:
+        print_json(result.to_dict())
+    else:
+        terminal.measured(console(), result)
+    if any(r.status == "failed" for r in result.rows):
+        notes().print("[red]some rows failed[/red]; their cells say why")
+        raise typer.Exit(1)
+    if missing := [r for r in result.rows if r.status == "unavailable"]:
+        raise Unavailable(f"{len(missing)} of {len(result.rows)} rows cannot run here; the table says why — leave those engines out")

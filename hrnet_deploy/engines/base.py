@@ -1,0 +1,113 @@
+"""What an engine is: it opens a model, runs arrays, and says what it is. It knows nothing of tasks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.errors import BadInput
+
+Feeds = Mapping[str, NDArray]
+Arrays = dict[str, NDArray]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output: -1 or a name where an axis is open."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str  # of numpy
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an engine opens: an ONNX file or what an engine built of one, and for PyTorch the network with a
+    checkpoint's weights or random ones."""
+
+    card: ModelCard
+    file: Path | None = None
+    checkpoint: Path | None = None
+    weights: Literal["trained", "random"] = "trained"
+
+
+class Engine(Protocol):
+    """A model, opened. `facts` is what a result must say of it: provider used, threads, options, and `precision`
+    where the engine computes in another one than the file says."""
+
+    name: str
+    device: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    facts: dict[str, Any]
+
+    def run(self, feeds: Feeds) -> Arrays:
+        """Host arrays in, host arrays out."""
+
+    def resident(self, feeds: Feeds) -> Callable[[], None]:
+        """A call that computes once on inputs already where the engine wants them, leaving outputs there."""
+
+    def close(self) -> None: ...
+
+
+def batch_of(engine: Engine) -> int | None:
+    """The batch an engine's input is fixed to, or None where it is open."""
+    first = engine.inputs[0].shape[0]
+    return first if isinstance(first, int) and first > 0 else None
+
+
+def run_rows(engine: Engine, rows: NDArray, most: int = 32) -> Arrays:
+    """Any number of rows through an engine with one input, whatever batch it is fixed to.
+
+    rows (n, ...) are split into batches; the last one of a fixed batch is filled up with its own last row, and
+    what that gives is dropped.
+    """
+    name = engine.inputs[0].name
+    fixed = batch_of(engine)
+    parts: list[Arrays] = []
+    for start in range(0, len(rows), fixed or most):
+        chunk = rows[start : start + (fixed or most)]
+        count = len(chunk)
+        if fixed and count < fixed:
+            chunk = np.concatenate([chunk, np.repeat(chunk[-1:], fixed - count, axis=0)])
+        parts.append({k: v[:count] for k, v in engine.run({name: chunk}).items()})
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+
+
+def run_samples(engine: Engine, feeds: Sequence[NDArray]) -> list[Arrays]:
+    """The outputs of each sample, (its passes, ...); neighbours of one size are computed together."""
+    results: list[Arrays] = []
+    for _, same in itertools.groupby(feeds, key=lambda f: f.shape[1:]):
+        group = list(same)
+        results += _split(run_rows(engine, np.concatenate(group)), [len(f) for f in group])
+    return results
+
+
+def _split(outputs: Arrays, counts: Sequence[int]) -> Iterator[Arrays]:
+    start = 0
+    for count in counts:
+        yield {k: v[start : start + count] for k, v in outputs.items()}
+        start += count
+
+
+def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
+    """Refuse a feed whose name, rank, size or type the model was not made for."""
+    for spec in inputs:
+        if spec.name not in feeds:
+            raise BadInput(f"the model wants an input called {spec.name}, got {', '.join(feeds) or 'none'}")
+        given = feeds[spec.name]
+        fits = len(given.shape) == len(spec.shape) and all(
+            not isinstance(want, int) or want < 0 or want == have for want, have in zip(spec.shape, given.shape, strict=False)
+        )
+        if not fits or str(given.dtype) != spec.dtype:
+            raise BadInput(
+                f"the model takes {spec.name} as {spec.dtype} {list(spec.shape)}, got {given.dtype} {list(given.shape)} — "
+                "export it with that --size and --batch, or with --dynamic"
+            )

@@ -1,0 +1,42 @@
+"""PyTorch modules of the architectures, under the parameter names of the official repositories."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from hrnet_deploy import architecture
+from hrnet_deploy.networks.pose import PoseHRNet, SimpleBaseline
+
+_MODULES: dict[type, type[nn.Module]] = {
+    architecture.PoseHRNet: PoseHRNet,
+    architecture.SimpleBaseline: SimpleBaseline,
+}
+
+
+def build(shape: architecture.Architecture) -> nn.Module:
+    """The network of an architecture in evaluation mode, its weights as PyTorch initialises them."""
+    return _MODULES[type(shape)](shape).eval()
+
+
+def random_weights(network: nn.Module, seed: int = 0) -> None:
+    """Fill a network with weights that keep activations alive: for latency, where no checkpoint is at hand.
+
+    Convolutions by He et al., batch norm scales of 0.25 to 0.65, small biases, so that a hundred layers
+    neither explode nor fade to the denormals that slow a CPU down.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            leaf = name.rpartition(".")[2]
+            if leaf == "num_batches_tracked":
+                continue
+            if tensor.ndim > 1:
+                tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
+            elif leaf == "running_var":
+                tensor.uniform_(0.75, 1.25, generator=generator)
+            elif leaf == "weight":
+                tensor.uniform_(0.25, 0.65, generator=generator)
+            else:
+                tensor.normal_(0, 0.05, generator=generator)

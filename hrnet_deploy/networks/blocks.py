@@ -1,0 +1,73 @@
+"""The two residual units every network here is made of, under their official parameter names.
+
+Source: "Deep Residual Learning" in the torchvision form that the HRNet repositories use: in a bottleneck
+the 3x3 convolution carries the stride, and batch norm's eps is 1e-5.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """A bias-free convolution with "same" padding, and its batch norm."""
+    padding = kernel // 2
+    return [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs)]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut. (N, inputs, H, W) -> (N, channels, H/stride, W/stride)."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(inputs, channels, 3, stride)
+        self.conv2, self.bn2 = conv_bn(channels, channels, 3)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut(inputs, channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return self.relu(y + residual)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (with the stride), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride)."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(inputs, channels, 1)
+        self.conv2, self.bn2 = conv_bn(channels, channels, 3, stride)
+        self.conv3, self.bn3 = conv_bn(channels, channels * self.expansion, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut(inputs, channels * self.expansion, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(y + residual)
+
+
+BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
+def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+    """The projection on a shortcut, where shape changes; None where the input itself is added."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(*conv_bn(inputs, outputs, 1, stride))
+
+
+def residual_layer(block: type[BasicBlock] | type[Bottleneck], inputs: int, channels: int, count: int, stride: int = 1) -> nn.Sequential:
+    """`count` units in a row; the first carries the stride and the change of width."""
+    outputs = channels * block.expansion
+    units = [block(inputs, channels, stride)]
+    units += [block(outputs, channels) for _ in range(count - 1)]
+    return nn.Sequential(*units)

@@ -1,0 +1,130 @@
+"""The HRNet body: stem, stages of parallel branches, and the fusion between them.
+
+One body serves every variant. HRNetV1 (pose) takes the high-resolution branch of the last stage, V2 and V2p
+take all of them. What differs between the official repositories in the body itself is how a branch of lower
+resolution is brought up before it is added: that is `Upsample`, a part of the `Body` given to the constructor.
+
+Source: "Deep High-Resolution Representation Learning for Visual Recognition", section 3;
+parameter names of HRNet-Human-Pose-Estimation, lib/models/pose_hrnet.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hrnet_deploy.architecture import Body, Stage, Upsample
+from hrnet_deploy.networks.blocks import BLOCKS, conv_bn, residual_layer
+
+
+def upsampled(x: Tensor, rule: Upsample, factor: int, size: Sequence[int]) -> Tensor:
+    """A branch at the resolution of another one: `factor` times larger, which is `size`."""
+    if rule.by_factor:
+        return F.interpolate(x, scale_factor=float(factor), mode="nearest")
+    return F.interpolate(x, size=list(size), mode="bilinear", align_corners=rule.align_corners)
+
+
+class HighResolutionModule(nn.Module):
+    """Parallel branches of residual units, then every wanted output fused from all of them."""
+
+    def __init__(self, stage: Stage, inputs: Sequence[int], upsample: Upsample, outputs: int) -> None:
+        super().__init__()
+        block = BLOCKS[stage.block]
+        self.upsample = upsample
+        self.branches = nn.ModuleList(residual_layer(block, i, c, n) for i, c, n in zip(inputs, stage.channels, stage.blocks, strict=True))
+        width = stage.outputs
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(_fuse_path(width, source, target) for source in range(len(width))) for target in range(outputs)
+        )
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Sequence[Tensor]) -> list[Tensor]:
+        branches = [branch(t) for branch, t in zip(self.branches, x, strict=True)]
+        fused = []
+        for target, paths in enumerate(self.fuse_layers):
+            total: Tensor | None = None
+            for source, branch in enumerate(branches):
+                y: Tensor = paths[source](branch)  # type: ignore[index]
+                if source > target:
+                    y = upsampled(y, self.upsample, 2 ** (source - target), branches[target].shape[-2:])
+                total = y if total is None else total + y
+            assert total is not None
+            fused.append(self.relu(total))
+        return fused
+
+
+def _fuse_path(width: Sequence[int], source: int, target: int) -> nn.Module:
+    """From branch `source` to branch `target`: 1x1 before going up, strided 3x3s on the way down."""
+    if source == target:
+        return nn.Identity()
+    if source > target:
+        return nn.Sequential(*conv_bn(width[source], width[target], 1))
+    steps: list[nn.Module] = []
+    for step in range(target - source):
+        last = step == target - source - 1
+        layers = conv_bn(width[source], width[target] if last else width[source], 3, stride=2)
+        steps.append(nn.Sequential(*layers) if last else nn.Sequential(*layers, nn.ReLU(inplace=True)))
+    return nn.Sequential(*steps)
+
+
+def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
+    """Between two stages: adapt the width of the branches that go on, add one of half the resolution."""
+    paths: list[nn.Module] = []
+    for i, channels in enumerate(after):
+        if i >= len(before):
+            layers = conv_bn(before[-1], channels, 3, stride=2)
+            paths.append(nn.Sequential(nn.Sequential(*layers, nn.ReLU(inplace=True))))
+        elif before[i] != channels:
+            paths.append(nn.Sequential(*conv_bn(before[i], channels, 3), nn.ReLU(inplace=True)))
+        else:
+            paths.append(nn.Identity())
+    return nn.ModuleList(paths)
+
+
+class HRNet(nn.Module):
+    """The body. (N, 3, H, W) -> the branches of the last stage, (N, C 2^i, H/2^(i+2), W/2^(i+2)) each.
+
+    `multi_scale=False` fuses the high-resolution branch alone in the last module, as HRNetV1 does: the
+    official checkpoints hold no weights for the others.
+    """
+
+    def __init__(self, body: Body, multi_scale: bool = True) -> None:
+        super().__init__()
+        self.body = body
+        self.conv1, self.bn1 = conv_bn(3, body.stem, 3, stride=2)
+        self.conv2, self.bn2 = conv_bn(body.stem, body.stem, 3, stride=2)
+        self.relu = nn.ReLU(inplace=True)
+        first = body.stage1
+        self.layer1 = residual_layer(BLOCKS[first.block], body.stem, first.channels[0], first.blocks[0])
+        width = first.outputs
+        for number, stage in enumerate(body.stages, start=2):
+            last = number == len(body.stages) + 1
+            self.add_module(f"transition{number - 1}", _transition(width, stage.outputs))
+            self.add_module(f"stage{number}", _stage(stage, body.upsample, multi_scale or not last))
+            width = stage.outputs
+        self.outputs = width if multi_scale else width[:1]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        branches = [self.layer1(x)]
+        for number in range(2, len(self.body.stages) + 2):
+            transition = getattr(self, f"transition{number - 1}")
+            # a branch that already exists goes on from itself, a new one starts from the lowest
+            branches = [path(branches[min(i, len(branches) - 1)]) for i, path in enumerate(transition)]
+            branches = getattr(self, f"stage{number}")(branches)
+        return branches
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return self.features(x)
+
+
+def _stage(stage: Stage, upsample: Upsample, multi_scale: bool) -> nn.Sequential:
+    every = len(stage.channels)
+    modules = []
+    for i in range(stage.modules):
+        outputs = every if multi_scale or i < stage.modules - 1 else 1
+        modules.append(HighResolutionModule(stage, stage.outputs, upsample, outputs))
+    return nn.Sequential(*modules)

@@ -1,0 +1,219 @@
+"""How far an engine is from its reference, and whether that is near enough.
+
+Figures of the tensors (any model), of the task (keypoints that moved) and of the metric (AP of both on the same
+images, their paired difference with an interval). A budget is two-sided: a gain past it is as suspicious as a
+loss, since nothing an engine does can make a network better.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_deploy.engines.base import Arrays, Engine, run_rows, run_samples
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.tasks.base import Distance, Score, Task, dataset_samples
+from hrnet_deploy.tasks.dataset import Dataset
+
+Tick = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class TensorFigures:
+    """One output against the reference's, over every input it was run on.
+
+    maximum: largest absolute difference; relative: that over the reference's largest magnitude; cosine: of the
+    two as vectors; sqnr_db: signal to quantization noise ratio, 10 log10(sum r^2 / sum (r-x)^2), None if equal;
+    finite: whether every value of both is a number.
+    """
+
+    output: str
+    inputs: str
+    maximum: float
+    relative: float
+    cosine: float
+    sqnr_db: float | None
+    finite: bool
+
+
+class TensorComparison:
+    """Running sums, so that any number of inputs takes the memory of one."""
+
+    def __init__(self) -> None:
+        self.maximum = self.peak = self.signal = self.other = self.dot = self.noise = 0.0
+        self.finite = True
+
+    def add(self, reference: NDArray, other: NDArray) -> None:
+        if reference.shape != other.shape:
+            raise BadInput(f"outputs differ in shape: {list(reference.shape)} and {list(other.shape)} — these are two models")
+        r, x = reference.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+        if not (np.isfinite(r).all() and np.isfinite(x).all()):
+            self.finite = False
+            r, x = (np.nan_to_num(v, nan=0.0, posinf=0.0, neginf=0.0) for v in (r, x))
+        self.maximum = max(self.maximum, float(np.abs(r - x).max()))
+        self.peak = max(self.peak, float(np.abs(r).max()))
+        self.signal += float(r @ r)
+        self.other += float(x @ x)
+        self.dot += float(r @ x)
+        self.noise += float((r - x) @ (r - x))
+
+    def figures(self, output: str, inputs: str) -> TensorFigures:
+        norm = math.sqrt(self.signal * self.other)
+        return TensorFigures(
+            output=output,
+            inputs=inputs,
+            maximum=self.maximum,
+            relative=self.maximum / self.peak if self.peak else float(self.maximum > 0),
+            cosine=self.dot / norm if norm else float(self.signal == self.other),
+            sqnr_db=10 * math.log10(self.signal / self.noise) if self.noise and self.signal else None,
+            finite=self.finite,
+        )
+
+
+def compare_tensors(reference: Callable[[NDArray], Arrays], engine: Engine, inputs: Iterable[NDArray], label: str) -> list[TensorFigures]:
+    """Every output over some inputs, each (N, 3, H, W)."""
+    sums: dict[str, TensorComparison] = {}
+    for rows in inputs:
+        want, got = reference(rows), run_rows(engine, rows)
+        for name, array in want.items():
+            sums.setdefault(name, TensorComparison()).add(array, got[name])
+    return [s.figures(name, label) for name, s in sums.items()]
+
+
+@dataclass(frozen=True)
+class TaskFigures:
+    """One engine against the reference on real images.
+
+    distance: the task's own (see `Task.compare`); scores: the metric of each in 0..1, with the difference (engine
+    minus reference, in points) and its 95% interval, where annotations exist; unscored: why there is no score.
+    """
+
+    images: int
+    samples: int
+    tensors: Sequence[TensorFigures]
+    distance: Distance
+    metric: str = ""
+    reference: Mapping[str, float] = field(default_factory=dict)
+    engine: Mapping[str, float] = field(default_factory=dict)
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    unscored: str = ""
+
+
+def compare_on_images(
+    reference: Engine, reference_task: Task, engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None
+) -> TaskFigures:
+    """Both on every image of a dataset, one image at a time. The tasks differ where one graph decodes itself."""
+    unscored = task.why_not_scored(dataset)  # said before the work, not after it
+    sums: dict[str, TensorComparison] = {}
+    wanted: list[Any] = []
+    got: list[Any] = []
+    same_outputs = {o.name for o in reference.outputs} == {o.name for o in engine.outputs}
+    for item, image, samples in dataset_samples(task, dataset):
+        if samples:
+            theirs = reference_task.samples(image, item)
+            a = run_samples(reference, [s.feed for s in theirs])
+            b = run_samples(engine, [s.feed for s in samples])
+            if same_outputs:
+                for x, y in zip(a, b, strict=True):
+                    for name in x:
+                        sums.setdefault(name, TensorComparison()).add(x[name], y[name])
+            wanted += reference_task.decode(a, theirs)
+            got += task.decode(b, samples)
+        tick()
+    if not wanted:
+        raise BadInput("the images gave nothing to compare: no image has a person's box — check the annotations")
+    figures = TaskFigures(
+        images=len(dataset),
+        samples=len(wanted),
+        tensors=[s.figures(name, "images") for name, s in sums.items()],
+        distance=task.compare(wanted, got),
+        protocol={"boxes": dataset.boxes_from, **dataset.facts, **task.protocol()},
+        unscored=unscored,
+    )
+    if unscored:
+        return figures
+    base: Score = reference_task.score(wanted, dataset)
+    new: Score = task.score(got, dataset)
+    change, low, high = (100 * v for v in new.difference(base))
+    return dataclasses.replace(
+        figures,
+        metric=task.metric,
+        reference=base.figures(),
+        engine=new.figures(),
+        difference=change,
+        interval=(low, high),
+    )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most a precision may differ. What is None or not named is not judged.
+
+    relative: of the largest output; drop: points of the metric, either way; distances: figures of `Task.compare`.
+    """
+
+    relative: float | None = None
+    drop: float | None = None
+    distances: Mapping[str, float] = field(default_factory=dict)
+
+    def replaced_by(self, limits: Budget) -> Budget:
+        """This budget with the limits that are given in another."""
+        return Budget(
+            self.relative if limits.relative is None else limits.relative,
+            self.drop if limits.drop is None else limits.drop,
+            {**self.distances, **limits.distances},
+        )
+
+
+TENSORS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 8e-2, "int8": None}  # relative; int8 is judged by what it does to the task
+METRIC = {"fp32": 0.1, "fp16": 0.1, "bf16": 0.1, "int8": 0.5}  # points
+
+
+def budget_for(precision: str, task: Task) -> Budget:
+    """The default budget of a precision for a task."""
+    return Budget(TENSORS[precision], METRIC[precision], task.limits[precision])
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure held against its limit."""
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+
+
+def judge(budget: Budget, tensors: Sequence[TensorFigures], task: TaskFigures) -> list[Check]:
+    """Every figure that has a limit. Outputs that are not finite fail whatever the budget."""
+    checks = []
+    for figures in (*tensors, *task.tensors):
+        where = f"{figures.output} on {figures.inputs}"
+        if not figures.finite:
+            checks.append(Check(f"{where}: finite", 0.0, 1.0, False))
+        if budget.relative is not None:
+            checks.append(_at_most(f"{where}: relative difference", figures.relative, budget.relative))
+    for name, limit in budget.distances.items():
+        if name not in task.distance.figures:
+            raise BadInput(f"there is no figure {name} to limit — there are {', '.join(task.distance.figures)}")
+        checks.append(_at_most(name, task.distance.figures[name], limit))
+    if budget.drop is not None and task.difference is not None:
+        checks.append(_at_most(f"{task.metric} difference, points", task.difference, budget.drop))
+    return checks
+
+
+def passed(checks: Sequence[Check]) -> bool:
+    """Nothing judged is no verdict, so it is not a yes."""
+    return bool(checks) and all(c.passed for c in checks)
+
+
+def _at_most(name: str, value: float, limit: float) -> Check:
+    return Check(name, value, limit, bool(abs(value) <= limit))  # a NaN passes nothing

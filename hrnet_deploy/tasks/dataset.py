@@ -1,0 +1,130 @@
+"""A folder of images, with or without annotations in COCO's format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.files import read_json, sha256
+from hrnet_deploy.tasks.images import Image, list_images, read_image
+
+BESIDE = "annotations.json"  # read without being named, when it lies in the folder of images
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image: where it is, its id, and what is known of it: COCO annotations or detected boxes, or None
+    where nobody has said anything (an empty tuple says that nothing is there)."""
+
+    path: Path
+    image_id: int
+    annotations: tuple[Mapping[str, Any], ...] | None = None
+
+    def read(self) -> Image:
+        return read_image(self.path)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items in a fixed order. `truth` is the COCO dictionary cut to them, or None where nothing is annotated."""
+
+    items: tuple[Item, ...]
+    truth: Mapping[str, Any] | None = None
+    boxes_from: str = "the whole image"
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def load_dataset(images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None) -> Dataset:
+    """The images of a folder and, from `annotations` or the folder's own annotations.json, what is known of
+    them: a COCO annotation file, or a list of COCO detections whose image ids are in the file names.
+
+    `limit` keeps that many images: the first ones, or a seeded choice where `seed` is given.
+    """
+    paths = list_images(images)
+    source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
+    if source is None:
+        items = [Item(p, i) for i, p in enumerate(paths, start=1)]
+        return Dataset(tuple(_chosen(items, limit, seed)))
+    content = read_json(source, "a COCO annotation file or a list of COCO detections")
+    if isinstance(content, list):
+        items = _detections(paths, content, source)
+        truth = None
+    elif isinstance(content, dict) and isinstance(content.get("images"), list):
+        items = _annotated({p.name: p for p in paths}, content, source)
+        truth = content
+    else:
+        raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
+    if not items:
+        raise BadInput(f"{source} speaks of none of the {len(paths)} images in {images} — check that they belong together")
+    items = _chosen(items, limit, seed)
+    facts = {"boxes": source.name, "boxes_sha256": sha256(source)}
+    return Dataset(tuple(items), _cut(truth, items), source.name, facts)
+
+
+def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item]:
+    if limit is None or limit >= len(items):
+        return items
+    if limit < 1:
+        raise BadInput(f"cannot use {limit} images — give --limit 1 or more")
+    if seed is None:
+        return items[:limit]
+    chosen = np.random.default_rng(seed).choice(len(items), limit, replace=False)
+    return [items[i] for i in sorted(chosen)]
+
+
+def _annotated(paths: Mapping[str, Path], content: Mapping[str, Any], source: Path) -> list[Item]:
+    by_image: dict[int, list[Mapping[str, Any]]] = {}
+    try:
+        for annotation in content.get("annotations", ()):
+            _check_box(annotation, source)
+            by_image.setdefault(int(annotation["image_id"]), []).append(annotation)
+        named = [(Path(i["file_name"]).name, int(i["id"])) for i in content["images"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"{source} is not in COCO's format ({error!r}) — every image needs id and file_name, every annotation image_id and bbox"
+        ) from error
+    here = [n for n, _ in named if n in paths]
+    if twice := sorted(n for n, count in Counter(here).items() if count > 1):
+        raise BadInput(
+            f"{source} has several images called {', '.join(twice[:3])} — give the folder of one part of the dataset, and its annotations"
+        )
+    return [Item(paths[n], i, tuple(by_image.get(i, ()))) for n, i in named if n in paths]
+
+
+def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> list[Item]:
+    """COCO results carry ids only; COCO's own images are named by them (000000397133.jpg)."""
+    by_image: dict[int, list[Mapping[str, Any]]] = {}
+    try:
+        for detection in content:
+            _check_box(detection, source)
+            by_image.setdefault(int(detection["image_id"]), []).append(detection)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{source} is not a list of COCO detections ({error!r}) — each needs image_id and bbox") from error
+    numbered = [(p, int(p.stem)) for p in paths if p.stem.isdigit()]
+    return [Item(p, i, tuple(by_image[i])) for p, i in numbered if i in by_image]
+
+
+def _check_box(annotation: Mapping[str, Any], source: Path) -> None:
+    box = [float(v) for v in annotation["bbox"]]
+    if len(box) != 4 or not np.isfinite(box).all():
+        raise BadInput(f"{source} has a box {annotation['bbox']} in image {annotation['image_id']} — expected x, y, width, height")
+
+
+def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str, Any] | None:
+    if truth is None:
+        return None
+    kept = {i.image_id for i in items}
+    return {
+        **truth,
+        "images": [{**i, "id": int(i["id"])} for i in truth["images"] if int(i["id"]) in kept],
+        "annotations": [{**a, "image_id": int(a["image_id"])} for a in truth.get("annotations", ()) if int(a["image_id"]) in kept],
+    }

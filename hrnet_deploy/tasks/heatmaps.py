@@ -1,0 +1,58 @@
+"""From heatmaps to keypoints, in numpy.
+
+Source: HRNet-Human-Pose-Estimation, lib/core/inference.py (get_max_preds, get_final_preds),
+lib/utils/transforms.py (flip_back) and lib/core/function.py (the merge of the flip test).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+def maxima(heatmaps: Floats) -> tuple[Floats, Floats]:
+    """The first maximum of each map. (N, K, H, W) -> points (N, K, 2) as x, y and scores (N, K).
+
+    A point whose score is not positive is (0, 0), as in the official code; its score is kept.
+    """
+    n, k, _, width = heatmaps.shape
+    flat = heatmaps.reshape(n, k, -1)
+    index = flat.argmax(-1)
+    scores = np.take_along_axis(flat, index[..., None], -1)[..., 0]
+    points = np.stack([index % width, index // width], -1).astype(np.float32)
+    return points * (scores > 0)[..., None], scores
+
+
+def keypoints(heatmaps: Floats) -> tuple[Floats, Floats]:
+    """Maxima moved a quarter of a pixel towards the higher neighbour, in each axis, in heatmap pixels.
+
+    Only where both neighbours exist on both axes by the official bounds: 1 < x < W-1 and 1 < y < H-1.
+    """
+    points, scores = maxima(heatmaps)
+    _, _, height, width = heatmaps.shape
+    x, y = points[..., 0].astype(int), points[..., 1].astype(int)
+    n, k = np.ogrid[: heatmaps.shape[0], : heatmaps.shape[1]]
+    inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+    right, left = heatmaps[n, k, y, np.minimum(x + 1, width - 1)], heatmaps[n, k, y, np.maximum(x - 1, 0)]
+    below, above = heatmaps[n, k, np.minimum(y + 1, height - 1), x], heatmaps[n, k, np.maximum(y - 1, 0), x]
+    towards = np.sign(np.stack([right - left, below - above], -1))
+    return points + np.float32(0.25) * towards * inside[..., None], scores
+
+
+def merge_flip(heatmaps: Floats, mirrored: Floats, pairs: Sequence[tuple[int, int]], shift: bool = True) -> Floats:
+    """The mean of the heatmaps of an image and of its mirror image, (N, K, H, W) each.
+
+    `mirrored` is what the network gave for the mirror image. `shift` moves it right by one pixel, which
+    aligns the two (TEST.SHIFT_HEATMAP); the first column keeps its value.
+    """
+    order = np.arange(heatmaps.shape[1])
+    for a, b in pairs:
+        order[[a, b]] = order[[b, a]]
+    back = mirrored[:, order, :, ::-1].copy()
+    if shift:
+        back[..., 1:] = back[..., :-1].copy()
+    return ((heatmaps + back) * 0.5).astype(np.float32)

@@ -1,0 +1,89 @@
+"""Images and videos in: RGB uint8 arrays, (H, W, 3). Pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.files import require_file, whole
+
+Image = NDArray[np.uint8]
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
+
+
+def read_image(path: Path, upright: bool = False) -> Image:
+    """An image file as RGB. `upright` turns it as its EXIF says; annotations are made on the image as stored."""
+    require_file(path)
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        bgr = cv2.imdecode(np.fromfile(path, np.uint8), flags)
+    except cv2.error:
+        bgr = None
+    if bgr is None:
+        raise BadInput(f"{path} is not an image this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The images of a folder, by name. Raises BadInput where there are none."""
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is not a folder — give a folder of images")
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise BadInput(f"there are no images in {folder} — expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return found
+
+
+def write_image(path: Path, image: Image) -> None:
+    ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1]))
+    if not ok:
+        raise BadInput(f"cannot write {path} — name a .png or .jpg")
+    with whole(path) as part:
+        part.write_bytes(data.tobytes())
+
+
+class Video:
+    """The frames of a video file, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        require_file(path)
+        self._capture = cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            raise BadInput(f"{path} is not a video this machine can read — expected MP4, AVI, MOV, MKV or WebM")
+        self.frames_per_second = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
+        self.count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+
+    def __iter__(self) -> Iterator[Image]:
+        while True:
+            ok, frame = self._capture.read()
+            if not ok:
+                self._capture.release()
+                return
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+class VideoWriter:
+    """MP4 of the frames it is given, which all have the size of the first."""
+
+    def __init__(self, path: Path, frames_per_second: float) -> None:
+        self._path, self._rate = path, frames_per_second
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, frame: Image) -> None:
+        if self._writer is None:
+            size = (frame.shape[1], frame.shape[0])
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
+            self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, size)
+            if not self._writer.isOpened():
+                raise Unavailable("this build of OpenCV cannot write MP4 — pass --no-pictures for the results alone")
+        self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.release()

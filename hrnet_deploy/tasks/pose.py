@@ -1,0 +1,239 @@
+"""Top-down pose: a crop a person in, heatmaps out, keypoints in pixels of the image.
+
+Source of the test protocol: HRNet-Human-Pose-Estimation, lib/core/function.py (validate) and
+lib/dataset/coco.py (evaluate). Differences between engines are told in pixels of the network's input, which do
+not depend on how large the image was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_deploy.cards import Keypoints, ModelCard
+from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.tasks.base import Contract, Distance, Outputs, Sample
+from hrnet_deploy.tasks.dataset import Dataset, Item
+from hrnet_deploy.tasks.geometry import Crop, crop_of_box
+from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
+from hrnet_deploy.tasks.images import Image
+from hrnet_deploy.tasks.oks import Matches, oks_nms, paired_difference
+from hrnet_deploy.tasks.skeleton import draw_skeleton
+
+PERSON = 1  # COCO's category
+DECODE = "quarter_offset"  # heatmaps.keypoints: the maximum, a quarter pixel towards the higher neighbour
+CONFIDENT = 0.2  # a keypoint under this score does not count (official: TEST.IN_VIS_THRE)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's crop: where in the image, and how sure the box was."""
+
+    image_id: int
+    crop: Crop
+    box_score: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """points (K, 2) in image pixels, in_crop (K, 2) in pixels of the network's input, scores (K,)."""
+
+    person: Person
+    points: NDArray[np.float64]
+    in_crop: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    @property
+    def score(self) -> float:
+        """Mean score of the confident keypoints times the box's, as the official evaluation ranks people."""
+        sure = self.scores[self.scores > CONFIDENT]
+        return float(sure.mean() * self.person.box_score) if len(sure) else 0.0
+
+
+class PoseScore:
+    """OKS-AP of one set of poses on one dataset."""
+
+    def __init__(self, matches: Matches) -> None:
+        self.matches = matches
+
+    def figures(self) -> dict[str, float]:
+        return self.matches.figures()
+
+    def difference(self, base: PoseScore) -> tuple[float, float, float]:
+        return paired_difference(base.matches, self.matches)
+
+
+class PoseTask:
+    """See `tasks.base.Task`."""
+
+    metric = "AP"
+    # fp32 engines reorder sums and nothing else. A heatmap's maximum or its quarter offset can still tip over where two
+    # pixels are equal to seven digits, so not even fp32 asks for no keypoint at all to move.
+    limits: Mapping[str, Mapping[str, float]] = {
+        "fp32": {"pixels_mean": 0.05, "moved_over_1px": 0.01, "score_relative": 1e-4},
+        "fp16": {"pixels_mean": 0.2, "moved_over_1px": 0.05, "score_relative": 1e-2},
+        "bf16": {"pixels_mean": 0.3, "moved_over_1px": 0.1, "score_relative": 8e-2},
+        "int8": {"pixels_mean": 1.0, "moved_over_1px": 0.3, "score_relative": 0.5},
+    }
+
+    def __init__(self, card: ModelCard, contract: Contract, flip_test: bool = False) -> None:
+        self.card, self.contract = card, contract
+        self.flip_test = flip_test and not contract.flip_test  # a graph that does it itself needs no second pass
+        self.keypoints = card.keypoints or Keypoints(())
+        if self.keypoints.decode != DECODE:
+            raise BadInput(f"{card.name} wants heatmaps decoded by {self.keypoints.decode!r}, this version knows {DECODE!r}")
+        if self.flip_test and contract.embedded:
+            raise BadInput("this file decodes inside the graph without a flip test — export it again with --embed --flip-test")
+        if self.flip_test and not self.keypoints.flip_pairs:
+            raise BadInput(f"{card.name} does not say which keypoints mirror each other — run without the flip test")
+        self._mean = np.asarray(card.input.mean, np.float32) * 255
+        self._scale = 1 / (np.asarray(card.input.std, np.float32) * 255)
+
+    def samples(self, image: Image, item: Item) -> list[Sample]:
+        height, width = image.shape[:2]
+        people = [Person(item.image_id, crop_of_box((0, 0, width, height), self._aspect, self.keypoints.box_padding), 1.0)]
+        if item.annotations is not None:
+            people = [p for a in item.annotations if (p := self._person(a, item.image_id, height, width))]
+        return [Sample(item.image_id, self.feed(p.crop.cut(image, *self._size)), p) for p in people]
+
+    def _person(self, annotation: Any, image_id: int, height: int, width: int) -> Person | None:
+        """The official cleaning of annotated boxes; detected ones are taken as they are."""
+        if annotation.get("category_id", PERSON) != PERSON or annotation.get("iscrowd", 0):
+            return None
+        x, y, w, h = (float(v) for v in annotation["bbox"])
+        if "score" not in annotation:
+            if "keypoints" in annotation and not any(annotation["keypoints"]):
+                return None
+            right, bottom = min(width - 1.0, x + max(0.0, w - 1)), min(height - 1.0, y + max(0.0, h - 1))
+            x, y = max(0.0, x), max(0.0, y)
+            w, h = right - x, bottom - y
+        if w <= 0 or h <= 0:
+            return None
+        crop = crop_of_box((x, y, w, h), self._aspect, self.keypoints.box_padding)
+        return Person(image_id, crop, float(annotation.get("score", 1.0)))
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.card.input.width, self.card.input.height
+
+    @property
+    def _aspect(self) -> float:
+        return self.card.input.width / self.card.input.height
+
+    def feed(self, crop: Image) -> NDArray:
+        """A crop (H, W, 3) RGB uint8 as the model takes it: normalised (1, 3, H, W) float32, or as it is."""
+        if self.contract.embedded:
+            return crop[None]
+        colours = crop if self.card.input.colour == "RGB" else crop[..., ::-1]
+        x = ((colours.astype(np.float32) - self._mean) * self._scale).transpose(2, 0, 1)[None]
+        return np.ascontiguousarray(np.concatenate([x, x[..., ::-1]]) if self.flip_test else x)
+
+    def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Pose]:
+        return [self._pose(o, s.context) for o, s in zip(outputs, samples, strict=True)]
+
+    def _pose(self, outputs: Outputs, person: Person) -> Pose:
+        width, height = self._size
+        if self.contract.embedded:
+            points, scores = outputs["keypoints"][0], outputs["scores"][0]
+        else:
+            heatmaps = np.asarray(outputs["heatmaps"], np.float32)
+            if self.flip_test:
+                heatmaps = merge_flip(heatmaps[:1], heatmaps[1:2], self.keypoints.flip_pairs, self.keypoints.flip_shift)
+            found, sure = keypoints(heatmaps)
+            points, scores = found[0] * np.float32(width / heatmaps.shape[-1]), sure[0]
+        return Pose(person, person.crop.to_image(points, width, height), points, scores)
+
+    def compare(self, reference: Sequence[Pose], other: Sequence[Pose]) -> Distance:
+        """Distance of the keypoints the reference is confident of (of all where it is of none, as with random
+        weights), in pixels of the network's input, and of their scores."""
+        a, b = np.stack([p.in_crop for p in reference]), np.stack([p.in_crop for p in other])
+        theirs, ours = np.stack([p.scores for p in reference]), np.stack([p.scores for p in other])
+        counted = theirs > CONFIDENT
+        which = "confident keypoints" if counted.any() else "keypoints, of none of which the reference is confident"
+        if not counted.any():
+            counted = np.ones_like(counted)
+        distance = np.linalg.norm(a - b, axis=-1)[counted]
+        figures = {
+            "keypoints": float(counted.sum()),
+            "pixels_mean": float(distance.mean()),
+            "pixels_p99": float(np.quantile(distance, 0.99)),
+            "pixels_max": float(distance.max()),
+            "moved_over_1px": float((distance > 1).mean()),
+            "score_relative": float(np.abs(theirs - ours)[counted].max() / max(np.abs(theirs).max(), 1e-12)),
+        }
+        sentence = (
+            f"{len(reference)} people, {counted.sum()} {which}: moved {figures['pixels_mean']:.4f} px on average, "
+            f"{figures['pixels_p99']:.3f} px at p99, {100 * figures['moved_over_1px']:.2f}% over 1 px (pixels of the input)"
+        )
+        return Distance(figures, sentence)
+
+    def protocol(self) -> dict[str, Any]:
+        flip = self.flip_test or self.contract.flip_test
+        return {"flip_test": flip, "flip_shift": self.keypoints.flip_shift, "decode": self.keypoints.decode}
+
+    def why_not_scored(self, dataset: Dataset) -> str:
+        if dataset.truth is None:
+            return "nothing is annotated"
+        lengths = {len(a["keypoints"]) // 3 for a in dataset.truth["annotations"] if any(a.get("keypoints", ()))}
+        if not lengths:
+            return "the annotations have no keypoints"
+        if lengths != {len(self.keypoints.names)}:
+            return f"the annotations have {'/'.join(map(str, sorted(lengths)))} keypoints, the model {len(self.keypoints.names)}"
+        if not self.keypoints.sigmas:
+            return f"{self.card.dataset} has no OKS sigmas"
+        need("pycocotools", "eval")
+        return ""
+
+    def score(self, predictions: Sequence[Pose], dataset: Dataset) -> PoseScore:
+        if reason := self.why_not_scored(dataset):
+            raise BadInput(f"{self.card.name} cannot be scored: {reason} — give COCO keypoint annotations of these images")
+        assert dataset.truth is not None
+        count = len(self.keypoints.names)
+        everybody = [a for a in dataset.truth["annotations"] if a.get("category_id", PERSON) == PERSON]
+        people = [_complete(a, number, count) for number, a in enumerate(everybody, start=1)]
+        truth = {"categories": [{"id": PERSON}], **dataset.truth, "annotations": people}
+        return PoseScore(Matches(truth, self.records(predictions), self.keypoints.sigmas))
+
+    def records(self, predictions: Sequence[Pose]) -> list[dict[str, Any]]:
+        """COCO results, near-copies of a person (OKS over 0.9) dropped as the official evaluation does."""
+        by_image: dict[int, list[Pose]] = {}
+        for pose in predictions:
+            by_image.setdefault(pose.person.image_id, []).append(pose)
+        return [self._record(p) for poses in by_image.values() for p in self._without_copies(poses)]
+
+    def _without_copies(self, poses: list[Pose]) -> list[Pose]:
+        if len(poses) < 2 or not self.keypoints.sigmas:
+            return poses
+        areas = np.array([p.person.crop.size[0] * p.person.crop.size[1] for p in poses])
+        points, scores = np.stack([p.points for p in poses]), np.array([p.score for p in poses])
+        return [poses[i] for i in oks_nms(points, scores, areas, self.keypoints.sigmas)]
+
+    def _record(self, pose: Pose) -> dict[str, Any]:
+        flat = np.column_stack([pose.points, pose.scores]).round(3).ravel().tolist()
+        return {"image_id": pose.person.image_id, "category_id": PERSON, "keypoints": flat, "score": round(pose.score, 5)}
+
+    def draw(self, image: Image, predictions: Sequence[Pose]) -> Image:
+        out = image.copy()
+        for pose in predictions:
+            draw_skeleton(out, pose.points, pose.scores, self.keypoints)
+        return out
+
+
+def _complete(annotation: Any, number: int, count: int) -> dict[str, Any]:
+    """An annotation with every field pycocotools asks for; files made by hand leave some out. Somebody without
+    keypoints neither counts nor is held against who finds him, as in COCO."""
+    points = annotation.get("keypoints") or [0] * 3 * count
+    _, _, width, height = annotation["bbox"]
+    return {
+        "category_id": PERSON,
+        "iscrowd": 0,
+        "area": width * height,
+        "num_keypoints": sum(v > 0 for v in points[2::3]),
+        **annotation,
+        "id": number,  # pycocotools takes a match with id 0 for none
+        "keypoints": points,
+    }

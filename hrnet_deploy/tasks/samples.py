@@ -1,0 +1,15 @@
+"""The few images this package carries: real input for checks where the user gives none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hrnet_deploy.cards import folder
+from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+
+NAME = "the package's own sample images"
+
+
+def sample_images() -> Dataset:
+    """Drawn people with their boxes, from models/demo. Too few to score, so they come without the truth."""
+    return dataclasses.replace(load_dataset(folder() / "demo" / "images"), truth=None)

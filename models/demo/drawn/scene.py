@@ -1,0 +1,157 @@
+"""One generated image with everything known about it. Image `index` of `seed` is always the same image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drawn.body import Body
+from drawn.objects import OBJECTS, paint_background, paint_object
+from drawn.paint import Canvas, Rng
+from drawn.person import KEYPOINTS, LABEL, PARTS, Person
+
+CATEGORIES = ("person", *OBJECTS)
+SMALLEST = 60  # visible pixels under which an instance is not annotated
+
+
+@dataclass
+class Scene:
+    """image (H, W, 3) uint8 RGB; parts (H, W) uint8, indices into PARTS; annotations as COCO writes them."""
+
+    image: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def people(self) -> list[dict[str, Any]]:
+        return [a for a in self.annotations if a["category_id"] == 1]
+
+
+def scene(seed: int, index: int) -> Scene:
+    """Draw image `index` of the endless series `seed`."""
+    rng = np.random.default_rng([seed, index])
+    height, width = int(rng.integers(240, 400)), int(rng.integers(240, 460))
+    canvas = Canvas.blank(height, width)
+    paint_background(canvas, rng)
+    people: dict[int, Person] = {}
+    objects: dict[int, str] = {}
+    boxes: list[NDArray] = []
+    things = ["person"] * int(rng.choice([1, 2, 3, 4], p=[0.42, 0.33, 0.17, 0.08]))
+    things += [str(rng.choice(OBJECTS)) for _ in range(int(rng.integers(0, 5)))]
+    rng.shuffle(things)
+    for owner, kind in enumerate(things, start=1):
+        if kind == "person":
+            placed = _place_person(rng, width, height, boxes)
+            if placed is not None:
+                people[owner], box = placed
+                people[owner].paint(canvas, owner)
+                boxes.append(box)
+        else:
+            size = rng.uniform(0.08, 0.42) * height
+            x, y = rng.uniform(0.03, 0.97, 2) * (width, height)
+            box = np.array([x - size / 2, y - size / 2, x + size / 2, y + size / 2])
+            if _covered(box, boxes) < 0.4:  # it may stand in front of somebody, but not hide him
+                objects[owner] = kind
+                paint_object(canvas, rng, kind, x, y, size, owner)
+                boxes.append(box)
+    annotations = [_annotate_person(canvas, owner, p) for owner, p in people.items()]
+    annotations += [_annotate(canvas, owner, CATEGORIES.index(kind) + 1) for owner, kind in objects.items()]
+    image = _photograph(canvas.rgb, rng)
+    return Scene(image, canvas.part, [a for a in annotations if a is not None])
+
+
+def _place_person(rng: Rng, width: int, height: int, boxes: list[NDArray]) -> tuple[Person, NDArray] | None:
+    """A pose, a size and a place where it hides nobody; one in five is cut off by the border."""
+    body = Body.sample(rng)
+    low, high = body.extent()
+    for _ in range(12):
+        scale = rng.uniform(0.35, 1.05) * height
+        span = (high - low) * scale
+        if rng.random() < 0.2:
+            centre = rng.uniform(0.05, 0.95, 2) * (width, height)
+        elif span[0] < width and span[1] < height:
+            centre = rng.uniform(span / 2, np.array([width, height]) - span / 2)
+        else:
+            continue
+        box = np.concatenate([centre - span / 2, centre + span / 2])
+        inside = np.minimum(box[2:], (width, height)) - np.maximum(box[:2], 0)
+        if (inside <= 0.4 * span).any() or _covered(box, boxes) > 0.3:
+            continue
+        return Person(rng, body, centre - (low + high) / 2 * scale, scale), box
+    return None
+
+
+def _covered(box: NDArray, others: list[NDArray]) -> float:
+    """The largest share of one of `others` that `box` lies over."""
+    worst = 0.0
+    for other in others:
+        overlap = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
+        worst = max(worst, float(np.prod(np.maximum(overlap, 0)) / np.prod(other[2:] - other[:2])))
+    return worst
+
+
+def _annotate(canvas: Canvas, owner: int, category: int) -> dict[str, Any] | None:
+    rows, columns = np.nonzero(canvas.owner == owner)
+    if len(rows) < SMALLEST:
+        return None
+    x, y = int(columns.min()), int(rows.min())
+    box = [x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1]
+    return {"category_id": category, "bbox": box, "area": len(rows), "iscrowd": 0}
+
+
+def _annotate_person(canvas: Canvas, owner: int, person: Person) -> dict[str, Any] | None:
+    annotation = _annotate(canvas, owner, 1)
+    if annotation is None:
+        return None
+    height, width = canvas.owner.shape
+    flat: list[float] = []
+    for name in KEYPOINTS:
+        (x, y), facing = person.keypoint(name)
+        if not (0 <= x < width and 0 <= y < height) or facing < -0.6 or (facing < 0 and not name.endswith("ear")):
+            flat += [0, 0, 0]  # outside, or a feature of the face on its far side: COCO labels neither
+            continue
+        row, column = int(y), int(x)
+        seen = canvas.owner[row, column] == owner and canvas.part[row, column] in _OWN[name]
+        flat += [round(float(x), 2), round(float(y), 2), 2 if seen else 1]
+    annotation["keypoints"] = flat
+    annotation["num_keypoints"] = sum(v > 0 for v in flat[2::3])
+    return annotation
+
+
+def _own_parts(keypoint: str) -> set[int]:
+    """The parts that show where a keypoint is in sight."""
+    side, _, joint = keypoint.partition("_")
+    if joint in ("", "eye", "ear"):
+        names = {"face", "hair"}
+    elif joint in ("shoulder", "elbow", "wrist"):
+        names = {f"{side}_arm"} | ({"torso"} if joint == "shoulder" else set())
+    else:
+        names = {f"{side}_leg", f"{side}_shoe"} | ({"torso"} if joint == "hip" else set())
+    return {LABEL[n] for n in names}
+
+
+_OWN = {name: _own_parts(name) for name in KEYPOINTS}
+
+
+def _photograph(rgb: NDArray[np.float32], rng: Rng) -> NDArray[np.uint8]:
+    """Light, colour cast, blur, noise and compression."""
+    out: NDArray = rgb * rng.uniform(0.75, 1.2) + rng.uniform(-18, 18) + rng.normal(0, 6, 3).astype(np.float32)
+    if rng.random() < 0.35:
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.3)))
+    if rng.random() < 0.6:
+        noise = rng.standard_normal(out.shape, dtype=np.float32)
+        out = out + noise * np.float32(rng.uniform(1, 11))
+    image = np.ascontiguousarray(np.clip(out, 0, 255).astype(np.uint8))
+    if rng.random() < 0.3:
+        quality = int(rng.integers(45, 95))
+        ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        assert ok
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()
+    return image
+
+
+__all__ = ["CATEGORIES", "KEYPOINTS", "PARTS", "Scene", "scene"]

@@ -1,0 +1,45 @@
+"""Draw a dataset: `python models/demo/generate.py --count 500 --seed 7 -o DIR`.
+
+Writes images, annotations.json (COCO: person keypoints, boxes of six classes) and parts/ (label maps of body parts
+as 8-bit PNG). The same seed gives the same images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+from drawn.scene import CATEGORIES, KEYPOINTS, PARTS, scene
+from rich.progress import track
+
+
+def generate(folder: Path, indices: Sequence[int], seed: int, suffix: str = ".png") -> None:
+    """Images of the series `seed` into a folder."""
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    categories = [{"id": i, "name": n} for i, n in enumerate(CATEGORIES, start=1)]
+    categories[0]["keypoints"] = KEYPOINTS
+    dataset: dict[str, list] = {"images": [], "annotations": [], "categories": categories, "parts": list(PARTS)}
+    for index in track(indices, "drawing"):
+        drawn = scene(seed, index)
+        name = f"{index:06d}{suffix}"
+        height, width = drawn.parts.shape
+        dataset["images"].append({"id": index, "file_name": name, "height": height, "width": width})
+        for annotation in drawn.annotations:
+            dataset["annotations"].append({**annotation, "image_id": index, "id": len(dataset["annotations"]) + 1})
+        cv2.imwrite(str(folder / name), drawn.image[..., ::-1])
+        cv2.imwrite(str(folder / "parts" / f"{index:06d}.png"), drawn.parts)
+    (folder / "annotations.json").write_text(json.dumps(dataset) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--only", type=int, nargs="+", help="these images of the series instead of the first --count")
+    parser.add_argument("--jpeg", action="store_true", help="smaller files")
+    arguments = parser.parse_args()
+    generate(arguments.output, arguments.only or range(arguments.count), arguments.seed, ".jpg" if arguments.jpeg else ".png")

@@ -1,0 +1,83 @@
+"""Shared: a network small enough to export in seconds, its checkpoint, and files made of it once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from hrnet_deploy import architecture as arch
+from hrnet_deploy.networks import build, random_weights
+
+TINY = arch.PoseHRNet(
+    arch.Body(
+        stage1=arch.Stage(1, (1,), (8,), "bottleneck"),
+        stages=(
+            arch.Stage(1, (1, 1), (8, 16)),
+            arch.Stage(1, (1, 1, 1), (8, 16, 32)),
+            arch.Stage(2, (1, 1, 1, 1), (8, 16, 32, 64)),
+        ),
+        stem=8,
+    ),
+    keypoints=17,
+)
+SIZE = (96, 64)
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> torch.nn.Module:
+    network = build(TINY)
+    random_weights(network, seed=3)
+    return network
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny.pth"
+    torch.save(tiny_network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once."""
+    from hrnet_deploy.jobs.export import Options, export
+
+    folder = tmp_path_factory.mktemp("onnx")
+    made: dict[str, Path] = {}
+
+    def make(**options: object) -> Path:
+        key = repr(sorted(options.items()))
+        if key not in made:
+            path = folder / f"tiny{len(made)}.onnx"
+            done = export(str(tiny_checkpoint), path, Options(size=SIZE, **options))  # type: ignore[arg-type]
+            assert done.passed, done.checks
+            made[key] = path
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(exported: Callable[..., Path]) -> Path:
+    return exported()
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line as a user would: its exit code, stdout and stderr."""
+    from hrnet_deploy.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["hrnet-deploy", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call

@@ -1,0 +1,412 @@
+"""Every layout loads to the same network; every bad file has its own sentence, and runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import io
+import os
+import pickle
+import re
+import sys
+import types
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PosixPath
+from typing import Any
+
+import goldens
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from safetensors.torch import save_file
+
+from hrnet_deploy import architecture as arch
+from hrnet_deploy import checkpoints
+from hrnet_deploy.cards import card
+from hrnet_deploy.checkpoints.layouts import to_official
+from hrnet_deploy.checkpoints.recognise import recognise
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.networks import build, random_weights
+
+State = dict[str, torch.Tensor]
+
+
+def mmpose_1(state: State) -> State:
+    return {f"{'head' if k.startswith('final_layer') else 'backbone'}.{k}": v for k, v in state.items()}
+
+
+def mmpose_0(state: State) -> State:
+    return {f"{'keypoint_head' if k.startswith('final_layer') else 'backbone'}.{k}": v for k, v in state.items()}
+
+
+def prefixed(prefix: str) -> Callable[[State], State]:
+    return lambda state: {prefix + k: v for k, v in state.items()}
+
+
+def without_counters(state: State) -> State:
+    return {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+
+
+LAYOUTS: dict[str, tuple[Callable[[State], Any], str]] = {
+    "plain": (lambda s: s, "official"),
+    "state_dict": (lambda s: {"state_dict": s, "epoch": 3}, "official"),
+    "model": (lambda s: {"model": s}, "official"),
+    "nested": (lambda s: {"state_dict": {"model": s}}, "official"),
+    "module": (prefixed("module."), "official, prefix module."),
+    "model prefix": (lambda s: {"state_dict": prefixed("model.")(s)}, "official, prefix model."),
+    "both prefixes": (prefixed("module.model."), "official, prefix module.model."),
+    "mmpose 1.x": (lambda s: {"meta": {"epoch": 210}, "state_dict": mmpose_1(s)}, "mmpose 1.x"),
+    "mmpose 0.x": (lambda s: {"meta": {}, "state_dict": mmpose_0(s), "optimizer": {}}, "mmpose 0.x"),
+    "without counters": (without_counters, "official"),
+}
+
+
+def save(content: Any, path: Path, how: str) -> Path:
+    if how == "safetensors":
+        save_file({k: v.contiguous() for k, v in content.items()}, path)
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
+    return path
+
+
+@pytest.mark.parametrize("how", ["zip", "legacy"])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_gives_the_same_network(name: str, how: str, tiny_network: torch.nn.Module, tmp_path: Path) -> None:
+    wrap, layout = LAYOUTS[name]
+    found = checkpoints.load(save(wrap(dict(tiny_network.state_dict())), tmp_path / "a.pth", how))
+    assert (found.architecture, found.layout) == (TINY, layout)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(found.network()(x), tiny_network(x))
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, mmpose_1, mmpose_0, prefixed("module.")])
+def test_safetensors_hold_the_same(wrap: Callable[[State], State], tiny_network: torch.nn.Module, tmp_path: Path) -> None:
+    found = checkpoints.load(save(wrap(dict(tiny_network.state_dict())), tmp_path / "a.safetensors", "safetensors"))
+    assert found.architecture == TINY
+    assert all(torch.equal(found.state[k], v) for k, v in tiny_network.state_dict().items())
+
+
+def test_half_precision_weights_become_float32(tiny_network: torch.nn.Module, tmp_path: Path) -> None:
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in tiny_network.state_dict().items()}
+    found = checkpoints.load(save(halves, tmp_path / "a.pth", "zip"))
+    assert {v.dtype for v in found.state.values()} == {torch.float32, torch.int64}
+
+
+def modules_of_trainers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What mmengine and yacs save beside the weights, as classes of modules by those names."""
+
+    def module(name: str, **members: Any) -> Any:
+        made = types.ModuleType(name)
+        for key, value in members.items():
+            if isinstance(value, type):
+                value.__module__ = name
+            setattr(made, key, value)
+        monkeypatch.setitem(sys.modules, name, made)
+        return made
+
+    class HistoryBuffer:
+        def __init__(self) -> None:
+            self._log_history = np.arange(3)
+
+        def mean(self) -> float:
+            return 0.0
+
+        def __getstate__(self) -> dict[str, Any]:
+            return {**self.__dict__, "statistics_methods": {"mean": type(self).mean}}
+
+    class CfgNode(dict):
+        def __init__(self, values: dict[str, Any]) -> None:
+            super().__init__(values)
+            self.__dict__["frozen"] = True
+
+    HistoryBuffer.__qualname__, CfgNode.__qualname__ = "HistoryBuffer", "CfgNode"
+    HistoryBuffer.mean.__qualname__ = "HistoryBuffer.mean"
+    HistoryBuffer.mean.__module__ = "mmengine.logging.history_buffer"
+    module("mmengine")
+    module("mmengine.logging")
+    module("yacs")
+    return module("mmengine.logging.history_buffer", HistoryBuffer=HistoryBuffer), module("yacs.config", CfgNode=CfgNode)
+
+
+@pytest.mark.parametrize("how", ["zip", "legacy"])
+def test_what_trainers_leave_beside_the_weights_is_no_obstacle(
+    how: str, tiny_network: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        buffers, configs = modules_of_trainers(patch)
+        counts: Any = collections.defaultdict(int)
+        counts["epoch"] += 3
+        beside = {
+            "message_hub": {"log_scalars": {"loss": buffers.HistoryBuffer()}},
+            "cfg": configs.CfgNode({"MODEL": {"NAME": "pose_hrnet"}}),
+            "args": argparse.Namespace(lr=0.1),
+            "work_dir": PosixPath("runs"),
+            "counts": counts,
+            "best": np.float64(0.7),
+            "history": np.arange(5),
+            "state_dict": tiny_network.state_dict(),
+        }
+        path = save(beside, tmp_path / "a.pth", how)
+    assert "mmengine.logging.history_buffer" not in sys.modules
+    assert checkpoints.load(path).architecture == TINY
+
+
+@pytest.mark.parametrize("name", ["pose_hrnet_w32", "pose_hrnet_w48", "simplebaseline_resnet152", "mmpose_hrnet_w32"])
+def test_public_key_lists_are_recognised(name: str) -> None:
+    shapes = {k: tuple(s) for k, s, _ in goldens.meta(name)["state_dict"]}
+    layout, official = to_official(shapes)
+    expected = {
+        "pose_hrnet_w32": arch.PoseHRNet(arch.Body.of_width(32)),
+        "mmpose_hrnet_w32": arch.PoseHRNet(arch.Body.of_width(32)),
+        "pose_hrnet_w48": arch.PoseHRNet(arch.Body.of_width(48)),
+        "simplebaseline_resnet152": arch.SimpleBaseline(152),
+    }[name]
+    assert recognise(official) == expected
+    assert layout == ("mmpose 1.x" if name.startswith("mmpose") else "official")
+
+
+SHAPES = [
+    arch.PoseHRNet(arch.Body.of_width(32), keypoints=5),
+    arch.PoseHRNet(arch.Body.of_width(18), keypoints=17, head_kernel=3),
+    arch.PoseHRNet(arch.Body.of_width(48, modules=(1, 2, 1), blocks=2)),
+    arch.SimpleBaseline(50),
+    arch.SimpleBaseline(101, keypoints=16, deconv=(256, 128), deconv_kernels=(4, 3), head_kernel=3),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.title)
+def test_the_architecture_is_read_from_the_tensors(shape: arch.Architecture) -> None:
+    with torch.device("meta"):
+        shapes = {k: tuple(v.shape) for k, v in build(shape).state_dict().items()}
+    assert recognise(shapes) == shape
+
+
+def test_a_known_architecture_gets_its_card_and_an_unknown_head_its_own(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    five = arch.PoseHRNet(arch.Body.of_width(8, (1, 1, 1), 1), keypoints=5)
+    network = build(five)
+    random_weights(network)
+    found = checkpoints.load(save(network.state_dict(), tmp_path / "five.pth", "zip"))
+    assert found.card.keypoints is not None
+    assert len(found.card.keypoints.names) == 5
+    assert found.card.keypoints.flip_pairs == ()
+    assert checkpoints.load(tiny_checkpoint).card.keypoints == card("pose_hrnet_w32_256x192").keypoints
+
+
+def test_a_published_file_is_known_by_its_digest() -> None:
+    from hrnet_deploy.cards import card_for
+
+    w32 = arch.PoseHRNet(arch.Body.of_width(32))
+    assert card_for(w32, "ca5956af" + "0" * 56).name == "pose_hrnet_w32_384x288"
+    assert card_for(w32, "f" * 64).name == "pose_hrnet_w32_256x192"
+
+
+# --- bad files -------------------------------------------------------------------------------------------
+
+
+class RunsCode:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, ("pwned",)
+
+
+def zip_of(state: State) -> bytes:
+    out = io.BytesIO()
+    torch.save(state, out)
+    return out.getvalue()
+
+
+def backbone(state: State) -> State:
+    return {k: v for k, v in state.items() if not k.startswith("final_layer")}
+
+
+def resnet_classifier() -> State:
+    state = {k: v for k, v in build(arch.SimpleBaseline(50)).state_dict().items() if not k.startswith(("deconv", "final"))}
+    return {**state, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+
+
+def odd_baseline() -> State:
+    state = build(arch.SimpleBaseline(50)).state_dict()
+    return {**state, "deconv_layers.0.weight": torch.zeros(2048, 256, 5, 5)}
+
+
+def mangled(state: State) -> bytes:
+    """A zip whose directory names a file by bytes that are not UTF-8, though it says they are."""
+    data = bytearray(zip_of(state))
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 8 : at + 10] = (0x800).to_bytes(2, "little")
+    data[at + 46 : at + 48] = b"\xff\xfe"
+    return bytes(data)
+
+
+def drop(*names: str) -> Callable[[State], State]:
+    return lambda state: {k: v for k, v in state.items() if k not in names}
+
+
+def spoil(value: float) -> Callable[[State], State]:
+    def change(state: State) -> State:
+        spoiled = state["stage2.0.branches.0.0.conv1.weight"].clone()
+        spoiled[0, 0, 0, 0] = value
+        return {**state, "stage2.0.branches.0.0.conv1.weight": spoiled}
+
+    return change
+
+
+def saved(content: Any) -> Callable[[State, Path], None]:
+    return lambda state, path: torch.save(content(state) if callable(content) else content, path)
+
+
+def written(make: Callable[[State], bytes]) -> Callable[[State, Path], None]:
+    return lambda state, path: [path.write_bytes(make(state))].clear()
+
+
+def bomb(_: State) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}.")
+        archive.writestr("archive/data/0", bytes(5_000_000))
+    return out.getvalue()
+
+
+def legacy_bomb(state: State) -> bytes:
+    out = io.BytesIO()
+    torch.save({"a": torch.zeros(3)}, out, _use_new_zipfile_serialization=False)
+    # the storage of 3 values (BININT1) is said to hold 2 billion (BININT)
+    return out.getvalue().replace(b"cpuq\x06K\x03N", b"cpuq\x06J\xff\xff\xff\x7fN", 1)
+
+
+BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
+    "not a checkpoint": (written(lambda s: b"just some text, nothing else"), "is not a checkpoint"),
+    "empty": (written(lambda s: b""), "is empty"),
+    "truncated zip": (written(lambda s: zip_of(s)[:-4000]), "is truncated or damaged"),
+    "an HTML page": (written(lambda s: b"\n<!DOCTYPE html><html><body>Sign in</body></html>"), "is an HTML page"),
+    "another zip": (written(lambda s: b"PK\x05\x06" + bytes(18)), "is a zip archive, but not a PyTorch checkpoint"),
+    "a zip bomb": (written(bomb), "declares more data than it holds"),
+    "a legacy bomb": (written(legacy_bomb), "declares a tensor of 2,147,483,647 values"),
+    "a view that repeats a value": (saved(lambda s: {**s, "final_layer.bias": torch.zeros(1).expand(10**10)}), "more data than it holds"),
+    "code in a zip": (saved({"state_dict": RunsCode()}), "wants to run code"),
+    "code in a plain pickle": (written(lambda s: pickle.dumps(RunsCode())), "wants to run code"),
+    "a whole module": (saved(lambda s: torch.nn.Linear(2, 2)), "wants to run code"),
+    "a plain pickle": (written(lambda s: pickle.dumps({"a": 1})), "is a pickle, but not one PyTorch wrote"),
+    "no tensors": (saved({"epoch": 3}), "holds no state dict"),
+    "a backbone": (saved(backbone), "backbone without a head"),
+    "an mmpose backbone": (saved(lambda s: {f"backbone.{k}": v for k, v in backbone(s).items()}), "backbone without a head"),
+    "a classifier": (saved(lambda s: resnet_classifier()), "a ResNet-50 of another task: an ImageNet classification network"),
+    "a segmentation network": (saved(lambda s: {**backbone(s), "last_layer.0.weight": torch.zeros(1)}), "a segmentation network"),
+    "another architecture": (saved({"encoder.weight": torch.zeros(3, 3)}), "of another architecture"),
+    "a head of two dimensions": (
+        saved(lambda s: {**s, "final_layer.weight": torch.zeros(17, 8)}),
+        "expected a convolution's four dimensions",
+    ),
+    "another deconvolution": (saved(lambda s: odd_baseline()), "transposed convolutions of kernel 5"),
+    "a missing first convolution": (saved(drop("conv1.weight", "conv2.weight")), " missing (conv1.weight, conv2.weight"),
+    "a name that is no text": (written(lambda s: mangled(s)), "is truncated or damaged"),
+    "missing tensors": (saved(drop("stage3.0.fuse_layers.0.1.1.weight", "stage4.0.branches.2.0.conv2.weight")), "2 missing (stage3.0.fuse"),
+    "a missing key tensor": (saved(drop("final_layer.bias")), "1 missing (final_layer.bias)"),
+    "unexpected tensors": (
+        saved(lambda s: {**s, **{f"extra.{i}": torch.zeros(1) for i in range(7)}}),
+        "7 unexpected (extra.0, extra.1, extra.2, extra.3, extra.4, ...)",
+    ),
+    "another shape": (
+        saved(lambda s: {**s, "stage4.1.branches.0.0.bn1.weight": torch.zeros(9)}),
+        "another shape (stage4.1.branches.0.0.bn1.weight is (9,), expected (8,))",
+    ),
+    "NaN": (saved(spoil(float("nan"))), "NaN or infinite values in 1 tensors (stage2.0.branches.0.0.conv1.weight)"),
+    "infinity": (saved(spoil(float("inf"))), "NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_bad_file_has_its_own_sentence(
+    name: str, tiny_network: torch.nn.Module, tmp_path: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make, sentence = BAD[name]
+    make(dict(tiny_network.state_dict()), tmp_path / "bad.pth")
+    for command in (("inspect", "bad.pth"), ("export", "bad.pth", "-o", "out.onnx")):
+        code, out, err = run(*command)
+        assert code == 2
+        assert out == ""
+        assert err.startswith("error: bad.pth ")
+        assert sentence in err
+        assert err.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.pth"]  # nothing written, nothing run
+
+
+def test_every_sentence_is_another(tiny_network: torch.nn.Module, tmp_path: Path) -> None:
+    """But for the kinds that come in several guises: two bombs of zip form, three pickles with code, two backbones, two
+    damaged archives, two kinds of missing tensors, two of values that are no numbers."""
+    sentences = []
+    for make, _ in BAD.values():
+        make(dict(tiny_network.state_dict()), tmp_path / "bad.pth")
+        with pytest.raises(BadInput) as error:
+            checkpoints.load(tmp_path / "bad.pth")
+        sentences.append(re.sub(r"\(.*?\)|\d[\d,]*", "", str(error.value)))
+    assert len(set(sentences)) >= len(BAD) - 10
+
+
+@pytest.mark.parametrize("keep", [100, 3000])
+def test_a_truncated_legacy_file_is_refused(keep: int, tiny_network: torch.nn.Module, tmp_path: Path) -> None:
+    path = save(dict(tiny_network.state_dict()), tmp_path / "a.pth", "legacy")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadInput, match="truncated or damaged"):
+        checkpoints.load(path)
+
+
+def test_a_truncated_safetensors_file_is_refused(tiny_network: torch.nn.Module, tmp_path: Path) -> None:
+    path = save(dict(tiny_network.state_dict()), tmp_path / "a.safetensors", "safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BadInput, match="not a whole safetensors file"):
+        checkpoints.load(path)
+
+
+def test_a_missing_file_and_a_folder_are_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="does not exist"):
+        checkpoints.load(tmp_path / "none.pth")
+    with pytest.raises(BadInput, match="is a folder"):
+        checkpoints.load(tmp_path)
+
+
+@pytest.mark.parametrize("size", ["100x64", "64x100", "16x64"])
+def test_a_size_the_fusion_cannot_take_is_refused(
+    size: str, tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, _, err = run("export", tiny_checkpoint, "-o", tmp_path / "a.onnx", "--size", size)
+    assert code == 2
+    assert "must be multiples of 32 — the nearest is --size" in err
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_what_is_assumed_of_keypoints_is_said(tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    found = checkpoints.load(tiny_checkpoint)
+    assert found.assumption.startswith("its 17 keypoints are taken to be those of coco-keypoints")
+    assert "are taken to be those of coco-keypoints" in run("inspect", tiny_checkpoint)[1]
+    assert checkpoints.load("pose_hrnet_w16_demo_128x96").assumption == ""
+
+
+def test_a_card_of_one_s_own(tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    import json
+
+    import yaml
+
+    own = {
+        "architecture": arch.to_dict(TINY),
+        "input": {"height": 64, "width": 64},
+        "dataset": "mine",
+        "keypoints": {"names": [f"point_{i}" for i in range(17)]},
+    }
+    path, out = tmp_path / "mine.yaml", tmp_path / "a.onnx"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(own))))
+    assert run("export", tiny_checkpoint, "-o", out, "--card", path)[0] == 0
+    described = json.loads(run("inspect", out, "--json")[1])
+    assert (described["card"], described["trained on"]) == ("mine", "mine")
+    for broken, sentence in (
+        ({**own, "keypoints": {"names": ["a"]}}, "names 1 keypoints, its network has 17"),
+        ({"input": 3}, "is not a model card"),
+        ("x: [", "is not a model card"),
+    ):
+        path.write_text(broken if isinstance(broken, str) else yaml.safe_dump(json.loads(json.dumps(broken))))
+        code, _, err = run("export", tiny_checkpoint, "-o", tmp_path / "b.onnx", "--card", path)
+        assert code == 2
+        assert sentence in err
