@@ -213,7 +213,8 @@ def test_a_run_killed_halfway_leaves_no_file_under_the_output_s_name(when: signa
             assert out.read_bytes() == expected
             out.unlink()
         else:
-            assert process.returncode == (130 if when == signal.SIGINT else -when)
+            # an interrupt inside torch's C++ now and then ends the process there and then
+            assert process.returncode in ((130, -signal.SIGINT, -signal.SIGABRT) if when == signal.SIGINT else (-when,))
             killed += 1
         assert "Traceback" not in err
     assert killed

@@ -64,6 +64,8 @@ def export_graph(
                 axes = {name: dict(_axes(dynamic)) for name in (INPUT, *outputs)}
                 torch.onnx.export(network, (sample,), path, dynamo=False, dynamic_axes=axes, **common)
         except Exception as error:  # exporters fail in many types; the file they were to write does not exist
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             other = "torchscript" if exporter == "dynamo" else "dynamo"
             raise BadInput(f"torch's {exporter} exporter failed ({first[:160]}) — try --exporter {other}, or another --opset") from error
@@ -102,6 +104,13 @@ def _name_axes(model: onnx.ModelProto, dynamic: Collection[str]) -> None:
         shape = value.type.tensor_type.shape.dim
         for position, axis in _axes(dynamic):
             shape[position].dim_param = axis if axis == "batch" else f"{prefix}{axis}"
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it was Ctrl-C that an exporter took for a failure of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 @contextlib.contextmanager
