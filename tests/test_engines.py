@@ -24,7 +24,7 @@ def source(tiny_onnx: Path, tiny_checkpoint: Path) -> Source:
     return Source(CARD, tiny_onnx, tiny_checkpoint)
 
 
-@pytest.mark.parametrize("name", ["ort", "ort:optimization=disabled", "torch", "torch:channels_last"])
+@pytest.mark.parametrize("name", ["ort", "ort:optimization=disabled", "openvino", "torch", "torch:channels_last"])
 def test_every_engine_gives_the_network_s_output(name: str, source: Source, tiny_network: torch.nn.Module) -> None:
     engine = engines.open_engine(name, source, threads=1)
     x = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
@@ -94,10 +94,36 @@ def test_unknown_engines_and_options_name_the_known_ones(name: str, sentence: st
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["openvino", "trt"])
-def test_an_engine_that_cannot_run_says_what_is_missing(name: str, source: Source) -> None:
-    with pytest.raises(Unavailable, match=f"the {name} engine cannot run here: .*not installed — use --engine ort"):
-        engines.open_engine(name, source)
+def test_an_engine_that_cannot_run_says_what_is_missing(source: Source) -> None:
+    with pytest.raises(Unavailable, match="the trt engine cannot run here: .*not installed — use --engine ort"):
+        engines.open_engine("trt", source)
+
+
+def test_an_engine_whose_library_is_missing_names_the_extra(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match=r"openvino is not installed — install with: pip install 'hrnet-deploy\[openvino\]'"):
+        engines.open_engine("openvino", source)
+
+
+def test_openvino_computes_in_what_was_asked_for(source: Source, exported: Callable[..., Path]) -> None:
+    """Left alone it would take bfloat16 where the processor has it."""
+    x = {"image": np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)}
+    exact = engines.open_engine("openvino", source)
+    assert exact.facts["hint"] == "f32" and "precision" not in exact.facts
+    half = engines.open_engine("openvino:precision=bf16", source)
+    assert half.facts["precision"] == "bf16"
+    want, got = exact.run(x)["heatmaps"], half.run(x)["heatmaps"]
+    assert np.abs(want - got).max() < 8e-2 * np.abs(want).max()
+    open_batch = engines.open_engine("openvino", Source(CARD, exported(dynamic=("batch",))))
+    assert batch_of(open_batch) is None
+    assert open_batch.run({"image": np.repeat(x["image"], 3, axis=0)})["heatmaps"].shape[0] == 3
+
+
+def test_openvino_refuses_what_is_no_onnx(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"not a protobuf at all")
+    with pytest.raises(BadInput, match="OpenVINO cannot open"):
+        engines.open_engine("openvino", Source(CARD, path))
 
 
 def test_no_threads_is_no_number_of_threads(source: Source) -> None:

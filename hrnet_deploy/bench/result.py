@@ -49,7 +49,7 @@ class Row:
 
     @property
     def title(self) -> str:
-        return f"{self.engine} {self.precision}"
+        return self.engine if self.precision in self.engine else f"{self.engine} {self.precision}"
 
     @property
     def unstable(self) -> bool:

@@ -100,7 +100,8 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Plan, command: str, say: S
             workers[index] = Worker(job)
             opened = attempt(index, "describe")
             if opened is not None:
-                done[index] = dataclasses.replace(row, **opened)
+                precision = opened["facts"].get("precision", row.precision)  # an engine may compute below the file's
+                done[index] = dataclasses.replace(row, **opened, precision=precision)
                 times[index], steady[index] = {}, {}
         for region in plan.regions:
             for index in list(workers):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_deploy.bench import memory
-from hrnet_deploy.engines.base import Arrays, Engine, Source, run_samples
+from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_samples
 from hrnet_deploy.errors import BadInput, DeployError
 from hrnet_deploy.tasks.base import Contract, noise, task_of
 from hrnet_deploy.tasks.dataset import Item
@@ -82,10 +82,9 @@ class Row:
         self.engine: Engine = open_engine(job.engine, job.source, job.threads)
         opened = time.perf_counter()
         spec = self.engine.inputs[0]
-        if isinstance(spec.shape[0], int) and spec.shape[0] != job.batch:
-            raise BadInput(
-                f"the file takes batches of {spec.shape[0]}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch"
-            )
+        fixed = batch_of(self.engine)
+        if fixed is not None and fixed != job.batch:
+            raise BadInput(f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch")
         self.feeds = [{spec.name: a} for a in arrays]
         opening_first = time.perf_counter()
         outputs = self.engine.run(self.feeds[0])

@@ -38,7 +38,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
     """A trained HRNet checkpoint in; a verified, measured engine out."""
 
 
-PREPARE, MEASURE, USE, LOOK = "Prepare", "Measure", "Use", "Look around"
+PREPARE, MEASURE, CHOOSE, USE, LOOK = "Prepare", "Measure", "Choose", "Use", "Look around"
 
 
 def main() -> None:

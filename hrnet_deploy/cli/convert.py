@@ -1,4 +1,4 @@
-"""export: checkpoint to ONNX."""
+"""export: checkpoint to ONNX; quantize: to int8; half: to float16."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import PREPARE, app, console, parse_list, parse_size, print_json, working
+from hrnet_deploy.cli.app import PREPARE, app, console, counting, parse_list, parse_size, print_json, working
 
 
 class Exporter(StrEnum):
     dynamo = "dynamo"
     torchscript = "torchscript"
+
+
+class Target(StrEnum):
+    ort = "ort"
+    openvino = "openvino"
+    trt = "trt"
+
+
+class Method(StrEnum):
+    minmax = "minmax"
+    average = "average"
+    percentile = "percentile"
+    mse = "mse"
+    entropy = "entropy"
 
 
 @app.command(rich_help_panel=PREPARE)
@@ -59,5 +73,87 @@ def export(
         print_json(done.to_dict())
     else:
         terminal.exported(console(), done)
+    if not done.passed:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=PREPARE)
+def quantize(
+    model: Annotated[Path, typer.Argument(help="A float32 ONNX file made by export.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
+    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json is used if there is one.")],
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of those images.")] = None,
+    limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
+    held_out: Annotated[int, typer.Option(help="Judge the result on that many others.")] = 500,
+    seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
+    target: Annotated[Target, typer.Option(help="The engine it is for: each fuses in its own way.")] = Target.ort,
+    method: Annotated[Method, typer.Option(help="How a range follows from what was seen.")] = Method.mse,
+    exclude: Annotated[list[str] | None, typer.Option(help="Operators to leave in float, 'stage4.2.*'. Repeatable.")] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until the metric moves at most this, in points.")] = None,
+    ranges: Annotated[Path | None, typer.Option(help="Keep the statistics in this file, and use what it holds.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+) -> None:
+    """Float32 ONNX to int8, calibrated on real images and judged on others.
+
+    Writes nothing where the loss is past the budget (exit code 1), and says
+    which blocks cost most.
+
+    Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
+    """
+    from hrnet_deploy.jobs import quantize as job
+    from hrnet_deploy.report import terminal
+
+    request = job.Request(
+        model=model,
+        output=output,
+        images=images,
+        annotations=annotations,
+        limit=limit,
+        held_out=held_out,
+        seed=seed,
+        target=target.value,
+        method=method.value,
+        exclude=tuple(exclude or ()),
+        max_drop=max_drop,
+        statistics=ranges,
+        threads=threads,
+        force=force,
+    )
+    with counting("quantizing") as progress:
+        done = job.quantize(request, progress=progress)
+    if json:
+        print_json(done.to_dict())
+    else:
+        terminal.quantized(console(), done)
+    if not done.passed:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=PREPARE)
+def half(
+    model: Annotated[Path, typer.Argument(help="An ONNX file made by export or quantize.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The float16 ONNX file to write.")],
+    images: Annotated[Path | None, typer.Option(help="A folder of real images, to see how large values become.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+) -> None:
+    """Float values to float16; inputs and outputs stay float32.
+
+    What does not fit float16 on the images stays in float32 and is named.
+    Writes nothing where the result moves past its budget (exit code 1).
+
+    Example: hrnet-deploy half pose.onnx -o half.onnx --images val
+    """
+    from hrnet_deploy.jobs.half import half as job
+    from hrnet_deploy.report import terminal
+
+    with counting("halving") as progress:
+        done = job(model, output, images, force, progress)
+    if json:
+        print_json(done.to_dict())
+    else:
+        terminal.halved(console(), done)
     if not done.passed:
         raise typer.Exit(1)

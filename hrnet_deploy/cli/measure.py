@@ -1,4 +1,4 @@
-"""check and bench."""
+"""check, bench and compare."""
 
 from __future__ import annotations
 
@@ -140,3 +140,28 @@ def bench(
         raise typer.Exit(1)
     if missing := [r for r in result.rows if r.status == "unavailable"]:
         raise Unavailable(f"{len(missing)} of {len(result.rows)} rows cannot run here; the table says why — leave those engines out")
+
+
+@app.command(rich_help_panel=MEASURE)
+def compare(
+    base: Annotated[Path, typer.Argument(help="A result of bench or check.")],
+    new: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
+    fail_on: Annotated[str, typer.Option(help="How much worse is too much: ap=0.3,latency=5%,pixels=0.5,memory=10%.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout.")] = False,
+) -> None:
+    """What really changed between two result files. Exit code 1 past a limit.
+
+    Times whose rounds overlap are not different. Only what got worse fails.
+
+    Example: hrnet-deploy compare main.json branch.json --fail-on latency=5%
+    """
+    from hrnet_deploy.jobs.compare import compare as job
+    from hrnet_deploy.report import terminal
+
+    done = job(base, new, fail_on)
+    if json:
+        print_json(done.to_dict())
+    else:
+        terminal.compared(console(), done)
+    if not done.passed:
+        raise typer.Exit(1)

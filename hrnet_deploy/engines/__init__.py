@@ -48,9 +48,11 @@ ENGINES: dict[str, Entry] = {
     ),
     "openvino": Entry(
         "OpenVINO on the CPU",
+        "hrnet_deploy.engines.openvino_",
+        "OpenvinoEngine",
         needs=("openvino",),
         extra="openvino",
-        planned="this version of hrnet-deploy has no openvino engine yet",
+        options={"precision": ("f32", "bf16")},
     ),
     "trt": Entry(
         "TensorRT on an NVIDIA GPU",

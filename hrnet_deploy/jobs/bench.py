@@ -61,11 +61,12 @@ def bench(request: Request, plan: Plan, command: str, say: Say = lambda _: None)
         rows: list[tuple[Row, Job | None]] = []
         subjects = _files(request) if request.models else _of_card(request, Path(folder), say)
         for subject, engine, batch, count in itertools.product(subjects, request.engines, request.batches, threads):
-            rows.append(_row(subject, engine, batch, count, reasons[engine]))
+            rows.append(row_of(subject, engine, batch, count, reasons[engine]))
         return run(rows, plan, command, say)
 
 
-def _row(subject: Subject, engine: str, batch: int, threads: int, missing: str) -> tuple[Row, Job | None]:
+def row_of(subject: Subject, engine: str, batch: int, threads: int, missing: str = "") -> tuple[Row, Job | None]:
+    """One row, and what a worker needs to measure it; no job where the row says already why it cannot be measured."""
     is_torch = parse(engine)[0] == "torch"
     source = subject.source
     chosen = source.card

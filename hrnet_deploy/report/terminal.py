@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     from hrnet_deploy.bench.result import Result, Row
     from hrnet_deploy.jobs.check import Report
+    from hrnet_deploy.jobs.compare import Comparison
     from hrnet_deploy.jobs.export import Exported
+    from hrnet_deploy.jobs.half import Halved
+    from hrnet_deploy.jobs.quantize import Quantized
+    from hrnet_deploy.jobs.run import Done
+    from hrnet_deploy.jobs.tune import Tuned
 
 
 def _table(*columns: str, left: int = 1, title: str = "") -> Table:
@@ -108,6 +113,55 @@ def checked(console: Console, report: Report) -> None:
     _checks(console, report.checks, "parity")
     if report.first:
         console.print(f"first tensor that differs: {escape(report.first)}", style="red")
+
+
+def quantized(console: Console, done: Quantized) -> None:
+    last = done.trials[-1]
+    console.print(f"{done.card} in int8 for {done.target}", style="bold")
+    console.print(
+        f"{last.convolutions} convolutions, {done.tensors} tensors, ranges by {done.method} from {done.images} images "
+        f"({done.samples} inputs)",
+        style="dim",
+    )
+    for warning in done.warnings:
+        console.print(f"warning: {escape(warning)}", style="yellow")
+    for image, (tensor, times) in list(done.outliers.items())[:5]:
+        console.print(
+            f"warning: {escape(image)} reaches {times:.0f} times the usual peak of {tensor}: left out of its range", style="yellow"
+        )
+    for tensor in done.silent[:5]:
+        console.print(f"warning: {tensor} was silent on every image: its scale is a floor", style="yellow")
+    if len(done.trials) > 1:
+        table = _table("left in float", "convolutions in int8", f"{last.figures.metric} difference", left=1)
+        for trial in done.trials:
+            change = "" if trial.figures.difference is None else f"{trial.figures.difference:+.2f}"
+            table.add_row(escape(", ".join(trial.excluded)) or "nothing", str(trial.convolutions), change)
+        console.print(table)
+    _tensors(console, last.figures.tensors)
+    _moved(console, last.figures)
+    _scores(console, last.figures)
+    _checks(console, last.checks, "held-out images")
+    if done.passed:
+        console.print(f"{escape(str(done.path))}  {done.path.stat().st_size / 1e6:.1f} MB")
+        return
+    table = _table("quantizing this block alone", "SQNR dB")
+    for block in done.blocks[:8]:
+        table.add_row(escape(block.pattern), f"{block.sqnr_db:.1f}")
+    console.print(table)
+    worst = " ".join(f"--exclude '{b.pattern}'" for b in done.blocks[:2])
+    console.print(f"nothing was written; try {escape(worst)}, or --max-drop to search")
+
+
+def halved(console: Console, done: Halved) -> None:
+    console.print(f"{done.card} in {'float16' if done.precision == 'fp16' else done.precision + ' and float16'}", style="bold")
+    for tensor, peak in done.large[:8]:
+        console.print(f"{escape(tensor)} reaches {peak:.0f}: too much for float16, left in float32", style="yellow")
+    if done.kept:
+        console.print(f"{len(done.kept)} operators stay in float32")
+    _tensors(console, done.figures.tensors)
+    _moved(console, done.figures)
+    _checks(console, done.checks, "against the file it was made from")
+    console.print(f"{escape(str(done.path))}  {done.path.stat().st_size / 1e6:.1f} MB" if done.passed else "nothing was written")
 
 
 def _tensors(console: Console, figures: Sequence[TensorFigures]) -> None:
@@ -207,3 +261,65 @@ def _note(result: Result, row: Row) -> Text:
     if row.unstable:
         notes.append("UNSTABLE")
     return Text(", ".join(notes), "yellow" if row.unstable else "")
+
+
+def compared(console: Console, done: Comparison) -> None:
+    """One line a figure; what did not change is said to be so."""
+    table = _table("", "figure", "base", "new", "change", "limit", "", left=2)
+    table.columns[-1].justify = "left"
+    for c in done.changes:
+        share = "" if c.percent is None else f" ({c.percent:+.1f}%)"
+        change = f"{c.change:+.4g} {c.unit}{share}" if c.real else "no difference"
+        state = (
+            Text("FAILED", "bold red") if c.failed else Text("worse", "yellow") if c.worse else Text("better", "green") if c.real else ""
+        )
+        table.add_row(escape(c.subject), c.name, f"{c.base:.4g}", f"{c.new:.4g}", change, c.limit, state)
+    console.print(table)
+    for path, subjects in ((done.base, done.only_base), (done.new, done.only_new)):
+        if subjects:
+            console.print(f"only in {escape(path)}: {escape('; '.join(subjects))}", style="dim")
+    console.print(Text("comparison: ", "bold") + _verdict(done.passed))
+
+
+def tuned(console: Console, done: Tuned) -> None:
+    """The candidates, fastest first, those that beat all others in some respect marked; then what to do with it."""
+    table = _table("candidate", "threads", "end_to_end ms", "peak MB", "score", "difference (95% interval)", "")
+    table.columns[-1].justify = "left"
+    best = float("inf")  # of memory, going from the fastest to the slowest
+    for c in done.candidates:
+        figures = c.figures
+        score = "" if figures is None or figures.difference is None else f"{100 * figures.engine[figures.metric]:.2f}"
+        drop = ""
+        if figures is not None and figures.difference is not None and figures.interval is not None:
+            drop = f"{figures.difference:+.2f} ({figures.interval[0]:+.2f} to {figures.interval[1]:+.2f})"
+        times, peak, state = "", "", Text(f"out: {c.out}", "yellow")
+        if c.accepted and c.row is not None and c.row.status == "ok":
+            memory = c.row.memory["peak_rss_over_before"] / 1e6
+            times, peak = _time(c.row, "end_to_end"), f"{memory:.0f}"
+            state = Text("winner", "bold green") if c is done.winner else Text("Pareto", "green") if memory < best else Text("")
+            best = min(best, memory)
+        table.add_row(c.title, str(c.threads), times, peak, score, drop, state)
+    console.print(f"{done.card}: {len(done.candidates)} candidates in {done.seconds / 60:.1f} minutes", style="bold")
+    console.print(table)
+    if done.faster_than_base is not None and done.result.base is not None:
+        ratio = done.faster_than_base
+        console.print(f"{ratio.ratio:.2f} times faster than {done.result.base.title} eager ({ratio.low:.2f} to {ratio.high:.2f})")
+    console.print(escape(done.verdict), style="bold")
+    console.print(f"{escape(str(done.output))} is the winner; made and measured again by:", style="dim")
+    for command in done.commands:
+        console.print(f"  {escape(command)}", soft_wrap=True)
+
+
+def ran(console: Console, done: Done) -> None:
+    """A line a stage, then what was measured."""
+    table = _table("stage", "", "difference", "what moved", left=2)
+    table.columns[-1].justify = "left"
+    for stage in done.stages:
+        report = stage.report
+        task = report.get("task") or report.get("figures") or report["trials"][-1]["figures"]
+        change = "" if task["difference"] is None else f"{task['difference']:+.2f} {task['metric']}"
+        table.add_row(escape(stage.name), _verdict(stage.passed), change, escape(task["distance"]["sentence"]))
+    console.print(table)
+    console.print()
+    measured(console, done.result)
+    console.print(f"every file and report is in {escape(str(done.folder))}", style="dim")

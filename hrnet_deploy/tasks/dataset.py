@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def only(self, numbers: Iterable[int]) -> Dataset:
+        """These items alone, in the order they had, and the truth about them."""
+        items = [self.items[i] for i in sorted(int(n) for n in numbers)]
+        return replace(self, items=tuple(items), truth=_cut(self.truth, items))
 
 
 def load_dataset(images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None) -> Dataset:

@@ -1,0 +1,265 @@
+"""The fastest engine and precision that is still accurate, found by trying them: each candidate is judged on held-out
+images before it may win, and all that pass are measured side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hrnet_deploy.bench.result import Result, Row
+from hrnet_deploy.bench.run import Plan, run
+from hrnet_deploy.bench.stats import Ratio, faster
+from hrnet_deploy.bench.worker import Job
+from hrnet_deploy.engines import ENGINES, open_engine, parse, why_not
+from hrnet_deploy.engines.base import Source
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.files import check_output, whole
+from hrnet_deploy.graph.metadata import Description, read_description
+from hrnet_deploy.graph.quantize import TARGETS
+from hrnet_deploy.jobs.bench import Subject, row_of
+from hrnet_deploy.jobs.quantize import Quantized, quantize, split
+from hrnet_deploy.jobs.quantize import Request as QuantizeRequest
+from hrnet_deploy.parity import Budget, Check, TaskFigures, budget_for, compare_on_images, judge, passed
+from hrnet_deploy.tasks.base import task_of
+from hrnet_deploy.threads import available_threads
+
+Say = Callable[[str], None]
+Progress = Callable[[int], Callable[[], None]]
+FLOAT = {"ort": ("ort",), "openvino": ("openvino", "openvino:precision=bf16")}  # how a float file can be run
+BASE = "torch"
+REGIONS = ("compute", "end_to_end")
+LEAST_SECONDS = 1.0  # a row's measured time, however little of the budget is left
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to tune. `max_drop` in points of the metric, either way; `minutes` bound the whole."""
+
+    model: Path
+    output: Path
+    images: Path
+    annotations: Path | None = None
+    max_drop: float = 0.5
+    minutes: float = 10.0
+    threads: Sequence[int] = ()
+    checkpoint: str = ""
+    limit: int = 64
+    held_out: int = 500
+    seed: int = 0
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run the network: how it did on the held-out images, why it is out, and its row of the measurement."""
+
+    engine: str
+    threads: int
+    precision: str
+    command: str  # makes the file again, empty where it is the one given
+    figures: TaskFigures | None = None
+    checks: Sequence[Check] = ()
+    out: str = ""
+    row: Row | None = None
+
+    @property
+    def title(self) -> str:
+        return self.engine if self.precision in self.engine else f"{self.engine} {self.precision}"
+
+    @property
+    def accepted(self) -> bool:
+        return not self.out
+
+    @property
+    def milliseconds(self) -> float:
+        return self.row.regions["end_to_end"].summary.p50 if self.row is not None and self.row.status == "ok" else float("inf")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Every candidate, the winner first; the measurement they took turns in; how to make the winner again."""
+
+    output: Path
+    card: str
+    candidates: Sequence[Candidate]
+    result: Result
+    faster_than_base: Ratio | None
+    verdict: str
+    commands: Sequence[str]
+    seconds: float
+
+    @property
+    def winner(self) -> Candidate:
+        return self.candidates[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        rows = [{**dataclasses.asdict(dataclasses.replace(c, row=None)), "milliseconds": c.milliseconds} for c in self.candidates]
+        rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        ratio = dataclasses.asdict(self.faster_than_base) if self.faster_than_base else None
+        written = {"output": str(self.output), "candidates": rows, "result": self.result.to_dict(), "faster_than_base": ratio}
+        return {"schema": 1, "kind": "tune", **rest, **written}
+
+
+def tune(request: Request, command: str, say: Say = lambda _: None, progress: Progress = lambda _: lambda: None) -> Tuned:
+    """Try, judge, measure; write the winner's file."""
+    check_output(request.output, request.force)
+    if request.minutes <= 0 or request.max_drop < 0:
+        raise BadInput("--minutes must be over 0, and --max-drop not below it")
+    started = time.monotonic()
+    deadline = started + 60 * request.minutes
+    description = read_description(request.model)
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = _Tuner(request, description, Path(folder), deadline, say, progress)
+        candidates = [tuner.judged(c, f) for c, f in tuner.candidates()]
+        result = tuner.measured(candidates, command)
+        by_row = {(r.engine, r.precision, r.threads): r for r in result.rows}
+        candidates = [dataclasses.replace(c, row=by_row.get((c.engine, c.precision, c.threads))) if c.accepted else c for c in candidates]
+        ranked = sorted(candidates, key=lambda c: (not c.accepted, c.milliseconds))
+        if not ranked[0].accepted or ranked[0].milliseconds == float("inf"):
+            raise BadInput("no candidate stayed within the drop allowed — allow more with --max-drop, or look at `check`")
+        with whole(request.output) as part:
+            shutil.copyfile(tuner.files[ranked[0].precision, parse(ranked[0].engine)[0]], part)
+    return Tuned(
+        request.output,
+        description.card.name,
+        ranked,
+        result,
+        _against_base(result, ranked[0]),
+        _verdict(ranked),
+        _commands(request, ranked[0]),
+        time.monotonic() - started,
+    )
+
+
+class _Tuner:
+    """What the stages share: the reference, the images that judge, the files made so far and the time left."""
+
+    def __init__(self, request: Request, description: Description, folder: Path, deadline: float, say: Say, progress: Progress) -> None:
+        self.request, self.description, self.folder, self.deadline = request, description, folder, deadline
+        self.say, self.progress = say, progress
+        self.task = task_of(description.card)
+        self.reference = open_engine("ort", Source(description.card, request.model))
+        _, self.judging = split(self._quantize_request("ort"))
+        self.files: dict[tuple[str, str], Path] = {}  # by precision and engine
+
+    def _quantize_request(self, target: str) -> QuantizeRequest:
+        r = self.request
+        return QuantizeRequest(
+            model=r.model,
+            output=self.folder / f"int8_{target}.onnx",
+            images=r.images,
+            annotations=r.annotations,
+            limit=r.limit,
+            held_out=r.held_out,
+            seed=r.seed,
+            target=target,
+            max_drop=r.max_drop,
+            statistics=self.folder / "statistics.npz",
+        )
+
+    def candidates(self) -> Iterator[tuple[Candidate, Path | None]]:
+        """Every engine that runs ONNX here, in float and in int8, at every number of threads."""
+        counts = self.request.threads or (available_threads(),)
+        for name in (n for n in ENGINES if n in TARGETS and not why_not(n)):
+            for spec in FLOAT.get(name, (name,)):
+                precision = "bf16" if "bf16" in spec else "fp32"
+                self.files[precision, name] = self.request.model
+                for count in counts:
+                    yield Candidate(spec, count, precision, ""), self.request.model
+            made, command = self._int8(name)
+            if made is not None and made.passed:
+                self.files["int8", name] = made.path
+            for count in counts:
+                out = "" if made is not None and made.passed else "no time left to quantize" if made is None else "int8 loses too much"
+                figures = made.trials[-1].figures if made is not None else None
+                yield Candidate(name, count, "int8", command, figures, out=out), self.files.get(("int8", name))
+
+    def _int8(self, target: str) -> tuple[Quantized | None, str]:
+        if time.monotonic() > self.deadline:
+            return None, ""
+        self.say(f"quantizing for {target}")
+        request = self._quantize_request(target)
+        made = quantize(request, self.say, self.progress)
+        words = ["hrnet-deploy", "quantize", str(request.model), "-o", str(self.request.output), "--images", str(request.images)]
+        if request.annotations:
+            words += ["--annotations", str(request.annotations)]
+        words += ["--target", target, "--limit", str(request.limit), "--held-out", str(request.held_out), "--seed", str(request.seed)]
+        words += ["--max-drop", f"{request.max_drop:g}"]
+        for pattern in made.trials[-1].excluded:
+            words += ["--exclude", pattern]
+        return made, shlex.join(words)
+
+    def judged(self, candidate: Candidate, file: Path | None) -> Candidate:
+        """The candidate with its figures on the held-out images, in its own engine."""
+        if candidate.out or file is None:
+            return candidate
+        if time.monotonic() > self.deadline:
+            return dataclasses.replace(candidate, out="no time left to judge it")
+        self.say(f"judging {candidate.engine} {candidate.precision}")
+        engine = open_engine(candidate.engine, Source(self.description.card, file), candidate.threads)
+        figures = compare_on_images(self.reference, self.task, engine, self.task, self.judging, self.progress(len(self.judging)))
+        engine.close()
+        limits = budget_for(candidate.precision, self.task).replaced_by(Budget(drop=self.request.max_drop))
+        checks = judge(limits, [], figures)
+        out = "" if passed(checks) else "; ".join(f"{c.name} {c.value:.3g}" for c in checks if not c.passed)
+        return dataclasses.replace(candidate, figures=figures, checks=checks, out=out)
+
+    def measured(self, candidates: Sequence[Candidate], command: str) -> Result:
+        """PyTorch eager, where there is PyTorch, and every accepted candidate, in turns."""
+        card, contract = self.description.card, self.description.contract
+        rows: list[tuple[Row, Job | None]] = []
+        if not why_not(BASE):
+            from hrnet_deploy import checkpoints
+
+            found = checkpoints.resolve(self.request.checkpoint) if self.request.checkpoint else None
+            subject = Subject(self.request.model.name, Source(card, None, found), contract, "fp32")
+            rows.append(row_of(subject, BASE, 1, available_threads()))
+        for c in (c for c in candidates if c.accepted):
+            subject = Subject(self.request.model.name, Source(card, self.files[c.precision, parse(c.engine)[0]]), contract, c.precision)
+            rows.append(row_of(subject, c.engine, 1, c.threads))
+        left = max(0.0, self.deadline - time.monotonic())
+        seconds = min(5.0, max(LEAST_SECONDS, 0.6 * left / max(1, len(rows) * len(REGIONS))))
+        return run(rows, Plan(seconds=seconds, regions=REGIONS), command, self.say)
+
+
+def _with_row(candidate: Candidate, row: Row | None) -> Candidate:
+    if row is None or not candidate.accepted:
+        return candidate
+    return dataclasses.replace(candidate, row=row, out="" if row.status == "ok" else f"{row.status}: {row.reason}")
+
+
+def _against_base(result: Result, winner: Candidate) -> Ratio | None:
+    if result.base is None or winner.row is None or winner.row == result.base:
+        return None
+    return faster(result.base.regions["end_to_end"].rounds, winner.row.regions["end_to_end"].rounds)
+
+
+def _verdict(ranked: Sequence[Candidate]) -> str:
+    """One plain sentence: the winner against the fastest candidate of another precision."""
+    winner = ranked[0]
+    other = next((c for c in ranked[1:] if c.accepted and c.precision != winner.precision and c.row is not None), None)
+    refused = [c for c in ranked if not c.accepted and c.precision == "int8"]
+    if other is None or other.row is None or winner.row is None:
+        return f"{winner.title} is what there is" + (" (int8 loses too much)" if refused else "")
+    ratio = faster(other.row.regions["end_to_end"].rounds, winner.row.regions["end_to_end"].rounds)
+    here, there = winner.title, other.title
+    if not ratio.differs:
+        return f"{here} and {there} are equally fast here" + (f": take {there}" if winner.precision == "int8" else "")
+    worth = "" if winner.precision == "fp32" or ratio.ratio >= 1.1 else ": hardly worth it"
+    return f"{here} is {ratio.ratio:.2f}x {there} here{worth}"
+
+
+def _commands(request: Request, winner: Candidate) -> list[str]:
+    """What makes the winner again, and measures it."""
+    made = [winner.command] if winner.command else [shlex.join(["cp", str(request.model), str(request.output)])]
+    engines = ["--engine", BASE] if not why_not(BASE) else []
+    checkpoint = ["--checkpoint", request.checkpoint] if request.checkpoint else []
+    bench = ["hrnet-deploy", "bench", str(request.output), *engines, "--engine", winner.engine, *checkpoint]
+    return [*made, shlex.join([*bench, "--threads", str(winner.threads)])]
