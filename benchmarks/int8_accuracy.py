@@ -27,7 +27,7 @@ from hrnet_deploy.jobs.check import Request as CheckRequest  # noqa: E402
 from hrnet_deploy.jobs.check import check  # noqa: E402
 from hrnet_deploy.jobs.export import Options, export  # noqa: E402
 from hrnet_deploy.jobs.half import half  # noqa: E402
-from hrnet_deploy.jobs.quantize import Quantized, Request, quantize, split  # noqa: E402
+from hrnet_deploy.jobs.quantize import Quantized, Request, Split, quantize  # noqa: E402
 from hrnet_deploy.tasks.base import Contract, Sample  # noqa: E402
 from hrnet_deploy.tasks.dataset import Item  # noqa: E402
 from hrnet_deploy.tasks.images import Image  # noqa: E402
@@ -67,13 +67,13 @@ def main() -> None:
         generate(people, range(CALIBRATION + HELD_OUT), seed=SEED)
         export(NAME, model, Options(dynamic=("batch",)))
 
+        split = Split(people, limit=CALIBRATION, held_out=HELD_OUT)
+
         def request(target: str, method: str, statistics: str, max_drop: float | None = None) -> Request:
             return Request(
                 model=model,
                 output=folder / "out.onnx",
-                images=people,
-                limit=CALIBRATION,
-                held_out=HELD_OUT,
+                split=split,
                 target=target,
                 method=method,
                 statistics=folder / statistics,
@@ -81,7 +81,7 @@ def main() -> None:
                 force=True,
             )
 
-        calibration, _ = split(request("ort", "mse", ""))
+        calibration, _ = split.datasets()
         wild = next(i.image_id for i in calibration.items if i.annotations)
         print("| target | method | AP difference | 95% interval | px | one input x1000 |\n|---|---|---|---|---|---|")
         for target in TARGETS:

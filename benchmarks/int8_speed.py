@@ -113,9 +113,8 @@ def main() -> None:
         rate = max(before, matrix_rate(threads))
     terminal.measured(Console(highlight=False, width=150), result)
     floor = 1e3 * multiplications(model) / rate
-    print(
-        f"int8 matrix product: {rate / 1e9:.0f} GMAC/s; the network's {multiplications(model) / 1e9:.1f} GMAC take {floor:.1f} ms at that rate"
-    )
+    work = multiplications(model) / 1e9
+    print(f"int8 matrix product: {rate / 1e9:.0f} GMAC/s; the network, {work:.1f} GMAC, takes {floor:.1f} ms at that rate")
     ratios = {}
     for row in result.rows:
         if row.precision == "int8":

@@ -19,7 +19,7 @@ from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, Graph, Placement, block_of, place, quantize
 from hrnet_deploy.graph.ranges import Range
 from hrnet_deploy.jobs.export import Options, export
-from hrnet_deploy.jobs.quantize import Request
+from hrnet_deploy.jobs.quantize import Request, Split
 from hrnet_deploy.jobs.quantize import quantize as job
 
 RANGE: Range = (-3.0, 4.0)
@@ -194,7 +194,7 @@ def test_what_cannot_be_used_is_said(
 
 def test_an_embedded_graph_is_refused(exported: Callable[..., Path], people: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="quantize the plain export"):
-        job(Request(exported(embed=True), tmp_path / "a.onnx", people))
+        job(Request(exported(embed=True), tmp_path / "a.onnx", Split(people)))
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_trained_network_keeps_its_accuracy_in_int8(target: str, trained: Path, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "int8.onnx"
-    done = job(Request(trained, out, many, held_out=300, target=target))
+    done = job(Request(trained, out, Split(many, held_out=300), target=target))
     assert done.passed, done.trials[-1].checks
     assert abs(done.trials[-1].figures.difference or 100) <= 0.5
     found = read_description(out)
@@ -224,4 +224,4 @@ def test_a_trained_network_keeps_its_accuracy_in_int8(target: str, trained: Path
     assert len(found.provenance["calibration"]) == len(found.provenance["parent"]) == 64
     assert out.stat().st_size < 0.45 * trained.stat().st_size
     with pytest.raises(BadInput, match="is int8 already"):
-        job(Request(out, tmp_path / "b.onnx", many))
+        job(Request(out, tmp_path / "b.onnx", Split(many)))

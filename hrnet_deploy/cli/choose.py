@@ -37,6 +37,7 @@ def tune(
     Example: hrnet-deploy tune pose.onnx -o best.onnx --images val --max-drop 0.5
     """
     from hrnet_deploy.files import check_output, write_json
+    from hrnet_deploy.jobs.quantize import Split
     from hrnet_deploy.jobs.tune import Request
     from hrnet_deploy.jobs.tune import tune as job
     from hrnet_deploy.report import terminal
@@ -46,15 +47,11 @@ def tune(
     request = Request(
         model=model,
         output=output,
-        images=images,
-        annotations=annotations,
+        split=Split(images, annotations, limit, held_out, seed),
         max_drop=max_drop,
         minutes=minutes,
         threads=tuple(threads or ()),
         checkpoint=checkpoint,
-        limit=limit,
-        held_out=held_out,
-        seed=seed,
         force=force,
     )
     with working() as say:
@@ -78,6 +75,7 @@ def run(
     max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until int8 moves the metric at most this.")] = None,
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
     held_out: Annotated[int, typer.Option(help="Judge on that many others.")] = 500,
+    seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
     seconds: Annotated[float, typer.Option(help="Measured time a row and region.")] = 5.0,
     json: Annotated[bool, typer.Option("--json", help="Everything found as JSON on stdout.")] = False,
 ) -> None:
@@ -88,20 +86,18 @@ def run(
 
     Example: hrnet-deploy run pose_hrnet_w32.pth -o out --images val
     """
+    from hrnet_deploy.jobs.quantize import Split
     from hrnet_deploy.jobs.run import Request
     from hrnet_deploy.jobs.run import run as job
-    from hrnet_deploy.report import terminal
+    from hrnet_deploy.report import verdicts
 
     request = Request(
         checkpoint=checkpoint,
-        images=images,
         folder=output,
-        annotations=annotations,
+        split=Split(images, annotations, limit, held_out, seed),
         engines=tuple(engine or ()),
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,
-        limit=limit,
-        held_out=held_out,
         seconds=seconds,
     )
     with working() as say:
@@ -109,6 +105,6 @@ def run(
     if json:
         print_json(done.to_dict())
     else:
-        terminal.ran(console(), done)
+        verdicts.ran(console(), done)
     if not done.passed:
         raise typer.Exit(1)

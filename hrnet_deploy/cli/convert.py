@@ -55,7 +55,7 @@ def export(
     Example: hrnet-deploy export pose_hrnet_w32.pth -o pose.onnx --size 256x192
     """
     from hrnet_deploy.jobs import export as job
-    from hrnet_deploy.report import terminal
+    from hrnet_deploy.report import verdicts
 
     options = job.Options(
         size=parse_size(size),
@@ -72,7 +72,7 @@ def export(
     if json:
         print_json(done.to_dict())
     else:
-        terminal.exported(console(), done)
+        verdicts.exported(console(), done)
     if not done.passed:
         raise typer.Exit(1)
 
@@ -90,6 +90,7 @@ def quantize(
     method: Annotated[Method, typer.Option(help="How a range follows from what was seen.")] = Method.mse,
     exclude: Annotated[list[str] | None, typer.Option(help="Operators to leave in float, 'stage4.2.*'. Repeatable.")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until the metric moves at most this, in points.")] = None,
+    reduced: Annotated[bool | None, typer.Option(help="7-bit weights, for x86 without VNNI. Default: what this processor needs.")] = None,
     ranges: Annotated[Path | None, typer.Option(help="Keep the statistics in this file, and use what it holds.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
@@ -103,20 +104,17 @@ def quantize(
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
     from hrnet_deploy.jobs import quantize as job
-    from hrnet_deploy.report import terminal
+    from hrnet_deploy.report import verdicts
 
     request = job.Request(
         model=model,
         output=output,
-        images=images,
-        annotations=annotations,
-        limit=limit,
-        held_out=held_out,
-        seed=seed,
+        split=job.Split(images, annotations, limit, held_out, seed),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),
         max_drop=max_drop,
+        reduced=reduced,
         statistics=ranges,
         threads=threads,
         force=force,
@@ -126,7 +124,7 @@ def quantize(
     if json:
         print_json(done.to_dict())
     else:
-        terminal.quantized(console(), done)
+        verdicts.quantized(console(), done)
     if not done.passed:
         raise typer.Exit(1)
 
@@ -147,13 +145,13 @@ def half(
     Example: hrnet-deploy half pose.onnx -o half.onnx --images val
     """
     from hrnet_deploy.jobs.half import half as job
-    from hrnet_deploy.report import terminal
+    from hrnet_deploy.report import verdicts
 
     with counting("halving") as progress:
         done = job(model, output, images, force, progress)
     if json:
         print_json(done.to_dict())
     else:
-        terminal.halved(console(), done)
+        verdicts.halved(console(), done)
     if not done.passed:
         raise typer.Exit(1)

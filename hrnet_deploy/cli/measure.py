@@ -50,7 +50,7 @@ def check(
     from hrnet_deploy.jobs.check import Request
     from hrnet_deploy.jobs.check import check as job
     from hrnet_deploy.parity import Budget
-    from hrnet_deploy.report import terminal
+    from hrnet_deploy.report import verdicts
 
     for path in (output, junit):
         if path is not None:
@@ -70,7 +70,7 @@ def check(
     if json:
         print_json(report.to_dict())
     else:
-        terminal.checked(console(), report)
+        verdicts.checked(console(), report)
     if not report.passed:
         raise typer.Exit(1)
 

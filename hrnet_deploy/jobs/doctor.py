@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrnet_deploy.bench.environment import cpu, gpu, versions
+from hrnet_deploy.bench.environment import cpu, gpu, has_vnni, versions
 from hrnet_deploy.engines import ENGINES, why_not
 
 EXTRAS = {
@@ -19,7 +19,6 @@ def doctor() -> dict[str, Any]:
 
     processor = cpu()
     features = set(processor["features"])
-    vnni = bool(features & {"avx512_vnni", "avx_vnni", "amx_int8"})
     bf16 = bool(features & {"avx512_bf16", "amx_bf16"})
     extras = {}
     for name, modules in EXTRAS.items():
@@ -27,7 +26,7 @@ def doctor() -> dict[str, Any]:
         extras[name] = f"{', '.join(missing)} missing — pip install 'hrnet-deploy[{name}]'" if missing else ""
     return {
         "cpu": processor,
-        "int8": "VNNI: int8 convolutions run at full speed" if vnni else "no VNNI: int8 gains little and needs a reduced range",
+        "int8": "VNNI: int8 convolutions run at full speed" if has_vnni() else "no VNNI: int8 gains little and needs a reduced range",
         "bf16": "native" if bf16 else "not native: use fp32",
         "gpu": gpu(),
         "libraries": versions(),

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source, run_rows
@@ -33,21 +34,45 @@ FEW = 16  # fewer images than this say too little of a range
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to quantize and how. `limit` images calibrate, a seeded choice; `held_out` others judge the result.
-    With `max_drop` blocks stay in float, the worst first, until the metric's drop fits."""
+class Split:
+    """A folder of images and a seed: `limit` images to calibrate on, at most half, and `held_out` others to judge by."""
 
-    model: Path
-    output: Path
     images: Path
     annotations: Path | None = None
     limit: int = 64
     held_out: int = 500
     seed: int = 0
+
+    def datasets(self) -> tuple[Dataset, Dataset]:
+        if self.limit < 1 or self.held_out < 1:
+            raise BadInput("calibration and judging need at least one image each — give --limit and --held-out 1 or more")
+        everything = load_dataset(self.images, self.annotations)
+        if len(everything) < 2:
+            raise BadInput(f"{self.images} has one image — calibration needs some, and the verdict others")
+        count = min(self.limit, len(everything) // 2)
+        order = np.random.default_rng(self.seed).permutation(len(everything))
+        return everything.only(order[:count]), everything.only(order[count : count + self.held_out])
+
+    def arguments(self) -> list[str]:
+        """This, as a command line says it."""
+        named = ["--annotations", str(self.annotations)] if self.annotations else []
+        counts = ["--limit", str(self.limit), "--held-out", str(self.held_out), "--seed", str(self.seed)]
+        return ["--images", str(self.images), *named, *counts]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to quantize and how. With `max_drop` blocks stay in float, the worst first, until the metric's drop fits.
+    `reduced` weights take 7 bits; None is what this processor needs."""
+
+    model: Path
+    output: Path
+    split: Split
     target: str = "ort"
     method: str = "mse"
     exclude: Sequence[str] = ()
     max_drop: float | None = None
+    reduced: bool | None = None
     statistics: Path | None = None
     threads: int | None = None
     force: bool = False
@@ -114,7 +139,7 @@ def quantize(
     _require_plain_float(request.model, description)
     graph.place(model, target, request.exclude)  # a wrong pattern is said before the work
     task = task or task_of(description.card)
-    calibration, judging = split(request)
+    calibration, judging = request.split.datasets()
     names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(model, t).ranged))
     statistics = _statistics(request, names)
 
@@ -128,7 +153,8 @@ def quantize(
             statistics.save(request.statistics)
 
     with tempfile.TemporaryDirectory() as folder:
-        work = _Work(Path(folder), model, description.card, request.threads)
+        reduced = request.reduced if request.reduced is not None else target.name != "trt" and not has_vnni()
+        work = _Work(Path(folder), model, description.card, request.threads, reduced)
         say("calibrating")
         found = calibrate(statistics, lambda feed: work.tensors(names, feed), feeds, progress(len(calibration)), keep)
         known, silent = ranges(found, request.method, target.grid)
@@ -152,7 +178,13 @@ def quantize(
             last = result.trials[-1]
             made, _ = work.quantized(target, last.excluded, known)
             provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
-            facts = {"target": target.name, "method": request.method, "samples": len(statistics.done), "excluded": list(last.excluded)}
+            facts = {
+                "target": target.name,
+                "method": request.method,
+                "samples": len(statistics.done),
+                "excluded": list(last.excluded),
+                "reduced": reduced,
+            }
             new = dataclasses.replace(description, precision="int8", provenance=provenance).with_step("quantize", **facts)
             describe(made, new.with_step("verify", against="parent", on=[f"{last.figures.images} held-out images"], passed=True))
             with whole(request.output) as part:
@@ -206,8 +238,8 @@ def _counts(blocks: int) -> list[int]:
 class _Work:
     """A float model and what is tried with it, in a folder of its own."""
 
-    def __init__(self, folder: Path, model: onnx.ModelProto, card: ModelCard, threads: int | None) -> None:
-        self.folder, self.model, self.card, self.threads = folder, model, card, threads
+    def __init__(self, folder: Path, model: onnx.ModelProto, card: ModelCard, threads: int | None, reduced: bool) -> None:
+        self.folder, self.model, self.card, self.threads, self.reduced = folder, model, card, threads, reduced
         self._engines: dict[tuple[str, ...], Any] = {}
 
     def opened(self, model: onnx.ModelProto, name: str) -> Any:
@@ -225,7 +257,7 @@ class _Work:
 
     def quantized(self, target: graph.Target, excluded: Collection[str], known: Mapping[str, Range]) -> tuple[onnx.ModelProto, int]:
         placement = graph.place(self.model, target, excluded)
-        return graph.quantize(self.model, target, placement, known), len(placement.weighted)
+        return graph.quantize(self.model, target, placement, known, self.reduced), len(placement.weighted)
 
     def blocks(
         self,
@@ -267,18 +299,6 @@ def _require_plain_float(path: Path, description: Description) -> None:
         raise BadInput(f"{path} is {description.precision} already — quantize the fp32 file it was made from")
     if description.contract.embedded:
         raise BadInput(f"{path} decodes its own results (--embed) — quantize the plain export")
-
-
-def split(request: Request) -> tuple[Dataset, Dataset]:
-    """A seeded choice of images to calibrate on, and others to judge by."""
-    if request.limit < 1 or request.held_out < 1:
-        raise BadInput("calibration and judging need at least one image each — give --limit and --held-out 1 or more")
-    everything = load_dataset(request.images, request.annotations)
-    if len(everything) < 2:
-        raise BadInput(f"{request.images} has one image — calibration needs some, and the verdict others")
-    count = min(request.limit, len(everything) // 2)
-    order = np.random.default_rng(request.seed).permutation(len(everything))
-    return everything.only(order[:count]), everything.only(order[count : count + request.held_out])
 
 
 def _statistics(request: Request, names: tuple[str, ...]) -> Statistics:

@@ -33,14 +33,11 @@ class Request:
     """`engines` default to every one that runs here; `max_drop` is what int8 may cost, in points."""
 
     checkpoint: str
-    images: Path
     folder: Path
-    annotations: Path | None = None
+    split: quantize.Split
     engines: Sequence[str] = ()
     precisions: Sequence[str] = ("fp32", "int8")
     max_drop: float | None = None
-    limit: int = 64
-    held_out: int = 500
     seconds: float = 5.0
 
 
@@ -104,11 +101,11 @@ def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
     for engine in engines:
         for precision in request.precisions:
             path = _file(folder, parse(engine)[0], precision)
-            if precision == "fp16" and not stage("fp16", half.half, float_file, path, request.images, force=True):
+            if precision == "fp16" and not stage("fp16", half.half, float_file, path, request.split.images, force=True):
                 continue
             if precision == "int8" and not stage(path.stem, quantize.quantize, _quantization(request, float_file, path)):
                 continue
-            asked = check.Request(path, request.checkpoint, request.images, request.annotations, request.held_out, 1, engine)
+            asked = check.Request(path, request.checkpoint, request.split.images, request.split.annotations, engine=engine)
             if stage(f"check {precision} in {engine}", check.check, asked):
                 files[engine, precision] = path
     bench = folder / "bench.json"
@@ -131,10 +128,7 @@ def _quantization(request: Request, model: Path, path: Path) -> quantize.Request
     return quantize.Request(
         model=model,
         output=path,
-        images=request.images,
-        annotations=request.annotations,
-        limit=request.limit,
-        held_out=request.held_out,
+        split=request.split,
         target=path.stem.removeprefix("int8_"),
         max_drop=request.max_drop,
         statistics=request.folder / "statistics.npz",

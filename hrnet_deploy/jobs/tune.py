@@ -24,7 +24,7 @@ from hrnet_deploy.files import check_output, whole
 from hrnet_deploy.graph.metadata import Description, read_description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.quantize import Quantized, quantize, split
+from hrnet_deploy.jobs.quantize import Quantized, Split, quantize
 from hrnet_deploy.jobs.quantize import Request as QuantizeRequest
 from hrnet_deploy.parity import Budget, Check, TaskFigures, budget_for, compare_on_images, judge, passed
 from hrnet_deploy.tasks.base import task_of
@@ -44,15 +44,11 @@ class Request:
 
     model: Path
     output: Path
-    images: Path
-    annotations: Path | None = None
+    split: Split
     max_drop: float = 0.5
     minutes: float = 10.0
     threads: Sequence[int] = ()
     checkpoint: str = ""
-    limit: int = 64
-    held_out: int = 500
-    seed: int = 0
     force: bool = False
 
 
@@ -146,21 +142,16 @@ class _Tuner:
         self.say, self.progress = say, progress
         self.task = task_of(description.card)
         self.reference = open_engine("ort", Source(description.card, request.model))
-        _, self.judging = split(self._quantize_request("ort"))
+        _, self.judging = request.split.datasets()
         self.files: dict[tuple[str, str], Path] = {}  # by precision and engine
 
     def _quantize_request(self, target: str) -> QuantizeRequest:
-        r = self.request
         return QuantizeRequest(
-            model=r.model,
+            model=self.request.model,
             output=self.folder / f"int8_{target}.onnx",
-            images=r.images,
-            annotations=r.annotations,
-            limit=r.limit,
-            held_out=r.held_out,
-            seed=r.seed,
+            split=self.request.split,
             target=target,
-            max_drop=r.max_drop,
+            max_drop=self.request.max_drop,
             statistics=self.folder / "statistics.npz",
         )
 
@@ -187,11 +178,8 @@ class _Tuner:
         self.say(f"quantizing for {target}")
         request = self._quantize_request(target)
         made = quantize(request, self.say, self.progress)
-        words = ["hrnet-deploy", "quantize", str(request.model), "-o", str(self.request.output), "--images", str(request.images)]
-        if request.annotations:
-            words += ["--annotations", str(request.annotations)]
-        words += ["--target", target, "--limit", str(request.limit), "--held-out", str(request.held_out), "--seed", str(request.seed)]
-        words += ["--max-drop", f"{request.max_drop:g}"]
+        words = ["hrnet-deploy", "quantize", str(request.model), "-o", str(self.request.output), *request.split.arguments()]
+        words += ["--target", target, "--max-drop", f"{self.request.max_drop:g}"]
         for pattern in made.trials[-1].excluded:
             words += ["--exclude", pattern]
         return made, shlex.join(words)
