@@ -157,6 +157,13 @@ def test_an_interrupted_calibration_goes_on_where_it_was(tmp_path: Path) -> None
     assert np.array_equal(resumed.peaks, whole.peaks)
 
 
+def test_statistics_of_other_images_are_not_mixed_in() -> None:
+    kept = calibrated(feeds_of(5)).statistics
+    with pytest.raises(BadInput, match="are of other images"):
+        calibrate(kept, run, lambda: feeds_of(5, {1: 2.0}))
+    assert len(kept.done) == 5
+
+
 def test_the_digest_is_of_what_was_fed() -> None:
     assert calibrated(feeds_of(4)).statistics.digest != calibrated(feeds_of(4, {1: 1.5})).statistics.digest
 

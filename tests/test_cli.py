@@ -204,7 +204,15 @@ def test_a_run_killed_halfway_leaves_no_file_under_the_output_s_name(when: signa
     out.unlink()
     killed = 0
     for part in (0.9, 0.8, 0.6, 0.3, 0.15):  # the first time may have been a slow one
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
         time.sleep(whole * part)
         os.killpg(process.pid, when)
         _, err = process.communicate()

@@ -14,6 +14,7 @@ from conftest import SIZE, TINY
 from test_checkpoints import LAYOUTS, save
 
 from hrnet_deploy import architecture as arch
+from hrnet_deploy import checkpoints
 from hrnet_deploy.cards import card, cards
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
@@ -254,7 +255,17 @@ ARCHITECTURES = {c.architecture: name for name, c in cards().items()}  # cards t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES.values())
-def test_the_network_of_every_card_builds_loads_and_exports(name: str, tmp_path: Path) -> None:
+def test_the_network_of_every_card_builds_and_loads(name: str, tmp_path: Path) -> None:
+    network = build(card(name).architecture)
+    torch.save(network.state_dict(), tmp_path / "a.pth")
+    found = checkpoints.load(tmp_path / "a.pth")
+    assert found.architecture == card(name).architecture
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pose_hrnet_w32_mpii_256x256", "pose_resnet50_256x192", "pose_resnet152_256x192"])
+def test_a_card_of_each_kind_exports(name: str, tmp_path: Path) -> None:
+    """W32 and W48 are exported above, the demo's in test_demo_model."""
     known = card(name)
     network = build(known.architecture)
     random_weights(network)

@@ -56,7 +56,7 @@ def centres() -> NDArray[np.float64]:
 
 @dataclass
 class Statistics:
-    """Of each tensor: a histogram, and the extremes of each image. `done` names the inputs that are in, in order."""
+    """Of each tensor: a histogram, and the extremes of each image. `done` names the inputs that are in."""
 
     model: str  # sha256 of the graph they are of
     names: tuple[str, ...]
@@ -74,7 +74,7 @@ class Statistics:
         low, high = (np.array([f(t) for t in flat], np.float32) for f in (np.min, np.max))
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             bad = self.names[int(np.argmin(np.isfinite(low) & np.isfinite(high)))]
-            raise BadInput(f"{key.partition('#')[0]} makes {bad} infinite or NaN — leave that image out, or look at the checkpoint")
+            raise BadInput(f"{key.rpartition(':')[0]} makes {bad} infinite or NaN — leave that image out, or look at the checkpoint")
         for row, values in zip(self.counts, flat, strict=True):
             row += histogram(sampled(values))
         self.low.append(low)
@@ -88,8 +88,8 @@ class Statistics:
 
     @property
     def digest(self) -> str:
-        """Of the calibration set: what the network was fed, in order."""
-        return hashlib.sha256("\n".join(self.done).encode()).hexdigest()
+        """Of the calibration set: what the network was fed, in whatever order."""
+        return hashlib.sha256("\n".join(sorted(self.done)).encode()).hexdigest()
 
     def save(self, path: Path) -> None:
         meta = json.dumps({"model": self.model, "names": self.names, "done": self.done})
@@ -130,15 +130,21 @@ def calibrate(
     statistics: Statistics, run: Run, feeds: Feeds, tick: Callable[[], None] = lambda: None, keep: Callable[[], None] = lambda: None
 ) -> Calibrated:
     """Feed a network's inputs one at a time into `statistics`, those it holds already excepted, then take out what
-    is out of all proportion. `run` gives the tensors of `statistics.names`; `keep` is called now and then, to save."""
+    is out of all proportion. `run` gives the tensors of `statistics.names`; `tick` is called at each image, `keep` now and
+    then, to save."""
     done = set(statistics.done)
-    for number, (name, feed) in enumerate(feeds(), start=1):
-        key = _key(number, name, feed)
+    if done and done - {_key(*f) for f in feeds()}:
+        raise BadInput("the statistics kept are of other images — name another file, or give the images they are of")
+    image = ""
+    for name, feed in feeds():
+        if name != image:
+            tick()
+            image = name
+        key = _key(name, feed)
         if key not in done:
             statistics.add(key, run(feed))
             if len(statistics.done) % 32 == 0:
                 keep()
-        tick()
     if not statistics.done:
         raise BadInput("no image to calibrate on has anything on it — check the annotations")
     keep()
@@ -156,8 +162,8 @@ def without_outliers(statistics: Statistics, run: Run, feeds: Feeds) -> Calibrat
     counts = statistics.counts.copy()
     outliers: dict[str, tuple[str, float]] = {}
     wild = {statistics.done[i]: i for i in np.flatnonzero(~kept.all(axis=1))}
-    for number, (name, feed) in enumerate(feeds(), start=1):
-        index = wild.get(_key(number, name, feed))
+    for name, feed in feeds():
+        index = wild.get(_key(name, feed))
         if index is None:
             continue
         tensors = run(feed)
@@ -170,8 +176,8 @@ def without_outliers(statistics: Statistics, run: Run, feeds: Feeds) -> Calibrat
     return Calibrated(statistics, counts, kept, outliers)
 
 
-def _key(number: int, name: str, feed: NDArray[np.float32]) -> str:
-    return f"{name}#{number}:{hashlib.sha256(feed.tobytes()).hexdigest()[:16]}"
+def _key(name: str, feed: NDArray[np.float32]) -> str:
+    return f"{name}:{hashlib.sha256(feed.tobytes()).hexdigest()[:16]}"
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
