@@ -1,0 +1,72 @@
+"""Peak memory and time of calibrating a large network: `python benchmarks/calibration_memory.py --images 256`.
+
+Random weights and random input. Run it with several numbers of images: the peak should stay where it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_deploy.cards import card
+from hrnet_deploy.engines import open_engine
+from hrnet_deploy.engines.base import Source, run_rows
+from hrnet_deploy.graph.calibrate import Feed, Statistics, calibrate, with_outputs
+from hrnet_deploy.graph.metadata import save_model
+from hrnet_deploy.graph.quantize import TARGETS, place
+from hrnet_deploy.graph.ranges import METHODS, U8, ranges
+from hrnet_deploy.jobs.export import Options, build
+from hrnet_deploy.networks import build as build_network
+from hrnet_deploy.networks import random_weights
+from hrnet_deploy.tasks.base import noise
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--card", default="pose_hrnet_w48_384x288")
+    args = parser.parse_args()
+    chosen = card(args.card)
+    network = build_network(chosen.architecture)
+    random_weights(network)
+    model, _ = build(network, chosen, Options(), {})
+    names = tuple(dict.fromkeys(n for t in TARGETS.values() for n in place(model, t).ranged))
+    exporting = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "tapped.onnx")
+        save_model(with_outputs(model, names), path)
+        engine = open_engine("ort", Source(chosen, path))
+
+    def run(feed: NDArray[np.float32]) -> list[NDArray]:
+        outputs = {**run_rows(engine, feed), "image": feed}
+        return [outputs[n] for n in names]
+
+    def feeds() -> Iterator[Feed]:
+        for i in range(args.images):
+            yield str(i), noise(chosen, 1, i)
+
+    once = noise(chosen, 1, 0)
+    engine.run({"image": once})
+    started = time.perf_counter()
+    for _ in range(5):
+        engine.run({"image": once})
+    inference = (time.perf_counter() - started) / 5
+    started = time.perf_counter()
+    found = calibrate(Statistics.empty("", names), run, feeds)
+    each = (time.perf_counter() - started) / args.images
+    for method in METHODS:
+        ranges(found, method, U8)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{args.images} images, {len(names)} tensors: peak {peak:.0f} MB ({exporting:.0f} MB after the export)")
+    print(f"{each:.3f} s an image, {each / inference:.2f} times an inference of the graph that gives those tensors")
+
+
+if __name__ == "__main__":
+    main()
