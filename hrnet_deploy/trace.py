@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.metadata import load_model
 from hrnet_deploy.graph.names import SEPARATOR
 
@@ -70,14 +71,10 @@ def _opened(model: onnx.ModelProto, names: list[str]) -> Any:
     """A session that gives those tensors as well."""
     import onnxruntime
 
-    opened = onnx.ModelProto()
-    opened.CopyFrom(model)
-    present = {o.name for o in opened.graph.output}
-    opened.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in present)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(opened.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(with_outputs(model, names).SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _module_outputs(network: nn.Module, names: set[str], rows: NDArray) -> dict[str, NDArray]:
