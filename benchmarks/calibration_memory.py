@@ -9,10 +9,9 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.cards import card
@@ -44,8 +43,8 @@ def main() -> None:
         save_model(with_outputs(model, names), path)
         engine = open_engine("ort", Source(chosen, path))
 
-    def run(feed: NDArray[np.float32]) -> list[NDArray]:
-        outputs = {**run_rows(engine, feed), "image": feed}
+    def run(feed: Mapping[str, NDArray]) -> list[NDArray]:
+        outputs = {**run_rows(engine, feed), **feed}
         return [outputs[n] for n in names]
 
     def feeds() -> Iterator[Feed]:

@@ -48,7 +48,7 @@ class OneWild(PoseTask):
         found = super().samples(image, item)
         if item.image_id != self.wild:
             return found
-        return [Sample(s.image_id, (s.feed * 1000).astype(np.float32), s.context) for s in found]
+        return [Sample(s.image_id, {k: (v * 1000).astype(np.float32) for k, v in s.feed.items()}, s.context) for s in found]
 
 
 def figures(done: Quantized) -> dict[str, Any]:

@@ -20,17 +20,21 @@ from hrnet_deploy.files import require_file
 
 PACKAGE = Path(__file__).parent
 DATASETS = "datasets.yaml"
+LABELS = {"pose": "keypoints", "segmentation": "classes", "detection": "classes"}  # what a task's network tells apart
+USUAL = {"pose": "pose_hrnet_w32_256x192"}  # a task's card whose input and labels an unknown checkpoint is taken to have
 
 
 @dataclass(frozen=True)
 class Input:
-    """Size in pixels; `mean` and `std` of an image scaled to 0..1, in the order of `colour`."""
+    """Size in pixels; `mean` and `std` of an image scaled to 0..1, in the order of `colour`. `fit` is how an image of
+    another size is brought to it: a `crop` a result, `stretch`, or `pad` (scaled as it is, the rest filled up)."""
 
     height: int
     width: int
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     colour: str = "RGB"
+    fit: str = "crop"
 
     @property
     def size(self) -> str:
@@ -53,6 +57,16 @@ class Keypoints:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """Names in the order of the network's output (background left out where it is no class of its own), and colours
+    (R, G, B) to draw them in, where the dataset has some. `ignore` is the label of pixels nobody judges."""
+
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...] = ()
+    ignore: int = 255
+
+
+@dataclass(frozen=True)
 class Published:
     """A trained checkpoint others publish: where, how its sha256 begins, and the figure they give."""
 
@@ -72,6 +86,7 @@ class ModelCard:
     input: Input
     dataset: str
     keypoints: Keypoints | None = None
+    classes: Classes | None = None
     checkpoint: str = ""  # a trained checkpoint this package carries, relative to the folder of the cards
     published: tuple[Published, ...] = field(default=())
     note: str = ""
@@ -80,6 +95,11 @@ class ModelCard:
     def task(self) -> str:
         return self.architecture.task
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        named = self.keypoints or self.classes
+        return named.names if named else ()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` is the inverse."""
         return {**dataclasses.asdict(self), "architecture": arch.to_dict(self.architecture)}
@@ -87,11 +107,12 @@ class ModelCard:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         rest = dict(values)
-        points = rest.pop("keypoints", None)
+        points, classes = rest.pop("keypoints", None), rest.pop("classes", None)
         return cls(
             architecture=arch.from_dict(rest.pop("architecture")),
             input=Input(**_tuples(rest.pop("input"))),
             keypoints=Keypoints(**_tuples(points)) if points else None,
+            classes=Classes(**_tuples(classes)) if classes else None,
             published=tuple(Published(**p) for p in rest.pop("published", ())),
             **rest,
         )
@@ -131,16 +152,16 @@ def read_card(path: Path) -> ModelCard:
     require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if "keypoints" not in values:
+        labels = LABELS[arch.from_dict(values["architecture"]).task]
+        if labels not in values:
             datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
-            values["keypoints"] = datasets[values["dataset"]].get("keypoints")
+            values[labels] = datasets[values["dataset"]].get(labels)
         read = ModelCard.from_dict({"name": path.stem, **values})
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadInput(f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}") from error
-    names = read.keypoints.names if read.keypoints else ()
-    if len(names) != read.architecture.keypoints:
-        raise BadInput(f"{path} names {len(names)} keypoints, its network has {read.architecture.keypoints} — name every heatmap once")
+    if len(read.label_names) != read.architecture.labels:
+        raise BadInput(f"{path} names {len(read.label_names)} {labels}, its network has {read.architecture.labels} — name every one once")
     return read
 
 
@@ -170,17 +191,19 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
     for known in cards().values():
         if known.architecture == architecture:
             return known
+    alike = [c for c in cards().values() if c.task == architecture.task]
     body = getattr(architecture, "body", None)
-    same = [c for c in cards().values() if body is not None and getattr(c.architecture, "body", None) == body]
-    size = same[0].input if same else Input(256, 192)
-    count = architecture.keypoints
-    coco = card("pose_hrnet_w32_256x192").keypoints
-    points = coco if count == 17 else Keypoints(tuple(f"keypoint_{i}" for i in range(count)))
-    width = f"w{body.width}" if body is not None else f"resnet{architecture.depth}"  # type: ignore[union-attr]
+    same = [c for c in alike if getattr(c.architecture, "body", None) == body]
+    usual = card(USUAL[architecture.task])
+    named = next((c for c in [*same, usual, *alike] if c.architecture.labels == architecture.labels), None)
+    size = (same or [usual])[0].input
+    kind = LABELS[architecture.task]
+    numbered = tuple(f"{kind.rstrip('s')}_{i}" for i in range(architecture.labels))
     return ModelCard(
-        name=f"{architecture.family}_{width}_{count}kpt_{size.size}",
+        name=f"{architecture.family}_{architecture.scale}_{architecture.labels}{kind}_{size.size}",
         architecture=architecture,
         input=size,
-        dataset="coco-keypoints" if count == 17 else "unknown",
-        keypoints=points,
+        dataset=named.dataset if named else "unknown",
+        keypoints=(named.keypoints if named else Keypoints(numbered)) if kind == "keypoints" else None,
+        classes=(named.classes if named else Classes(numbered)) if kind == "classes" else None,
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.engines.base import Arrays, Engine, run_rows, run_samples
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import Distance, Score, Task, dataset_samples
+from hrnet_deploy.tasks.base import Distance, Feed, Score, Task, dataset_samples
 from hrnet_deploy.tasks.dataset import Dataset
 
 Tick = Callable[[], None]
@@ -76,11 +76,11 @@ class TensorComparison:
         )
 
 
-def compare_tensors(reference: Callable[[NDArray], Arrays], engine: Engine, inputs: Iterable[NDArray], label: str) -> list[TensorFigures]:
-    """Every output over some inputs, each (N, 3, H, W)."""
+def compare_tensors(reference: Callable[[Feed], Arrays], engine: Engine, inputs: Iterable[Feed], label: str) -> list[TensorFigures]:
+    """Every output over some inputs."""
     sums: dict[str, TensorComparison] = {}
-    for rows in inputs:
-        want, got = reference(rows), run_rows(engine, rows)
+    for feed in inputs:
+        want, got = reference(feed), run_rows(engine, feed)
         for name, array in want.items():
             sums.setdefault(name, TensorComparison()).add(array, got[name])
     return [s.figures(name, label) for name, s in sums.items()]

@@ -7,6 +7,7 @@ held against what that module gives.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,14 +50,14 @@ class Tracer:
                     self.tensors.append((output, call, node.name))
         self._session = _opened(model, [t for t, _, _ in self.tensors])
 
-    def first_difference(self, rows: NDArray, tolerance: float) -> Difference | None:
+    def first_difference(self, feed: Mapping[str, NDArray], tolerance: float) -> Difference | None:
         """The first tensor, in the order of computation, past `tolerance` of its own maximum. None where every
         named tensor agrees, or where the graph carries no names (the torchscript exporter)."""
         if not self.tensors:
             return None
         names = [t for t, _, _ in self.tensors]
-        got = dict(zip(names, self._session.run(names, {self._session.get_inputs()[0].name: rows}), strict=True))
-        wanted = _module_outputs(self.network, {c.partition(SEPARATOR)[0] for _, c, _ in self.tensors}, rows)
+        got = dict(zip(names, self._session.run(names, dict(feed)), strict=True))
+        wanted = _module_outputs(self.network, {c.partition(SEPARATOR)[0] for _, c, _ in self.tensors}, feed)
         for tensor, call, node in self.tensors:
             reference = wanted.get(call)
             if reference is None or reference.shape != got[tensor].shape:
@@ -77,7 +78,7 @@ def _opened(model: onnx.ModelProto, names: list[str]) -> Any:
     return onnxruntime.InferenceSession(with_outputs(model, names).SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _module_outputs(network: nn.Module, names: set[str], rows: NDArray) -> dict[str, NDArray]:
+def _module_outputs(network: nn.Module, names: set[str], feed: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """Each named module's output at each call: name, name#1, name#2, ..."""
     import torch
 
@@ -96,7 +97,7 @@ def _module_outputs(network: nn.Module, names: set[str], rows: NDArray) -> dict[
     handles = [m.register_forward_hook(hook(n)) for n, m in network.named_modules() if n in names]
     try:
         with torch.inference_mode():
-            network(torch.from_numpy(rows))
+            network(*(torch.from_numpy(v) for v in feed.values()))
     finally:
         for handle in handles:
             handle.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,12 @@ def drawn(number: int, seed: int = 0, count: int = 20_000) -> list[NDArray[np.fl
 
 def feeds_of(count: int, scaled: dict[int, float] | None = None) -> list[Feed]:
     """An input says which image it is and how much larger than drawn."""
-    return [(f"{i}.png", np.array([i, (scaled or {}).get(i, 1.0)], np.float32)) for i in range(count)]
+    return [(f"{i}.png", {"x": np.array([i, (scaled or {}).get(i, 1.0)], np.float32)}) for i in range(count)]
 
 
-def run(feed: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    return [t * feed[1] for t in drawn(int(feed[0]))]
+def run(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+    number, factor = feed["x"]
+    return [t * factor for t in drawn(int(number))]
 
 
 def calibrated(feeds: list[Feed]) -> Calibrated:
@@ -126,9 +128,9 @@ def test_an_image_large_in_one_tensor_counts_in_the_others() -> None:
     """A branch that blows up says nothing of the rest of the network."""
     names = tuple(f"t{i}" for i in range(40))
 
-    def forty(feed: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        tensors = [drawn(int(feed[0]), seed=i, count=500)[1] for i in range(40)]
-        tensors[7] = tensors[7] * feed[1]
+    def forty(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+        tensors = [drawn(int(feed["x"][0]), seed=i, count=500)[1] for i in range(40)]
+        tensors[7] = tensors[7] * feed["x"][1]
         return tensors
 
     feeds = feeds_of(8, {2: 1000.0})
@@ -145,8 +147,8 @@ def test_an_interrupted_calibration_goes_on_where_it_was(tmp_path: Path) -> None
     resumed = Statistics.load(path)
     ran: list[int] = []
 
-    def watched(feed: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        ran.append(int(feed[0]))
+    def watched(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+        ran.append(int(feed["x"][0]))
         return run(feed)
 
     calibrate(resumed, watched, lambda: feeds_of(8))

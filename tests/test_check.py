@@ -163,7 +163,7 @@ def test_a_file_without_a_card_is_refused(tiny_onnx: Path, tiny_checkpoint: Path
 
 
 def test_nothing_differs_where_nothing_was_changed(tiny_onnx: Path, tiny_network: torch.nn.Module, exported: Callable[..., Path]) -> None:
-    x = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    x = {"image": np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)}
     assert Tracer(tiny_onnx, tiny_network).first_difference(x, 1e-5) is None
     assert Tracer(exported(exporter="torchscript"), tiny_network).first_difference(x, 0.0) is None  # it carries no names
 
@@ -173,7 +173,7 @@ def test_the_first_tensor_that_differs_is_the_one_that_was_changed(
     layer: str, tiny_onnx: Path, tiny_network: torch.nn.Module, tmp_path: Path
 ) -> None:
     bad = nudged(tiny_onnx, tmp_path / "bad.onnx", f"{layer}.weight", by=2.0)
-    x = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    x = {"image": np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)}
     found = Tracer(bad, tiny_network).first_difference(x, 1e-4)
     assert found is not None
     assert found.node == layer

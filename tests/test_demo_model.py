@@ -77,7 +77,7 @@ def test_no_image_blows_up_inside(people: Path) -> None:
     with torch.inference_mode():
         for _, _, samples in dataset_samples(task_of(card(NAME)), load_dataset(people, limit=300)):
             for sample in samples:
-                network(torch.from_numpy(sample.feed))
+                network(torch.from_numpy(sample.feed["image"]))
     assert max(max(v) / float(np.median(v)) for v in peaks.values()) < 20
 
 
@@ -90,7 +90,7 @@ def test_the_flip_test_does_not_hurt(people: Path, onnx_file: Path) -> None:
         engine = open_engine("ort", Source(card(NAME), onnx_file))
         found = []
         for _, _, samples in dataset_samples(task, dataset):
-            outputs = [engine.run({"image": s.feed}) for s in samples]
+            outputs = [engine.run(s.feed) for s in samples]
             found += task.decode(outputs, samples)
         scores.append(task.score(found, dataset).figures()["AP"])
     assert scores[1] > scores[0] - 0.01

@@ -58,7 +58,7 @@ def test_normalising_in_the_graph_is_the_normalising_outside(colour: str, flip: 
     crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
     image = run_text(pose_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]
     task = PoseTask(dataclasses.replace(CARD, input=spec), Contract(), flip_test=flip)
-    assert np.abs(image - task.feed(crop)).max() < 1e-6
+    assert np.abs(image - task.feed(crop)["image"]).max() < 1e-6
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -74,7 +74,7 @@ def test_an_embedded_file_gives_keypoints_of_uint8_crops(flip: bool, exported: C
     outside = task_of(found.card, flip_test=flip)
     heatmaps = open_engine("ort", Source(found.card, plain))
     for i, crop in enumerate(crops):
-        maps = np.concatenate([heatmaps.run({"image": x[None]})["heatmaps"] for x in outside.feed(crop)])  # type: ignore[attr-defined]
+        maps = np.concatenate([heatmaps.run({"image": x[None]})["heatmaps"] for x in outside.feed(crop)["image"]])  # type: ignore[attr-defined]
         merged = merge_flip(maps[:1], maps[1:], found.card.keypoints.flip_pairs) if flip else maps  # type: ignore[union-attr]
         points, scores = keypoints(merged)
         assert np.abs(got["scores"][i] - scores[0]).max() < 1e-4

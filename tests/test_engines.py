@@ -53,16 +53,16 @@ def test_any_number_of_rows_goes_through_a_fixed_batch(rows: int, exported: Call
     x = np.random.default_rng(rows).standard_normal((rows, 3, *SIZE), dtype=np.float32)
     with torch.inference_mode():
         want = tiny_network(torch.from_numpy(x)).numpy()
-    assert np.abs(run_rows(engine, x)["heatmaps"] - want).max() < 1e-4
+    assert np.abs(run_rows(engine, {"image": x})["heatmaps"] - want).max() < 1e-4
 
 
 def test_samples_of_several_passes_come_back_apart(exported: Callable[..., Path]) -> None:
     engine = engines.open_engine("ort", Source(CARD, exported(dynamic=("batch",))))
     assert batch_of(engine) is None
-    feeds = [np.random.default_rng(i).standard_normal((n, 3, *SIZE), dtype=np.float32) for i, n in enumerate((1, 2, 1))]
+    feeds = [{"image": np.random.default_rng(i).standard_normal((n, 3, *SIZE), dtype=np.float32)} for i, n in enumerate((1, 2, 1))]
     together = run_samples(engine, feeds)
     for feed, got in zip(feeds, together, strict=True):
-        assert np.abs(engine.run({"image": feed})["heatmaps"] - got["heatmaps"]).max() < 1e-5
+        assert np.abs(engine.run(feed)["heatmaps"] - got["heatmaps"]).max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -173,5 +173,5 @@ def test_rows_are_split_where_there_are_many() -> None:
 
     engine: Engine = Counting()  # type: ignore[assignment]
     x = np.arange(20, dtype=np.float32).reshape(10, 2)
-    assert np.array_equal(run_rows(engine, x, most=4)["y"], x * 2)
+    assert np.array_equal(run_rows(engine, {"x": x}, most=4)["y"], x * 2)
     assert engine.calls == [4, 4, 2]  # type: ignore[attr-defined]

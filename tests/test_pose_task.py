@@ -31,9 +31,9 @@ def test_the_input_is_the_official_one() -> None:
     detections = tuple({"bbox": b.tolist(), "score": 1.0} for b in golden["boxes"])
     samples = task().samples(image, Item(Path(), 1, detections))
     for sample, expected in zip(samples, golden["tensors"], strict=True):
-        assert sample.feed.shape == (1, 3, 256, 192)
-        assert sample.feed.dtype == np.float32
-        off = np.abs(sample.feed[0, :, ::3, ::3] - expected)
+        assert sample.feed["image"].shape == (1, 3, 256, 192)
+        assert sample.feed["image"].dtype == np.float32
+        off = np.abs(sample.feed["image"][0, :, ::3, ::3] - expected)
         # warpAffine rounds coordinates to 1/32 pixel: a matrix off by 1e-5 may turn a pixel by a grey level or so
         assert np.quantile(off, 0.999) < 1e-4
         assert off.max() < 0.1
@@ -72,7 +72,7 @@ def test_whole_way_from_a_known_person_back_to_its_keypoints() -> None:
 
 def test_the_flip_test_sees_the_image_and_its_mirror() -> None:
     image = np.random.default_rng(0).integers(0, 256, (100, 80, 3), np.uint8)
-    plain, both = (task(f).samples(image, Item(Path(), 1))[0].feed for f in (False, True))
+    plain, both = (task(f).samples(image, Item(Path(), 1))[0].feed["image"] for f in (False, True))
     assert both.shape == (2, 3, 256, 192)
     assert np.array_equal(both[0], plain[0])
     assert np.array_equal(both[1], plain[0, :, :, ::-1])

@@ -18,7 +18,7 @@ import numpy as np
 from hrnet_deploy.bench import memory
 from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_samples
 from hrnet_deploy.errors import BadInput, DeployError
-from hrnet_deploy.tasks.base import Contract, noise, task_of
+from hrnet_deploy.tasks.base import CROPS, Contract, Feed, noise, task_of
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.samples import sample_images
 
@@ -75,17 +75,15 @@ class Row:
         for module in ENGINES[parse(job.engine)[0]].needs:
             importlib.import_module(module)
         imported = time.perf_counter()
-        arrays = self._arrays()  # the harness's own, so they are there before memory is counted
+        self.feeds = self._feeds()  # the harness's own, so they are there before memory is counted
         before = memory.resident()
         memory.reset_peak()
         opening = time.perf_counter()
         self.engine: Engine = open_engine(job.engine, job.source, job.threads)
         opened = time.perf_counter()
-        spec = self.engine.inputs[0]
         fixed = batch_of(self.engine)
         if fixed is not None and fixed != job.batch:
             raise BadInput(f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch")
-        self.feeds = [{spec.name: a} for a in arrays]
         opening_first = time.perf_counter()
         outputs = self.engine.run(self.feeds[0])
         first = time.perf_counter()
@@ -100,11 +98,11 @@ class Row:
         self._check_alive(outputs)
         self.calls: dict[str, Callable[[], object]] = {}
 
-    def _arrays(self) -> list[np.ndarray]:
+    def _feeds(self) -> list[Feed]:
         card, batch = self.job.source.card, self.job.batch
         if self.job.contract.embedded:
             shape = (INPUTS, batch, card.input.height, card.input.width, 3)
-            return list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+            return [{CROPS: x} for x in np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)]
         return [noise(card, batch, seed) for seed in range(INPUTS)]
 
     def _check_alive(self, first: Arrays) -> None:

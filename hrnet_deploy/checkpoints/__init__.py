@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_deploy.architecture import Architecture
-from hrnet_deploy.cards import ModelCard, card_for, cards, shipped_checkpoint
+from hrnet_deploy.cards import LABELS, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.layouts import to_official
 from hrnet_deploy.checkpoints.reading import read_tensors
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
@@ -47,7 +47,7 @@ class Checkpoint:
         if known or self.card.dataset == "unknown":
             return ""
         return (
-            f"its {self.architecture.keypoints} keypoints are taken to be those of {self.card.dataset} — where they are not, "
+            f"its {self.architecture.labels} {LABELS[self.card.task]} are taken to be those of {self.card.dataset} — where they are not, "
             "give a card of your own with --card FILE.yaml"
         )
 

@@ -63,30 +63,31 @@ def batch_of(engine: Engine) -> int | None:
     return first if isinstance(first, int) and first > 0 else None
 
 
-def run_rows(engine: Engine, rows: NDArray, most: int = 32) -> Arrays:
-    """Any number of rows through an engine with one input, whatever batch it is fixed to.
+def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
+    """Any number of rows through an engine, whatever batch it is fixed to.
 
-    rows (n, ...) are split into batches; the last one of a fixed batch is filled up with its own last row, and
+    feeds: (n, ...) each, split into batches; the last one of a fixed batch is filled up with its own last row, and
     what that gives is dropped.
     """
-    name = engine.inputs[0].name
     fixed = batch_of(engine)
+    rows = len(next(iter(feeds.values())))
     parts: list[Arrays] = []
-    for start in range(0, len(rows), fixed or most):
-        chunk = rows[start : start + (fixed or most)]
-        count = len(chunk)
+    for start in range(0, rows, fixed or most):
+        count = min(rows - start, fixed or most)
+        chunk = {k: v[start : start + count] for k, v in feeds.items()}
         if fixed and count < fixed:
-            chunk = np.concatenate([chunk, np.repeat(chunk[-1:], fixed - count, axis=0)])
-        parts.append({k: v[:count] for k, v in engine.run({name: chunk}).items()})
+            chunk = {k: np.concatenate([v, np.repeat(v[-1:], fixed - count, axis=0)]) for k, v in chunk.items()}
+        parts.append({k: v[:count] for k, v in engine.run(chunk).items()})
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
-def run_samples(engine: Engine, feeds: Sequence[NDArray]) -> list[Arrays]:
+def run_samples(engine: Engine, feeds: Sequence[Feeds]) -> list[Arrays]:
     """The outputs of each sample, (its passes, ...); neighbours of one size are computed together."""
     results: list[Arrays] = []
-    for _, same in itertools.groupby(feeds, key=lambda f: f.shape[1:]):
+    for _, same in itertools.groupby(feeds, key=lambda f: [(k, v.shape[1:]) for k, v in f.items()]):
         group = list(same)
-        results += _split(run_rows(engine, np.concatenate(group)), [len(f) for f in group])
+        joined = {k: np.concatenate([f[k] for f in group]) for k in group[0]}
+        results += _split(run_rows(engine, joined), [len(next(iter(f.values()))) for f in group])
     return results
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hrnet_deploy import checkpoints
-from hrnet_deploy.architecture import INPUT, require_same
+from hrnet_deploy.architecture import IMAGE_SIZE, INPUT, require_same
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.networks import build, random_weights
@@ -28,7 +28,8 @@ class TorchEngine:
         self.call: Callable[..., Any] = torch.compile(self.network) if compile else self.network
         self.compiled = compile
         torch.set_num_threads(threads)
-        self.inputs = (TensorSpec(INPUT, ("batch", 3, "height", "width"), "float32"),)
+        shapes = {INPUT: ("batch", 3, "height", "width"), IMAGE_SIZE: ("batch", 2)}
+        self.inputs = tuple(TensorSpec(i, shapes[i], "float32") for i in source.card.architecture.inputs)
         self.outputs = tuple(TensorSpec(o, ("batch", "", "", ""), "float32") for o in source.card.architecture.outputs)
         self.facts: dict[str, Any] = {
             "threads": threads,
@@ -39,26 +40,27 @@ class TorchEngine:
 
     def run(self, feeds: Feeds) -> Arrays:
         check_feeds(self.inputs, feeds)
-        results = self._forward(self._tensor(feeds))
+        results = self._forward(self._tensors(feeds))
         return {o.name: t.numpy() for o, t in zip(self.outputs, results, strict=True)}
 
     def resident(self, feeds: Feeds) -> Callable[[], None]:
-        x = self._tensor(feeds)
-        self._forward(x)
+        tensors = self._tensors(feeds)
+        self._forward(tensors)
 
         def call() -> None:
             with torch.inference_mode():
-                self.call(x)
+                self.call(*tensors)
 
         return call
 
-    def _tensor(self, feeds: Feeds) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(feeds[INPUT])).contiguous(memory_format=self.format)
+    def _tensors(self, feeds: Feeds) -> list[torch.Tensor]:
+        tensors = [torch.from_numpy(np.ascontiguousarray(feeds[i.name])) for i in self.inputs]
+        return [t.contiguous(memory_format=self.format) if t.ndim == 4 else t for t in tensors]
 
-    def _forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def _forward(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         with torch.inference_mode():
             try:
-                result = self.call(x)
+                result = self.call(*tensors)
             except Exception as error:
                 if self.compiled:  # a missing compiler shows itself at the first call, in one of many types
                     first = str(error).strip().splitlines()[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,9 +30,9 @@ SAMPLE = 65_536  # values of a tensor that one image adds to its histogram; extr
 SPREAD = 10.0  # an image whose peak is over this many times a tensor's median peak says nothing of that tensor
 EVERYWHERE = 0.05  # and where that is so of this share of the tensors, it says nothing of any
 
-Feed = tuple[str, NDArray[np.float32]]  # the name of an image, and what the network takes, (passes, 3, H, W)
+Feed = tuple[str, Mapping[str, NDArray]]  # the name of an image, and what the network takes, (passes, ...) each
 Feeds = Callable[[], Iterable[Feed]]
-Run = Callable[[NDArray[np.float32]], Sequence[NDArray]]
+Run = Callable[[Mapping[str, NDArray]], Sequence[NDArray]]
 
 
 def histogram(values: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -176,8 +176,8 @@ def without_outliers(statistics: Statistics, run: Run, feeds: Feeds) -> Calibrat
     return Calibrated(statistics, counts, kept, outliers)
 
 
-def _key(name: str, feed: NDArray[np.float32]) -> str:
-    return f"{name}:{hashlib.sha256(feed.tobytes()).hexdigest()[:16]}"
+def _key(name: str, feed: Mapping[str, NDArray]) -> str:
+    return f"{name}:{hashlib.sha256(b''.join(v.tobytes() for v in feed.values())).hexdigest()[:16]}"
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:

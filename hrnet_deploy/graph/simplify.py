@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ TOLERANCE = 1e-5  # of the largest output: folding constants reorders sums, noth
 TIMEOUT = 600
 
 
-def simplify(model: onnx.ModelProto, feeds: dict[str, Any]) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def simplify(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The simplified model, or the given one, and what happened. `feeds` is what outputs are compared on."""
     before = len(model.graph.node)
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +50,7 @@ def _in_child(given: Path, result: Path) -> str:
     return ""
 
 
-def _compared(given: Path, result: Path, feeds: dict[str, Any]) -> str:
+def _compared(given: Path, result: Path, feeds: Mapping[str, Any]) -> str:
     """Empty where both give the same outputs, else what is wrong with the simplified one."""
     import onnxruntime
 
@@ -58,7 +59,7 @@ def _compared(given: Path, result: Path, feeds: dict[str, Any]) -> str:
         options.log_severity_level = 4
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return [np.asarray(o) for o in session.run(None, feeds)]
+        return [np.asarray(o) for o in session.run(None, dict(feeds))]
 
     before = run(given)
     try:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hrnet_deploy.architecture import require_same
 from hrnet_deploy.engines import open_engine, parse
@@ -29,7 +28,7 @@ from hrnet_deploy.parity import (
     judge,
     passed,
 )
-from hrnet_deploy.tasks.base import Task, dataset_samples, noise, task_of
+from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.samples import NAME, sample_images
 
@@ -147,7 +146,7 @@ def _on_noise(reference: Engine, engine: Engine, description: Description, their
         return []  # decoded results of noise mean nothing
     batch = batch_of(engine) or 1
     inputs = [noise(description.card, batch, seed) for seed in NOISE_SEEDS]
-    return compare_tensors(lambda rows: run_rows(reference, rows), engine, inputs, "noise")
+    return compare_tensors(lambda feed: run_rows(reference, feed), engine, inputs, "noise")
 
 
 def _provenance(source: Source | None, description: Description) -> str:
@@ -166,14 +165,14 @@ def _first_difference(request: Request, source: Source, task: Task, dataset: Dat
     if budget.relative is None:
         return ""
     tracer = Tracer(request.model, network_of(source))
-    for rows in itertools.islice(_inputs(source, task, dataset), TRACED):
-        found = tracer.first_difference(np.repeat(rows, batch, axis=0), budget.relative / 10)
+    for feed in itertools.islice(_inputs(source, task, dataset), TRACED):
+        found = tracer.first_difference({k: np.repeat(v, batch, axis=0) for k, v in feed.items()}, budget.relative / 10)
         if found is not None:
             return f"{found.tensor} (node {found.node}), off by {found.relative:.1e} of its maximum"
     return ""
 
 
-def _inputs(source: Source, task: Task, dataset: Dataset) -> Iterator[NDArray]:
+def _inputs(source: Source, task: Task, dataset: Dataset) -> Iterator[Feed]:
     yield noise(source.card, 1, NOISE_SEEDS[0])
     for _, _, samples in dataset_samples(task, dataset):
-        yield from (s.feed[:1] for s in samples)
+        yield from ({k: v[:1] for k, v in s.feed.items()} for s in samples)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrnet_deploy.architecture import INPUT, require_same
+from hrnet_deploy.architecture import require_same
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import check_output, whole
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-    from hrnet_deploy.engines.base import Arrays, Source
+    from hrnet_deploy.engines.base import Source
     from hrnet_deploy.graph.metadata import Description
     from hrnet_deploy.tasks.dataset import Dataset
 
@@ -160,7 +160,7 @@ def build(
     if options.simplify:
         say("simplifying")
         rows = 2 if "batch" in options.dynamic else batch
-        model, done = simplify(model, {INPUT: noise(chosen, rows, seed=0)})
+        model, done = simplify(model, noise(chosen, rows, seed=0))
         description = description.with_step("simplify", **done)
     if options.embed:
         model = embed(model, chosen, options.flip_test)
@@ -181,15 +181,11 @@ def verify(
     task = task_of(source.card, description.contract)
     tensors: list[TensorFigures] = []
     if not description.contract.embedded:
-
-        def run(rows: Any) -> Arrays:
-            return reference.run({reference.inputs[0].name: rows})
-
         shapes = list(_shapes(source.card, engine.inputs[0].shape))
         for number, (batch, height, width) in enumerate(shapes):
             label = "noise" if len(shapes) == 1 else f"noise {batch}x{height}x{width}"
-            rows = noise(source.card, batch, seed=number, height=height, width=width)
-            tensors += compare_tensors(run, engine, [rows], label)
+            feed = noise(source.card, batch, seed=number, height=height, width=width)
+            tensors += compare_tensors(reference.run, engine, [feed], label)
     figures = compare_on_images(reference, theirs, engine, task, dataset)
     return tensors, figures, judge(budget_for(description.precision, task), tensors, figures), {"name": engine.name, **engine.facts}
 

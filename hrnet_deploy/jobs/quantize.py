@@ -20,11 +20,12 @@ from hrnet_deploy.engines.base import Source, run_rows
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import check_output, sha256, whole
 from hrnet_deploy.graph import quantize as graph
-from hrnet_deploy.graph.calibrate import Feed, Statistics, calibrate, with_outputs
+from hrnet_deploy.graph.calibrate import Feed as NamedFeed
+from hrnet_deploy.graph.calibrate import Statistics, calibrate, with_outputs
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, Range, ranges
 from hrnet_deploy.parity import Budget, Check, TaskFigures, TensorComparison, budget_for, compare_on_images, judge, passed
-from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
+from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 
 Say = Callable[[str], None]
@@ -143,7 +144,7 @@ def quantize(
     names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(model, t).ranged))
     statistics = _statistics(request, names)
 
-    def feeds() -> Iterable[Feed]:
+    def feeds() -> Iterable[NamedFeed]:
         for item, _, samples in dataset_samples(task, calibration):
             for sample in samples:
                 yield item.path.name, sample.feed
@@ -199,7 +200,7 @@ def _search(
     known: Mapping[str, Range],
     task: Task,
     judging: Dataset,
-    probes: Sequence[NDArray[np.float32]],
+    probes: Sequence[Feed],
     base: Quantized,
     say: Say,
     progress: Progress,
@@ -247,12 +248,12 @@ class _Work:
         save_model(model, path)
         return open_engine("ort", Source(self.card, path), self.threads)
 
-    def tensors(self, names: tuple[str, ...], feed: NDArray[np.float32]) -> list[NDArray]:
+    def tensors(self, names: tuple[str, ...], feed: Feed) -> list[NDArray]:
         """Those tensors of the float model for one input."""
         if names not in self._engines:
             self._engines[names] = self.opened(with_outputs(self.model, names), "tapped")
         engine = self._engines[names]
-        outputs = {**run_rows(engine, feed), engine.inputs[0].name: feed}
+        outputs = {**run_rows(engine, feed), **feed}
         return [outputs[n] for n in names]
 
     def quantized(self, target: graph.Target, excluded: Collection[str], known: Mapping[str, Range]) -> tuple[onnx.ModelProto, int]:
@@ -264,7 +265,7 @@ class _Work:
         target: graph.Target,
         excluded: Collection[str],
         known: Mapping[str, Range],
-        probes: Sequence[NDArray[np.float32]],
+        probes: Sequence[Feed],
         progress: Progress,
     ) -> list[Block]:
         """Each block quantized alone, held against the float model on the probes; the most costly first."""

@@ -14,11 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_deploy.architecture import IMAGE_SIZE, INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image
 
+CROPS = "crops"  # the input of a graph that prepares it itself: uint8 images
+Feed = Mapping[str, NDArray]  # what a network takes, by the names of its inputs
 Outputs = Mapping[str, NDArray]
 
 
@@ -32,11 +35,11 @@ class Contract:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one result needs: the array the network takes, (passes, ...) with a second pass for the mirror image
+    """What one result needs: the arrays the network takes, (passes, ...) with a second pass for the mirror image
     where a flip test is asked for, and what decoding needs to know."""
 
     image_id: int
-    feed: NDArray
+    feed: Feed
     context: Any
 
 
@@ -108,7 +111,11 @@ def dataset_samples(task: Task, dataset: Dataset) -> Iterator[tuple[Item, Image,
         yield item, image, task.samples(image, item)
 
 
-def noise(card: ModelCard, batch: int, seed: int, height: int = 0, width: int = 0) -> NDArray[np.float32]:
-    """Seeded normal input, (batch, 3, H, W) float32, at the card's size unless another is given."""
-    shape = (batch, 3, height or card.input.height, width or card.input.width)
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+def noise(card: ModelCard, batch: int, seed: int, height: int = 0, width: int = 0) -> Feed:
+    """Seeded normal input, (batch, 3, H, W) float32, at the card's size unless another is given; where the network
+    asks how much of it is image, (batch, 2), all of it is."""
+    height, width = height or card.input.height, width or card.input.width
+    feed = {INPUT: np.random.default_rng(seed).standard_normal((batch, 3, height, width), dtype=np.float32)}
+    if IMAGE_SIZE in card.architecture.inputs:
+        feed[IMAGE_SIZE] = np.tile(np.array([height, width], np.float32), (batch, 1))
+    return feed

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import Keypoints, ModelCard
 from hrnet_deploy.errors import BadInput, need
-from hrnet_deploy.tasks.base import Contract, Distance, Outputs, Sample
+from hrnet_deploy.tasks.base import CROPS, Contract, Distance, Feed, Outputs, Sample
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
@@ -124,13 +125,13 @@ class PoseTask:
     def _aspect(self) -> float:
         return self.card.input.width / self.card.input.height
 
-    def feed(self, crop: Image) -> NDArray:
+    def feed(self, crop: Image) -> Feed:
         """A crop (H, W, 3) RGB uint8 as the model takes it: normalised (1, 3, H, W) float32, or as it is."""
         if self.contract.embedded:
-            return crop[None]
+            return {CROPS: crop[None]}
         colours = crop if self.card.input.colour == "RGB" else crop[..., ::-1]
         x = ((colours.astype(np.float32) - self._mean) * self._scale).transpose(2, 0, 1)[None]
-        return np.ascontiguousarray(np.concatenate([x, x[..., ::-1]]) if self.flip_test else x)
+        return {INPUT: np.ascontiguousarray(np.concatenate([x, x[..., ::-1]]) if self.flip_test else x)}
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Pose]:
         return [self._pose(o, s.context) for o, s in zip(outputs, samples, strict=True)]

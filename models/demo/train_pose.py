@@ -162,7 +162,7 @@ def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]
         truth["annotations"] += [{**person, "image_id": index} for person in drawn.people]
         samples = TASK.samples(drawn.image, Item(Path(), index, tuple(drawn.people)))
         with torch.inference_mode():
-            outputs = [{"heatmaps": net(torch.from_numpy(s.feed)).numpy()} for s in samples]
+            outputs = [{"heatmaps": net(torch.from_numpy(s.feed["image"])).numpy()} for s in samples]
         predictions += TASK.decode(outputs, samples)
     figures: dict[str, float] = TASK.score(predictions, Dataset((), truth)).figures()
     for hook in hooks:

@@ -1,0 +1,68 @@
+"""Networks that give a heatmap a keypoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hrnet_deploy.architecture.body import INPUT, Body
+
+
+@dataclass(frozen=True)
+class PoseHRNet:
+    """HRNetV1: a convolution on the high-resolution branch gives one heatmap a keypoint, at 1/4."""
+
+    family: ClassVar[str] = "pose_hrnet"
+    task: ClassVar[str] = "pose"
+    inputs: ClassVar[tuple[str, ...]] = (INPUT,)
+    outputs: ClassVar[tuple[str, ...]] = ("heatmaps",)
+    body: Body
+    keypoints: int = 17
+    head_kernel: int = 1
+
+    @property
+    def title(self) -> str:
+        return f"HRNetV1-{self.body.title} pose, {self.keypoints} keypoints"
+
+    @property
+    def labels(self) -> int:
+        return self.keypoints
+
+    @property
+    def scale(self) -> str:
+        return f"w{self.body.width}"
+
+    @property
+    def divisor(self) -> int:
+        return self.body.divisor
+
+
+@dataclass(frozen=True)
+class SimpleBaseline:
+    """ResNet and transposed convolutions of stride 2, which bring 1/32 back to 1/4."""
+
+    family: ClassVar[str] = "simple_baseline"
+    task: ClassVar[str] = "pose"
+    inputs: ClassVar[tuple[str, ...]] = (INPUT,)
+    outputs: ClassVar[tuple[str, ...]] = ("heatmaps",)
+    depth: int
+    keypoints: int = 17
+    deconv: tuple[int, ...] = (256, 256, 256)
+    deconv_kernels: tuple[int, ...] = (4, 4, 4)
+    head_kernel: int = 1
+
+    @property
+    def title(self) -> str:
+        return f"SimpleBaseline-ResNet-{self.depth} pose, {self.keypoints} keypoints"
+
+    @property
+    def labels(self) -> int:
+        return self.keypoints
+
+    @property
+    def scale(self) -> str:
+        return f"resnet{self.depth}"
+
+    @property
+    def divisor(self) -> int:
+        return 32

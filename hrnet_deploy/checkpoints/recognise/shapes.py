@@ -1,0 +1,61 @@
+"""Shapes by tensor name, the questions recognition asks of them, and the body that all HRNets share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hrnet_deploy.architecture import Body, Stage, Upsample
+from hrnet_deploy.errors import BadInput
+
+
+class IncompleteError(Exception):
+    """A tensor that recognition needs is missing. What else is, only a comparison with known networks can tell."""
+
+
+class Shapes:
+    """Shapes by tensor name, with the questions recognition asks."""
+
+    def __init__(self, shapes: Mapping[str, Sequence[int]], path: object) -> None:
+        self.shapes, self.path = shapes, path
+
+    def __getitem__(self, name: str) -> Sequence[int]:
+        """The shape of a convolution's weight."""
+        if name not in self.shapes:
+            raise IncompleteError(name)
+        if len(self.shapes[name]) != 4:
+            raise BadInput(
+                f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected a convolution's four dimensions — it is of "
+                "another network"
+            )
+        return self.shapes[name]
+
+    def has(self, prefix: str) -> bool:
+        return any(n.startswith(prefix) for n in self.shapes)
+
+    def count(self, prefix: str) -> int:
+        """How many children `prefix` has: `stage3.` -> its modules."""
+        parts = {n[len(prefix) :].partition(".")[0] for n in self.shapes if n.startswith(prefix)}
+        return sum(p.isdigit() for p in parts)
+
+
+def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = None) -> Body:
+    """The body whose names begin with `prefix`. How it upsamples no tensor tells."""
+    first = f"{prefix}layer1."
+    stage1 = Stage(1, (tensors.count(first),), (tensors[f"{first}0.conv1.weight"][0],), block_kind(tensors, f"{first}0."))
+    stages = []
+    for number in range(2, 2 + sum(tensors.has(f"{prefix}stage{n}.") for n in range(2, 6))):
+        name = f"{prefix}stage{number}.0.branches."
+        branches = range(tensors.count(name))
+        stages.append(
+            Stage(
+                modules=tensors.count(f"{prefix}stage{number}."),
+                blocks=tuple(tensors.count(f"{name}{b}.") for b in branches),
+                channels=tuple(tensors[f"{name}{b}.0.conv1.weight"][0] for b in branches),
+                block=block_kind(tensors, f"{name}0.0."),
+            )
+        )
+    return Body(stage1, tuple(stages), tensors[f"{prefix}conv1.weight"][0], upsample or Upsample())
+
+
+def block_kind(tensors: Shapes, unit: str) -> str:
+    return "bottleneck" if tensors.has(f"{unit}conv3.") else "basic"
