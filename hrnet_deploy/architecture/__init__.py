@@ -16,9 +16,10 @@ from typing import Any
 
 from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body, Stage, Upsample
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
+from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
 
-Architecture = PoseHRNet | SimpleBaseline
+Architecture = PoseHRNet | SimpleBaseline | SegHRNet | DilatedResNet
 FAMILIES: dict[str, type[Architecture]] = {a.family: a for a in typing.get_args(Architecture)}
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "RESNET_DEPTHS",
     "Architecture",
     "Body",
+    "DilatedResNet",
     "PoseHRNet",
+    "SegHRNet",
     "SimpleBaseline",
     "Stage",
     "Upsample",
@@ -44,13 +47,13 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> Architecture:
-    """The inverse of `to_dict`. A card may say `width: 32` instead of the whole body."""
+    """The inverse of `to_dict`. A card may say `width: 32` instead of the whole body, and `upsample` beside it."""
     rest = dict(values)
     family = rest.pop("family", None)
     if family not in FAMILIES:
         raise BadInput(f"unknown network family {family!r} — known: {', '.join(FAMILIES)}")
     if "width" in rest:
-        rest["body"] = Body.of_width(rest.pop("width"))
+        rest["body"] = Body.of_width(rest.pop("width"), upsample=Upsample(**rest.pop("upsample", {})))
     made: Architecture = _made(FAMILIES[family], rest)
     return made
 

@@ -6,10 +6,13 @@ from torch import nn
 
 from hrnet_deploy import architecture
 from hrnet_deploy.networks.pose import PoseHRNet, SimpleBaseline
+from hrnet_deploy.networks.segmentation import DilatedResNet, SegHRNet
 
 _MODULES: dict[type, type[nn.Module]] = {
     architecture.PoseHRNet: PoseHRNet,
     architecture.SimpleBaseline: SimpleBaseline,
+    architecture.SegHRNet: SegHRNet,
+    architecture.DilatedResNet: DilatedResNet,
 }
 
 
