@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from hrnet_deploy.checkpoints.detectors import is_detector, to_current
+
 T = TypeVar("T")
 
 WRAPPER_PREFIXES = ("module.", "model.")  # DataParallel, Lightning and EMA wrappers
@@ -26,7 +28,9 @@ def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
         prefix += found[0]
         names = {n.removeprefix(found[0]): t for n, t in names.items()}
     layout = "official"
-    if any(n.startswith("backbone.") for n in names):
+    if is_detector(names):
+        layout, names = to_current({n: t for n, t in names.items() if not n.startswith(NOT_WEIGHTS)})
+    elif any(n.startswith("backbone.") for n in names):
         layout = next((v for head, v in HEADS.items() if any(n.startswith(head) for n in names)), "mmpose")
         names = {_without_part(n): t for n, t in names.items() if not n.startswith(NOT_WEIGHTS)}
     return f"{layout}, prefix {prefix}" if prefix else layout, names

@@ -5,11 +5,13 @@ from __future__ import annotations
 from torch import nn
 
 from hrnet_deploy import architecture
+from hrnet_deploy.networks.detection import FasterRCNN
 from hrnet_deploy.networks.pose import PoseHRNet, SimpleBaseline
 
 _MODULES: dict[type, type[nn.Module]] = {
     architecture.PoseHRNet: PoseHRNet,
     architecture.SimpleBaseline: SimpleBaseline,
+    architecture.FasterRCNN: FasterRCNN,
 }
 
 
