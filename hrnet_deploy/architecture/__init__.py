@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body, Stage, Upsample
+from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposals, ResNetBody
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
 
-Architecture = PoseHRNet | SimpleBaseline | SegHRNet | DilatedResNet
+Architecture = PoseHRNet | SimpleBaseline | SegHRNet | DilatedResNet | FasterRCNN
 FAMILIES: dict[str, type[Architecture]] = {a.family: a for a in typing.get_args(Architecture)}
 
 __all__ = [
@@ -29,8 +30,12 @@ __all__ = [
     "RESNET_DEPTHS",
     "Architecture",
     "Body",
+    "Detections",
     "DilatedResNet",
+    "FasterRCNN",
     "PoseHRNet",
+    "Proposals",
+    "ResNetBody",
     "SegHRNet",
     "SimpleBaseline",
     "Stage",
@@ -60,8 +65,9 @@ def from_dict(values: Mapping[str, Any]) -> Architecture:
 
 def _made(kind: Any, value: Any) -> Any:
     """A value of JSON or YAML as the type a field is declared with: dataclasses and tuples, nested."""
-    if isinstance(kind, types.UnionType):
-        kind = next((k for k in typing.get_args(kind) if dataclasses.is_dataclass(k)), kind)
+    if isinstance(kind, types.UnionType) and isinstance(value, Mapping):
+        kinds = [k for k in typing.get_args(kind) if dataclasses.is_dataclass(k)]
+        kind = next((k for k in kinds if set(value) <= {f.name for f in dataclasses.fields(k)}), kind)
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         hints = typing.get_type_hints(kind)
         return kind(**{k: _made(hints.get(k), v) for k, v in value.items()})  # type: ignore[operator]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.cards import LABELS, ModelCard, card_for, cards, shipped_checkpoint
+from hrnet_deploy.checkpoints.detectors import background_last
 from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
 from hrnet_deploy.checkpoints.reading import read_tensors
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
@@ -73,7 +74,7 @@ def load(name: str | Path) -> Checkpoint:
     need("torch", "export")
     path = resolve(name)
     layout, tensors = to_official(read_tensors(path))
-    tensors = zero_biases(layout, tensors)
+    tensors = background_last(layout, zero_biases(layout, tensors))
     shapes = {n: tuple(t.shape) for n, t in tensors.items()}
     try:
         architecture = recognise(shapes, path)

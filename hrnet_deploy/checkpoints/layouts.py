@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from torch import Tensor
 
+from hrnet_deploy.checkpoints.detectors import is_detector, to_current
+
 T = TypeVar("T")
 
 WRAPPER_PREFIXES = ("module.", "model.")  # DataParallel, Lightning, EMA and FullModel wrappers
@@ -61,6 +63,8 @@ def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
         layout = MMSEG
         if any(n.startswith("backbone.stage2.") for n in names):
             names = {_renamed(n): t for n, t in names.items()}
+    elif is_detector(names):
+        layout, names = to_current(names)
     elif any(n.startswith("backbone.") for n in names):
         layout = next((v for head, v in HEADS.items() if any(n.startswith(head) for n in names)), "mmpose")
         names = {_without_part(n): t for n, t in names.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from hrnet_deploy import architecture
+from hrnet_deploy.networks.detection import FasterRCNN
 from hrnet_deploy.networks.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.networks.segmentation import DilatedResNet, SegHRNet
 
@@ -13,6 +14,7 @@ _MODULES: dict[type, type[nn.Module]] = {
     architecture.SimpleBaseline: SimpleBaseline,
     architecture.SegHRNet: SegHRNet,
     architecture.DilatedResNet: DilatedResNet,
+    architecture.FasterRCNN: FasterRCNN,
 }
 
 

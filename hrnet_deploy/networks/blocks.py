@@ -9,10 +9,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1) -> list[nn.Module]:
     """A bias-free convolution with "same" padding, and its batch norm."""
     padding = kernel // 2 * dilation
-    return [nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False), nn.BatchNorm2d(outputs)]
+    return [nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False), nn.BatchNorm2d(outputs)]
 
 
 class BasicBlock(nn.Module):
@@ -35,15 +35,21 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride)."""
+    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W)
+    -> (N, 4 channels, H/stride, W/stride).
+
+    `groups` and `base_width` are ResNeXt's: how many groups the 3x3 has, and how wide each is where `channels` is 64.
+    """
 
     expansion = 4
+    groups, base_width = 1, 64
 
     def __init__(self, inputs: int, channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
-        self.conv1, self.bn1 = conv_bn(inputs, channels, 1)
-        self.conv2, self.bn2 = conv_bn(channels, channels, 3, stride, dilation)
-        self.conv3, self.bn3 = conv_bn(channels, channels * self.expansion, 1)
+        width = channels * self.base_width // 64 * self.groups
+        self.conv1, self.bn1 = conv_bn(inputs, width, 1)
+        self.conv2, self.bn2 = conv_bn(width, width, 3, stride, dilation, self.groups)
+        self.conv3, self.bn3 = conv_bn(width, channels * self.expansion, 1)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(inputs, channels * self.expansion, stride)
 
@@ -53,6 +59,11 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return self.relu(y + residual)
+
+
+def grouped(groups: int, base_width: int) -> type[Bottleneck]:
+    """The bottleneck of a ResNeXt with so many groups."""
+    return type("GroupedBottleneck", (Bottleneck,), {"groups": groups, "base_width": base_width})
 
 
 BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}

@@ -34,7 +34,7 @@ class SimpleBaseline(ResNet):
     def __init__(self, shape: architecture.SimpleBaseline) -> None:
         super().__init__(shape.depth)
         layers: list[nn.Module] = []
-        inputs = self.outputs[0]
+        inputs = self.outputs[-1]
         for outputs, kernel in zip(shape.deconv, shape.deconv_kernels, strict=True):
             padding, output_padding = DECONV_PADDING[kernel]
             layers += [
@@ -47,5 +47,5 @@ class SimpleBaseline(ResNet):
         kernel = shape.head_kernel
         self.final_layer = nn.Conv2d(inputs, shape.keypoints, kernel, padding=kernel // 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.final_layer(self.deconv_layers(self.features(x)))
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return self.final_layer(self.deconv_layers(self.features(x)[-1]))

@@ -1,6 +1,7 @@
 """The ResNet body of the baselines the HRNet paper compares with.
 
-Source: HRNet-Human-Pose-Estimation, lib/models/pose_resnet.py (the torchvision ResNet without its classifier).
+Source: HRNet-Human-Pose-Estimation, lib/models/pose_resnet.py (the torchvision ResNet without its classifier);
+HRNet-Object-Detection, mmdet/models/backbones/resnext.py.
 """
 
 from __future__ import annotations
@@ -8,30 +9,37 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hrnet_deploy.architecture import RESNET_DEPTHS
-from hrnet_deploy.networks.blocks import Bottleneck, conv_bn, residual_layer
+from hrnet_deploy.networks.blocks import Bottleneck, conv_bn, grouped, residual_layer
 
 
 class ResNet(nn.Module):
-    """(N, 3, H, W) -> (N, 2048, ceil(H/32), ceil(W/32)): 7x7 stem, max pooling, four bottleneck layers."""
+    """(N, 3, H, W) -> the outputs of four bottleneck layers after a 7x7 stem and max pooling: (N, 256, ceil(H/4), ceil(W/4))
+    to (N, 2048, ceil(H/32), ceil(W/32)). More than one of `groups` make it a ResNeXt."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, groups: int = 1, base_width: int = 64) -> None:
         super().__init__()
+        block = grouped(groups, base_width)
         self.conv1, self.bn1 = conv_bn(3, 64, 7, stride=2)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        inputs = 64
+        inputs, self.outputs = 64, []
         for number, count in enumerate(RESNET_DEPTHS[depth], start=1):
             channels = 64 * 2 ** (number - 1)
-            layer = residual_layer(Bottleneck, inputs, channels, count, stride=1 if number == 1 else 2)
+            layer = residual_layer(block, inputs, channels, count, stride=1 if number == 1 else 2)
             self.add_module(f"layer{number}", layer)
-            inputs = channels * Bottleneck.expansion
-        self.outputs = [inputs]
+            inputs = channels * block.expansion
+            self.outputs.append(inputs)
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> list[Tensor]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        layers = []
         for number in range(1, 5):
             x = getattr(self, f"layer{number}")(x)
-        return x
+            layers.append(x)
+        return layers
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return self.features(x)
 
 
 class DilatedBody(nn.Module):

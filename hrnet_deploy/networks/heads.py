@@ -1,0 +1,45 @@
+"""The two heads of Faster R-CNN: what each says of an anchor, and of a region. What is made of it is in `detection`.
+
+Source: mmdetection, mmdet/models/dense_heads/rpn_head.py and roi_heads/bbox_heads/convfc_bbox_head.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from hrnet_deploy.architecture.detection import REGION
+
+
+class RPNHead(nn.Module):
+    """One head for all levels: (N, width, H, W) each -> (objectness logits (N, A, H, W), deltas (N, 4 A, H, W)) each."""
+
+    def __init__(self, width: int, anchors: int) -> None:
+        super().__init__()
+        self.rpn_conv = nn.Conv2d(width, width, 3, padding=1)
+        self.rpn_cls = nn.Conv2d(width, anchors, 1)
+        self.rpn_reg = nn.Conv2d(width, 4 * anchors, 1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        seen = [self.relu(self.rpn_conv(level)) for level in levels]
+        return [(self.rpn_cls(x), self.rpn_reg(x)) for x in seen]
+
+
+class BoxHead(nn.Module):
+    """Two shared fully connected layers: regions (R, width, 7, 7) -> logits (R, classes + 1), the background last, and a
+    set of deltas a class (R, 4 classes)."""
+
+    def __init__(self, width: int, hidden: int, classes: int) -> None:
+        super().__init__()
+        self.fc_cls = nn.Linear(hidden, classes + 1)
+        self.fc_reg = nn.Linear(hidden, 4 * classes)
+        self.shared_fcs = nn.ModuleList([nn.Linear(width * REGION**2, hidden), nn.Linear(hidden, hidden)])
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        x = regions.flatten(1)
+        for layer in self.shared_fcs:
+            x = self.relu(layer(x))
+        return self.fc_cls(x), self.fc_reg(x)
