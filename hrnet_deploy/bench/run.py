@@ -14,7 +14,7 @@ from typing import Any
 
 from hrnet_deploy.bench.environment import environment, load_average
 from hrnet_deploy.bench.result import Region, Result, Row
-from hrnet_deploy.bench.worker import REGIONS, Job, serve
+from hrnet_deploy.bench.worker import REGIONS, Job, Opens, serve
 from hrnet_deploy.errors import DeployError, Unavailable
 
 Say = Callable[[str], None]
@@ -35,7 +35,7 @@ class Plan:
 class Worker:
     """The parent's end of one row. It waits on the pipe and on the process itself; it never polls."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Opens) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, job), daemon=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,12 +37,21 @@ class Job:
     batch: int
     threads: int
 
+    def opened(self) -> Row:
+        return Row(self)
 
-def serve(pipe: Connection, job: Job) -> None:
+
+class Opens(Protocol):
+    """What a worker is started with: it opens itself there, and the methods of what it gives are the requests."""
+
+    def opened(self) -> Any: ...
+
+
+def serve(pipe: Connection, job: Opens) -> None:
     """Answer ("ok", value) or ("error", sentence, exit code) to each request until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers for it
     try:
-        row = Row(job)
+        row = job.opened()
     except BaseException as error:
         _send_error(pipe, error)
         return

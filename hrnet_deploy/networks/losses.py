@@ -113,7 +113,7 @@ def _sampled(found: Tensor, known: Tensor, background: int, most: int) -> tuple[
 def _pooled(levels: Sequence[Tensor], regions: Tensor) -> Tensor:
     """(R, C, 7, 7) of one image's levels (C, H_i, W_i); from 112, 224, 448 pixels a side on they come from p3, p4, p5."""
     side = boxes.area(regions)
-    number = sum((side >= (14 * stride) ** 2).long() for stride in STRIDES[1:POOLED])
+    number = torch.stack([side >= (14 * stride) ** 2 for stride in STRIDES[1:POOLED]]).sum(0)
     parts, rows = [], []
     for i, (level, stride) in enumerate(zip(levels[:POOLED], STRIDES[:POOLED], strict=True)):
         rows.append((number == i).nonzero()[:, 0])
