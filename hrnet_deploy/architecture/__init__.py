@@ -42,8 +42,10 @@ __all__ = [
     "Upsample",
     "check_size",
     "from_dict",
+    "like",
     "require_same",
     "to_dict",
+    "with_upsampling",
 ]
 
 
@@ -86,6 +88,21 @@ def check_size(architecture: Architecture, height: int, width: int) -> None:
             f"{architecture.title} cannot take an input of {height}x{width}: height and width must be multiples of "
             f"{divisor} — the nearest is --size {near[0]}x{near[1]}"
         )
+
+
+def with_upsampling(architecture: Architecture, rule: Upsample) -> Architecture:
+    """The same network with its branches brought to one size in another way, which no tensor tells. Where there are no
+    branches, or the head that takes them is for another task, it stays as it is."""
+    if not isinstance(architecture, SegHRNet):
+        return architecture
+    return dataclasses.replace(architecture, body=dataclasses.replace(architecture.body, upsample=rule))
+
+
+def like(found: Architecture, wanted: Architecture) -> Architecture:
+    """`wanted`, where what was found in a state dict cannot be told from it, else what was found."""
+    if isinstance(found, SegHRNet) and isinstance(wanted, SegHRNet) and with_upsampling(found, wanted.body.upsample) == wanted:
+        return wanted
+    return found
 
 
 def require_same(name: object, found: Architecture, other_name: object, other: Architecture, cure: str) -> None:

@@ -30,6 +30,12 @@ class Upsample:
     def by_factor(self) -> bool:
         return self.mode == "nearest"
 
+    @property
+    def title(self) -> str:
+        if self.by_factor:
+            return self.mode
+        return f"{self.mode}, align_corners {self.align_corners}{', in two steps' if self.two_steps else ''}"
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -29,9 +29,8 @@ class SegHRNet:
 
     @property
     def title(self) -> str:
-        rule = self.body.upsample
-        how = ", ".join(["align_corners"] * rule.align_corners + ["fused in two steps"] * rule.two_steps)
-        return f"HRNetV2-{self.body.title}{' + OCR' if self.ocr else ''} segmentation, {self.classes} classes{f' ({how})' if how else ''}"
+        what = f"HRNetV2-{self.body.title}{' + OCR' if self.ocr else ''} segmentation"
+        return f"{what}, {self.classes} classes, upsampled {self.body.upsample.title}"
 
     @property
     def labels(self) -> int:

@@ -19,7 +19,7 @@ from hrnet_deploy.bench.environment import environment
 from hrnet_deploy.bench.result import Row
 from hrnet_deploy.bench.run import Plan, run
 from hrnet_deploy.bench.worker import Job
-from hrnet_deploy.cards import ModelCard, card, folder
+from hrnet_deploy.cards import COST_TABLE, ModelCard, card, folder
 from hrnet_deploy.engines import ENGINES, parse, require, why_not
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError
@@ -30,7 +30,6 @@ from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
 
 Say = Callable[[str], None]
-TABLE = "cost_table.yaml"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 PLAN = Plan(seconds=5.0, rounds=6, warm_up_most=20.0, least=1, regions=("compute",))
 QUICK = Plan(seconds=0.3, rounds=6, warm_up=0.1, warm_up_most=0.5, least=1, regions=("compute",))
@@ -82,7 +81,7 @@ def columns(quick: bool = False) -> list[Column]:
     """The nine columns, in the paper's order."""
     import yaml
 
-    table = yaml.safe_load((folder() / TABLE).read_text(encoding="utf-8"))
+    table = yaml.safe_load((folder() / COST_TABLE).read_text(encoding="utf-8"))
     found = []
     for entry in table["columns"]:
         size = entry["quick" if quick else "input"]
