@@ -153,6 +153,19 @@ def compare_on_images(
     )
 
 
+def score_on_images(engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None) -> Score:
+    """The metric of one engine on annotated images, one image at a time."""
+    if reason := task.why_not_scored(dataset):
+        raise BadInput(f"nothing can be scored: {reason} — give images with annotations for {task.card.task}")
+    found: list[Any] = []
+    for _, _, samples in dataset_samples(task, dataset):
+        if samples:
+            found += task.decode(run_samples(engine, [s.feed for s in samples]), samples)
+        tick()
+    score: Score = task.score(found, dataset)
+    return score
+
+
 @dataclass(frozen=True)
 class Budget:
     """The most a precision may differ. What is None or not named is not judged.

@@ -93,6 +93,7 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Turns the rows take.")] = 12,
     task: Annotated[list[str] | None, typer.Option(help="Cost table: only networks of this task. Repeatable.")] = None,
     checkpoints: Annotated[Path | None, typer.Option(help="Cost table: a folder of weights called after the cards.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Cost table: a folder a task of annotated images, to score those on.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Cost table: memory and time of a training step too.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Cost table: small inputs, to see that everything works.")] = False,
     budget: Annotated[float | None, typer.Option(help="Cost table: minutes after which no further network is begun.")] = None,
@@ -123,10 +124,12 @@ def bench(
     if not models and weights is None:
         if checkpoint or size or batch or threads:
             raise BadInput("--checkpoint, --size, --batch and --threads go with files, or with --card and --weights random")
-        cost_table(engine or (), task or (), card or (), checkpoints, train, quick, budget, output, force, json)
+        cost_table(engine or (), task or (), card or (), checkpoints, data, train, quick, budget, output, force, json)
         return
-    if task or checkpoints or train or quick or budget is not None:
-        raise BadInput("--task, --checkpoints, --train, --quick and --budget are for the cost table — leave the files and --weights out")
+    if task or checkpoints or data or train or quick or budget is not None:
+        raise BadInput(
+            "--task, --checkpoints, --data, --train, --quick and --budget are for the cost table — leave the files and --weights out"
+        )
     if output is not None:
         check_output(output, force)
     if card and len(card) > 1:
@@ -162,6 +165,7 @@ def cost_table(
     tasks: Sequence[str],
     cards: Sequence[str],
     checkpoints: Path | None,
+    data: Path | None,
     train: bool,
     quick: bool,
     budget: float | None,
@@ -177,7 +181,7 @@ def cost_table(
     path = output or Path("cost_table.json")
     if force:
         path.unlink(missing_ok=True)
-    request = Request(path, engines, tasks, cards, checkpoints, quick, budget, train)
+    request = Request(path, engines, tasks, cards, checkpoints, data, quick, budget, train)
     with working() as say:
         found = job(request, shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
     if json:

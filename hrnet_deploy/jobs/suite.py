@@ -20,13 +20,15 @@ from hrnet_deploy.bench.result import Row
 from hrnet_deploy.bench.run import Plan, run
 from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.cards import COST_TABLE, ModelCard, card, folder
-from hrnet_deploy.engines import ENGINES, parse, require, why_not
+from hrnet_deploy.engines import ENGINES, open_engine, parse, require, why_not
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError
 from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.tasks.base import Contract
+from hrnet_deploy.parity import score_on_images
+from hrnet_deploy.tasks.base import Contract, task_of
+from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.threads import available_threads
 
 Say = Callable[[str], None]
@@ -50,14 +52,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure. `checkpoints` is a folder with weights called after the cards; others are random. `quick` takes
-    small inputs, to see that everything works. `minutes` bound the start of the last column."""
+    """What to measure. `checkpoints` is a folder with weights called after the cards; others are random. `data` holds a
+    folder of annotated images a task (pose, segmentation, detection), to score trained weights on. `quick` takes small
+    inputs, to see that everything works. `minutes` bound the start of the last column."""
 
     output: Path
     engines: Sequence[str] = ()
     tasks: Sequence[str] = ()
     cards: Sequence[str] = ()
     checkpoints: Path | None = None
+    data: Path | None = None
     quick: bool = False
     minutes: float | None = None
     training: bool = False
@@ -71,6 +75,7 @@ class Request:
             "engines": engines,
             "quick": self.quick,
             "checkpoints": str(self.checkpoints or ""),
+            "data": str(self.data or ""),
             "seconds": plan.seconds,
             "rounds": plan.rounds,
             "threads": available_threads(),
@@ -91,14 +96,14 @@ def columns(quick: bool = False) -> list[Column]:
     return found
 
 
-def suite(request: Request, command: str, say: Say = lambda _: None) -> dict[str, Any]:
+def suite(request: Request, command: str, say: Say = lambda _: None, table: Sequence[Column] | None = None) -> dict[str, Any]:
     """Measure what is not yet in the output file; give everything that is, as it is written there.
 
-    A column that cannot be measured says why and the rest goes on.
+    A column that cannot be measured says why and the rest goes on. `table` is another table than the paper's.
     """
     for engine in request.engines:
         require(engine)
-    chosen = _chosen(request)
+    chosen = _chosen(request, columns(request.quick) if table is None else table)
     done = _begun(request)
     started = time.monotonic()
     kept = {c["name"]: c for c in done.get("columns", ())}
@@ -123,8 +128,7 @@ def suite(request: Request, command: str, say: Say = lambda _: None) -> dict[str
     return {**state, "columns": list(entries.values())}
 
 
-def _chosen(request: Request) -> list[Column]:
-    found = columns(request.quick)
+def _chosen(request: Request, found: Sequence[Column]) -> list[Column]:
     for wanted, known, what in (
         (request.tasks, {c.task for c in found}, "task"),
         (request.cards, {c.card.name for c in found}, "card"),
@@ -164,7 +168,7 @@ def _empty(column: Column) -> dict[str, Any]:
 def _measured(column: Column, entry: dict[str, Any], request: Request, command: str, say: Say) -> dict[str, Any]:
     try:
         if entry["result"] is None:
-            entry = {**entry, "result": _inference(column, request, command, lambda s: say(f"{column.name}: {s}")), "reason": ""}
+            entry = {**entry, **_inference(column, request, command, lambda s: say(f"{column.name}: {s}")), "reason": ""}
         if request.training and entry["training"] is None:
             from hrnet_deploy.bench.training import training
 
@@ -204,7 +208,21 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
             rows.append(row_of(plain, engine, 1, threads, why_not(parse(engine)[0])))
             if (name := parse(engine)[0]) in integers:
                 rows.append(row_of(integers[name], engine, 1, threads))
-        return run(rows, QUICK if request.quick else PLAN, command, say).to_dict()
+        score = _score(plain.source, request, say) if weights is not None else None
+        return {"result": run(rows, QUICK if request.quick else PLAN, command, say).to_dict(), "score": score}
+
+
+def _score(source: Source, request: Request, say: Say) -> dict[str, Any] | None:
+    """The task's metric of trained weights, where there is data for the task."""
+    place = request.data / source.card.task if request.data is not None else None
+    if place is None or not place.is_dir():
+        return None
+    say("scoring")
+    task, dataset = task_of(source.card), load_dataset(place)
+    engine = open_engine("ort", source)
+    figures = score_on_images(engine, task, dataset).figures()
+    engine.close()
+    return {"metric": task.metric, "value": 100 * figures[task.metric], "data": f"{len(dataset)} images of {place}"}
 
 
 def _checkpoint(column: Column, request: Request) -> Path | None:
