@@ -1,0 +1,64 @@
+"""The arithmetic of boxes: anchors, what a network says of a box relative to another, clipping, overlap.
+
+Boxes are (..., 4) as x1, y1, x2, y2 in pixels, x2 - x1 wide: no pixel is added. Source: mmdetection 2 and later,
+mmdet/core/anchor/anchor_generator.py and mmdet/core/bbox/coder/delta_xywh_bbox_coder.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+LARGEST_STEP = math.log(1000 / 16)  # a box may be 62.5 times as large as what it was said of, or as small
+UNIT = (1.0, 1.0, 1.0, 1.0)
+
+
+def anchors(at: Tensor, width: int, stride: int, scale: float, ratios: Sequence[float]) -> Tensor:
+    """Some of a level's anchors, (K, 4), by their numbers `at` (K,): (y * width + x) * len(ratios) + ratio, where `width`
+    is the level's. `scale` times the stride large, centred on the cell's corner (x * stride, y * stride), ratios of height
+    to width."""
+    roots = torch.tensor(ratios, device=at.device).sqrt()
+    half = torch.stack([stride / roots, stride * roots], -1) * scale * 0.5
+    cell = at.div(len(ratios), rounding_mode="floor")
+    x, y = cell.remainder(width), cell.div(width, rounding_mode="floor")
+    centre = torch.stack([x, y], -1) * stride
+    size = half[at.remainder(len(ratios))]
+    return torch.cat([centre - size, centre + size], -1)
+
+
+def decode(boxes: Tensor, deltas: Tensor, stds: Sequence[float] = UNIT) -> Tensor:
+    """What the deltas make of boxes: dx, dy move the centre in units of the size, dw, dh are logarithms of how it grows.
+    Shapes broadcast."""
+    steps = deltas * torch.tensor(stds, device=deltas.device)
+    size = boxes[..., 2:] - boxes[..., :2]
+    centre = (boxes[..., :2] + boxes[..., 2:]) * 0.5 + size * steps[..., :2]
+    half = size * steps[..., 2:].clamp(-LARGEST_STEP, LARGEST_STEP).exp() * 0.5
+    return torch.cat([centre - half, centre + half], -1)
+
+
+def encode(boxes: Tensor, wanted: Tensor, stds: Sequence[float] = UNIT) -> Tensor:
+    """The deltas that make `wanted` of `boxes`: the inverse of `decode`, for training. Both need a width and a height."""
+    size, new = boxes[..., 2:] - boxes[..., :2], wanted[..., 2:] - wanted[..., :2]
+    moved = (wanted[..., :2] + wanted[..., 2:] - boxes[..., :2] - boxes[..., 2:]) * 0.5 / size
+    return torch.cat([moved, (new / size).log()], -1) / torch.tensor(stds, device=boxes.device)
+
+
+def clip(boxes: Tensor, image_size: Tensor) -> Tensor:
+    """Boxes cut to an image of `image_size` (2,) as height and width."""
+    limit = image_size.flip(0).repeat(2)
+    return boxes.clamp(min=0).minimum(limit)
+
+
+def area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def overlap(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of every box of `a` (A, 4) with every one of `b` (B, 4): (A, B). 0 where both are empty."""
+    corner = torch.maximum(a[:, None, :2], b[None, :, :2])
+    inside = (torch.minimum(a[:, None, 2:], b[None, :, 2:]) - corner).clamp(min=0).prod(-1)
+    union = area(a)[:, None] + area(b)[None] - inside
+    return torch.where(union > 0, inside / union, 0.0)

@@ -1,0 +1,106 @@
+"""Two operators PyTorch has not by itself: suppression of overlapping boxes, and pooling of regions from a pyramid.
+
+Both are operators of their own (`torch.ops.hrnet_deploy`), so that an exporter meets each as one thing: what they are in ONNX
+says `graph.operators`. `roi_align` is ordinary PyTorch, and can be trained through. Source: mmcv, mmcv/ops/csrc/pytorch/cpu/nms.cpp and
+roi_align.cpp.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hrnet_deploy.networks.boxes import overlap
+
+
+@torch.library.custom_op("hrnet_deploy::nms", mutates_args=())
+def nms(boxes: Tensor, scores: Tensor, iou: float, score: float) -> Tensor:
+    """Which boxes stay, (G, N) bool. boxes (G, N, 4), scores (G, N): in each of G groups by itself, by falling score, a
+    box goes if it overlaps one that stays by more than `iou`, or has not more than `score`."""
+    kept = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    for group, above in enumerate(scores > score):
+        candidates = above.nonzero()[:, 0]
+        order = candidates[scores[group, candidates].argsort(descending=True, stable=True)]
+        kept[group, order] = _greedy(overlap(boxes[group, order], boxes[group, order]) > iou)
+    return kept
+
+
+@nms.register_fake
+def _(boxes: Tensor, scores: Tensor, iou: float, score: float) -> Tensor:
+    return torch.empty_like(scores, dtype=torch.bool)
+
+
+def _greedy(over: Tensor) -> Tensor:
+    """From which box is over the limit with which, (N, N) by falling score, those that stay, (N,)."""
+    rows = over.cpu().numpy()
+    stays = torch.ones(len(rows), dtype=torch.bool)
+    alive = stays.numpy()
+    for i, row in enumerate(rows):
+        if alive[i]:
+            alive[i + 1 :] &= ~row[i + 1 :]
+    return stays.to(over.device)
+
+
+@torch.library.custom_op("hrnet_deploy::pool_regions", mutates_args=())
+def pool_regions(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: list[int], size: int) -> Tensor:
+    """Each box pooled from one level of a pyramid. levels (1, C, H_i, W_i), boxes (R, 4) in pixels of the image, level (R,)
+    int64: which of the levels a box is taken from -> (R, C, size, size)."""
+    pooled = boxes.new_zeros(len(boxes), levels[0].shape[1], size, size)
+    for i, (features, stride) in enumerate(zip(levels, strides, strict=True)):
+        here = (level == i).nonzero()[:, 0]
+        pooled[here] = roi_align(features[0], boxes[here], 1 / stride, size)
+    return pooled
+
+
+@pool_regions.register_fake
+def _(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: list[int], size: int) -> Tensor:
+    return boxes.new_empty(boxes.shape[0], levels[0].shape[1], size, size)
+
+
+def roi_align(features: Tensor, boxes: Tensor, scale: float, size: int, sampling: int = 0, aligned: bool = True) -> Tensor:
+    """Regions of one image pooled to size x size cells, each the mean of bilinear samples.
+
+    features (C, H, W), boxes (R, 4) in pixels, `scale` times a pixel is a cell of `features` -> (R, C, size, size). A cell
+    has `sampling` samples a side, or with 0 as many as it spans cells of the features. `aligned` moves boxes by half a cell, as the
+    centre of a cell is half a cell from its corner; without it no box is smaller than one cell. A box without width or height gives
+    zeros. Differentiable in the features.
+    """
+    channels, height, width = features.shape
+    table = features.flatten(1).t().contiguous()
+    edges = boxes * scale - (0.5 if aligned else 0.0)
+    sides = edges[:, 2:] - edges[:, :2]
+    if not aligned:
+        sides = sides.clamp(min=1)
+    counts = torch.full_like(sides, sampling, dtype=torch.int64) if sampling else (sides / size).ceil().long()
+    kinds, kind = torch.unique(counts, dim=0, return_inverse=True)
+    pooled, rows = [table.new_zeros(0, size, size, channels)], [kind.new_zeros(0)]
+    for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
+        here = (kind == number).nonzero()[:, 0]
+        if across <= 0 or down <= 0:
+            pooled.append(table.new_zeros(len(here), size, size, channels))
+        else:
+            x, x_share = _samples(edges[here, 0], sides[here, 0], size, across, width)
+            y, y_share = _samples(edges[here, 1], sides[here, 1], size, down, height)
+            index = y[:, :, None, :, None] * width + x[:, None, :, None, :]
+            share = y_share[:, :, None, :, None] * x_share[:, None, :, None, :]
+            flat = F.embedding_bag(index.flatten(0, 2).flatten(1), table, mode="sum", per_sample_weights=share.flatten(0, 2).flatten(1))
+            pooled.append(flat.reshape(len(here), size, size, channels))
+        rows.append(here)
+    return torch.cat(pooled)[torch.cat(rows).argsort()].permute(0, 3, 1, 2)
+
+
+def _samples(start: Tensor, length: Tensor, size: int, count: int, cells: int) -> tuple[Tensor, Tensor]:
+    """Along one axis, the cells each bin reads and their shares: (R, size, 2 count) both. A sample more than a cell outside
+    counts as zero; one nearer takes the cell at the border."""
+    step = length[:, None, None] / size
+    within = (torch.arange(count, device=start.device) + 0.5) * step / count
+    at = start[:, None, None] + torch.arange(size, device=start.device)[:, None] * step + within
+    counted = ((at >= -1) & (at <= cells)) / count
+    at = at.clamp(0, cells - 1)
+    low = at.floor().clamp(max=max(cells - 2, 0))
+    part = at - low
+    first = low.long()
+    index = torch.stack([first, (first + 1).clamp(max=cells - 1)], -1)
+    share = torch.stack([1 - part, part], -1) * counted[..., None]
+    return index.flatten(-2), share.flatten(-2)
