@@ -46,9 +46,12 @@ def _tensor(key: str, shape: tuple[int, ...]) -> NDArray:
 
 
 def weights(name: str) -> dict[str, NDArray]:
-    """The state dict of a golden network, checked against its recorded digest."""
+    """The state dict of a golden network, checked against its recorded digest. A detector's heads are scaled and shifted
+    so that it finds something."""
     described = meta(name)
     made = {key: _tensor(key, tuple(shape)) for key, shape, _ in described["state_dict"]}
+    made |= {key: made[key] * np.float32(factor) for key, factor in described.get("weight_scale", {}).items()}
+    made |= {key: np.array(values, np.float32) for key, values in described.get("weight_override", {}).items()}
     digest = hashlib.sha256(b"".join(v.tobytes() for v in made.values())).hexdigest()
     assert digest == described["weights_sha256"]
     return made
@@ -58,6 +61,16 @@ def inputs(name: str) -> list[NDArray]:
     described = meta(name)
     g = _stream(described["name"])
     return [g.standard_normal(tuple(i["shape"])).astype(np.float32) for i in described["input"]["inputs"]]
+
+
+def blocks(name: str) -> NDArray:
+    """The image of a whole detector's golden: noise on squares of 32 pixels."""
+    described = meta(name)["input"]
+    g, (height, width) = _stream(described["seed_text"]), described["shape"][2:]
+    fine, coarse = g.standard_normal((1, 3, height, width)), g.standard_normal((1, 3, height // 32, width // 32))
+    image = (0.5 * fine + 4.0 * coarse.repeat(32, 2).repeat(32, 3)).astype(np.float32)
+    assert hashlib.sha256(image.tobytes()).hexdigest() == described["inputs"][0]["sha256"]
+    return image
 
 
 def distance(name: str, outputs: dict[str, NDArray]) -> dict[str, float]:

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
 
-from hrnet_deploy.architecture import INPUT, Architecture
+from hrnet_deploy.architecture import IMAGE_SIZE, INPUT, Architecture
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.graph.names import rename_by_module, strip_traces
+from hrnet_deploy.graph.operators import translations
+from hrnet_deploy.tasks.base import noise
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +41,7 @@ def export_graph(
     opset: int = OPSET,
     exporter: Exporter = "dynamo",
 ) -> onnx.ModelProto:
-    """The graph of a network: one input `image` (N, 3, H, W), outputs as the architecture names them.
+    """The graph of a network: `image` (N, 3, H, W) and what else it asks for, outputs as the architecture names them.
 
     `dynamic` names the axes (batch, height, width) that stay open; the others are fixed to `batch` and to the
     card's size. Raises BadInput where the exporter refuses the arguments.
@@ -48,21 +50,26 @@ def export_graph(
     need("onnxscript", "export")
     if unknown := set(dynamic) - set(AXES):
         raise BadInput(f"cannot make {', '.join(sorted(unknown))} dynamic — choose among {', '.join(AXES)}")
+    inputs, outputs = list(card.architecture.inputs), list(card.architecture.outputs)
+    if dynamic and IMAGE_SIZE in inputs:
+        raise BadInput(
+            f"{card.architecture.title} takes one size of input and batch: how many boxes it proposes hangs on them — leave --dynamic "
+            "out, and export a file a size"
+        )
     # the dynamo exporter takes an axis of size 1 for a constant, so an open batch is traced with 2
-    sample = torch.zeros(2 if "batch" in dynamic else batch, 3, card.input.height, card.input.width)
-    outputs = list(card.architecture.outputs)
+    feed = noise(card, 2 if "batch" in dynamic else batch, seed=0)
+    sample = tuple(torch.from_numpy(feed[i]) for i in inputs)
     with tempfile.TemporaryDirectory() as folder, _quiet(), torch.no_grad():
         path = Path(folder, "graph.onnx")
-        common: dict[str, Any] = {"input_names": [INPUT], "output_names": outputs, "opset_version": opset}
+        common: dict[str, Any] = {"input_names": inputs, "output_names": outputs, "opset_version": opset}
         try:
             if exporter == "dynamo":
-                shapes = {"x": _dimensions(card.architecture, dynamic)} if dynamic else None
-                torch.onnx.export(
-                    network, (sample,), path, dynamo=True, external_data=False, dynamic_shapes=shapes, verbose=False, **common
-                )
+                shapes = (_dimensions(card.architecture, dynamic),) if dynamic else None
+                common |= {"dynamic_shapes": shapes, "custom_translation_table": translations()}
+                torch.onnx.export(network, sample, path, dynamo=True, external_data=False, verbose=False, **common)
             else:
                 axes = {name: dict(_axes(dynamic)) for name in (INPUT, *outputs)}
-                torch.onnx.export(network, (sample,), path, dynamo=False, dynamic_axes=axes, **common)
+                torch.onnx.export(network, sample, path, dynamo=False, dynamic_axes=axes, **common)
         except Exception as error:  # exporters fail in many types; the file they were to write does not exist
             if _interrupted(error):
                 raise KeyboardInterrupt from error

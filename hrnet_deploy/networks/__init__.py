@@ -6,6 +6,7 @@ from torch import nn
 
 from hrnet_deploy import architecture
 from hrnet_deploy.networks.detection import FasterRCNN
+from hrnet_deploy.networks.heads import BoxHead, RPNHead
 from hrnet_deploy.networks.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.networks.segmentation import DilatedResNet, SegHRNet
 
@@ -27,7 +28,8 @@ def random_weights(network: nn.Module, seed: int = 0) -> None:
     """Fill a network with weights that keep activations alive: for latency, where no checkpoint is at hand.
 
     Convolutions by He et al., batch norm scales of 0.25 to 0.65, small biases, so that a hundred layers
-    neither explode nor fade to the denormals that slow a CPU down.
+    neither explode nor fade to the denormals that slow a CPU down. A detector's heads are calmed, so that it proposes as many
+    boxes as a trained one and has as much to do.
     """
     import torch
 
@@ -45,3 +47,6 @@ def random_weights(network: nn.Module, seed: int = 0) -> None:
                 tensor.uniform_(0.25, 0.65, generator=generator)
             else:
                 tensor.normal_(0, 0.05, generator=generator)
+    for module in network.modules():
+        if isinstance(module, (RPNHead, BoxHead)):
+            module.calm()

@@ -1,17 +1,29 @@
-"""Faster R-CNN under mmdetection's parameter names (version 2 and later).
+"""Faster R-CNN under mmdetection's parameter names (version 2 and later): a pyramid, proposals from it, boxes from those.
 
-Source: mmdetection, mmdet/models/detectors/two_stage.py.
+Source: mmdetection, mmdet/models/detectors/two_stage.py, dense_heads/rpn_head.py (get_bboxes), roi_heads/standard_roi_head.py,
+roi_heads/bbox_heads/bbox_head.py (get_bboxes) and core/post_processing/bbox_nms.py. There results are as many as were found; here
+their number is fixed and the rest filled up, so that a graph of this network has static shapes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from hrnet_deploy import architecture
+from hrnet_deploy.architecture.detection import POOLED, REGION, STRIDES
+from hrnet_deploy.networks.boxes import anchors, area, clip, decode
 from hrnet_deploy.networks.heads import BoxHead, RPNHead
 from hrnet_deploy.networks.hrnet import HRNet
 from hrnet_deploy.networks.necks import FPN, HRFPN
+from hrnet_deploy.networks.operators import nms, pool_regions
 from hrnet_deploy.networks.resnet import ResNet
+
+STDS = (0.1, 0.1, 0.2, 0.2)  # of the box head's deltas
+BOUNDARIES = (112, 224, 448)  # a box of at least so many pixels (the root of its area) is pooled from a higher level
+NOTHING = -1  # the label of what fills up the results
 
 
 class RoIHead(nn.Module):
@@ -21,9 +33,14 @@ class RoIHead(nn.Module):
         super().__init__()
         self.bbox_head = BoxHead(shape.neck, shape.hidden, shape.classes)
 
+    def forward(self, levels: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """levels (1, width, H_i, W_i), boxes (R, 4) -> what the box head says of them."""
+        regions: Tensor = pool_regions(list(levels[:POOLED]), boxes, level_of(boxes), list(STRIDES[:POOLED]), REGION)
+        return self.bbox_head(regions)
+
 
 class FasterRCNN(nn.Module):
-    """Faster R-CNN on HRNet or ResNet."""
+    """Images and their sizes to boxes, scores, labels and their count."""
 
     def __init__(self, shape: architecture.FasterRCNN) -> None:
         super().__init__()
@@ -40,3 +57,64 @@ class FasterRCNN(nn.Module):
     def pyramid(self, image: Tensor) -> list[Tensor]:
         """(N, 3, H, W), H and W multiples of 32 -> five levels (N, neck, H/4, W/4) to (N, neck, H/64, W/64)."""
         return self.neck(self.backbone(image))
+
+    def forward(self, image: Tensor, image_size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """image (N, 3, H, W) normalised, image_size (N, 2) height and width without padding -> boxes (N, K, 4) in pixels of
+        the input, scores (N, K) falling, labels (N, K) int64, count (N,) int64, with K = detections.kept."""
+        levels = self.pyramid(image)
+        said = self.rpn_head(levels)
+        found = []
+        for i in range(image.shape[0]):
+            size = image_size[i]
+            proposed, scores = proposals([(c[i], d[i]) for c, d in said], size, self.shape)
+            logits, deltas = self.roi_head([level[i : i + 1] for level in levels], proposed)
+            found.append(detections(proposed, scores > 0, logits, deltas, size, self.shape))
+        boxes, scores, labels = (torch.stack(parts) for parts in zip(*found, strict=True))
+        return boxes, scores, labels, (scores > 0).sum(1)
+
+
+def proposals(said: Sequence[tuple[Tensor, Tensor]], image_size: Tensor, shape: architecture.FasterRCNN) -> tuple[Tensor, Tensor]:
+    """From what the RPN says of every anchor of one image, boxes (R, 4) and scores (R,), the best first; where there are
+    fewer than R, empty boxes of score 0.
+
+    said: of each level, objectness logits (A, H, W) and deltas (4 A, H, W).
+    """
+    keep = shape.proposals
+    boxes, scores = [], []
+    for (logits, deltas), stride in zip(said, STRIDES, strict=True):
+        flat = logits.permute(1, 2, 0).flatten().sigmoid()
+        best, at = flat.topk(min(keep.candidates, len(flat)))
+        steps = deltas.permute(1, 2, 0).reshape(-1, 4)[at]
+        found = clip(decode(anchors(at, logits.shape[-1], stride, shape.anchor_scale, shape.ratios), steps), image_size)
+        sides = found[:, 2:] - found[:, :2]
+        best = best * (sides > 0).all(1)
+        boxes.append(found)
+        scores.append(best * nms(found[None], best[None], keep.iou, 0.0)[0])
+    every = torch.cat(scores)
+    score, at = every.topk(min(keep.kept, len(every)))
+    return torch.cat(boxes)[at] * (score > 0)[:, None], score
+
+
+def level_of(boxes: Tensor) -> Tensor:
+    """From which level of the pyramid each box (R, 4) is pooled, (R,) int64: p2 below 112 pixels, p5 from 448."""
+    large = area(boxes)
+    return torch.stack([large >= b**2 for b in BOUNDARIES]).sum(0)
+
+
+def detections(
+    proposed: Tensor, real: Tensor, logits: Tensor, deltas: Tensor, image_size: Tensor, shape: architecture.FasterRCNN
+) -> tuple[Tensor, Tensor, Tensor]:
+    """From what the box head says of proposals (R, 4) of one image, boxes (K, 4), scores (K,) and labels (K,).
+
+    real (R,): which proposals are any. logits (R, classes + 1), deltas (R, 4 classes). A proposal can become one
+    box a class; a box cut to nothing at the border stays one, as in mmdetection.
+    """
+    keep, classes = shape.detections, shape.classes
+    boxes = clip(decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS), image_size).transpose(0, 1)  # (classes, R, 4)
+    scores = (logits.softmax(1)[:, :classes] * real[:, None]).t()
+    scores = scores * nms(boxes, scores, keep.iou, keep.score)
+    flat, at = nn.functional.pad(scores.flatten(), (0, max(keep.kept - scores.numel(), 0))).topk(keep.kept)
+    found = flat > 0
+    at = at * found
+    labels = torch.where(found, at.div(len(proposed), rounding_mode="floor"), NOTHING)
+    return boxes.flatten(0, 1)[at] * found[:, None], flat, labels

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from hrnet_deploy.architecture.detection import REGION
@@ -26,6 +27,11 @@ class RPNHead(nn.Module):
         seen = [self.relu(self.rpn_conv(level)) for level in levels]
         return [(self.rpn_cls(x), self.rpn_reg(x)) for x in seen]
 
+    def calm(self) -> None:
+        """Bring random weights to the size training gives them: boxes stay near their anchors, scores apart from 0 and 1."""
+        _scale(self.rpn_cls, 0.25)
+        _scale(self.rpn_reg, 0.03)
+
 
 class BoxHead(nn.Module):
     """Two shared fully connected layers: regions (R, width, 7, 7) -> logits (R, classes + 1), the background last, and a
@@ -43,3 +49,13 @@ class BoxHead(nn.Module):
         for layer in self.shared_fcs:
             x = self.relu(layer(x))
         return self.fc_cls(x), self.fc_reg(x)
+
+    def calm(self) -> None:
+        """As `RPNHead.calm`."""
+        _scale(self.fc_cls, 0.5)
+        _scale(self.fc_reg, 0.2)
+
+
+def _scale(layer: nn.Conv2d | nn.Linear, factor: float) -> None:
+    with torch.no_grad():
+        layer.weight *= factor

@@ -73,7 +73,7 @@ def roi_align(features: Tensor, boxes: Tensor, scale: float, size: int, sampling
     if not aligned:
         sides = sides.clamp(min=1)
     counts = torch.full_like(sides, sampling, dtype=torch.int64) if sampling else (sides / size).ceil().long()
-    kinds, kind = counts.unique(dim=0, return_inverse=True)
+    kinds, kind = torch.unique(counts, dim=0, return_inverse=True)
     pooled, rows = [table.new_zeros(0, size, size, channels)], [kind.new_zeros(0)]
     for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
         here = (kind == number).nonzero()[:, 0]
