@@ -14,13 +14,12 @@ from torch import Tensor
 
 from hrnet_deploy.architecture.detection import POOLED, REGION, STRIDES
 from hrnet_deploy.networks import boxes
-from hrnet_deploy.networks.detection import FasterRCNN
+from hrnet_deploy.networks.detection import STDS, FasterRCNN, level_of
 from hrnet_deploy.networks.operators import nms, roi_align
 
 IGNORED = 255  # a pixel nobody judges
 RPN_POSITIVE, RPN_NEGATIVE, RPN_SAMPLED, RPN_SHARE = 0.7, 0.3, 256, 0.5
 BOX_POSITIVE, BOX_SAMPLED, BOX_SHARE = 0.5, 512, 0.25
-BOX_STDS = (0.1, 0.1, 0.2, 0.2)
 SAMPLES = 2  # a side of a region's cell; at inference as many as the cell spans
 
 
@@ -106,14 +105,13 @@ def _sampled(found: Tensor, known: Tensor, background: int, most: int) -> tuple[
     targets = torch.zeros(len(classes), 4)
     if len(positive):
         classes[: len(positive)] = known[owner[positive], 0].long()
-        targets[: len(positive)] = boxes.encode(found[positive], known[owner[positive], 1:], BOX_STDS)
+        targets[: len(positive)] = boxes.encode(found[positive], known[owner[positive], 1:], STDS)
     return found[torch.cat([positive, negative])], classes, targets
 
 
 def _pooled(levels: Sequence[Tensor], regions: Tensor) -> Tensor:
-    """(R, C, 7, 7) of one image's levels (C, H_i, W_i); from 112, 224, 448 pixels a side on they come from p3, p4, p5."""
-    side = boxes.area(regions)
-    number = torch.stack([side >= (14 * stride) ** 2 for stride in STRIDES[1:POOLED]]).sum(0)
+    """(R, C, 7, 7) of one image's levels (C, H_i, W_i)."""
+    number = level_of(regions)
     parts, rows = [], []
     for i, (level, stride) in enumerate(zip(levels[:POOLED], STRIDES[:POOLED], strict=True)):
         rows.append((number == i).nonzero()[:, 0])
