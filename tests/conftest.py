@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ TINY = arch.PoseHRNet(
     keypoints=17,
 )
 SIZE = (96, 64)
+TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, upsample=arch.Upsample("bilinear")), classes=19)
+SEG_SIZE = (64, 128)
 
 
 @pytest.fixture(scope="session")
