@@ -21,7 +21,8 @@ from hrnet_deploy.files import require_file
 PACKAGE = Path(__file__).parent
 DATASETS = "datasets.yaml"
 LABELS = {"pose": "keypoints", "segmentation": "classes", "detection": "classes"}  # what a task's network tells apart
-USUAL = {"pose": "pose_hrnet_w32_256x192"}  # a task's card whose input and labels an unknown checkpoint is taken to have
+# a task's card whose input and labels an unknown checkpoint is taken to have
+USUAL = {"pose": "pose_hrnet_w32_256x192", "segmentation": "seg_hrnetv2_w48_pascal_context_480x480"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ class Keypoints:
 @dataclass(frozen=True)
 class Classes:
     """Names in the order of the network's output (background left out where it is no class of its own), and colours
-    (R, G, B) to draw them in, where the dataset has some. `ignore` is the label of pixels nobody judges."""
+    (R, G, B) to draw them in, where the dataset has some. `ignore` is the label of pixels nobody judges; pairs of classes
+    swap in a mirror."""
 
     names: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...] = ()
     ignore: int = 255
+    flip_pairs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ class ModelCard:
     @property
     def task(self) -> str:
         return self.architecture.task
+
+    def is_of(self, sha256: str) -> bool:
+        """Whether a file of that digest is one of those published for this model."""
+        return bool(sha256) and any(sha256.startswith(p.sha256_prefix) for p in self.published)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -186,7 +193,7 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
     """The card of a checkpoint: a published one by its digest, else the first of the same architecture, else
     a card with nothing but what the tensors say and the usual input."""
     for known in cards().values():
-        if sha256 and any(sha256.startswith(p.sha256_prefix) for p in known.published):
+        if known.is_of(sha256):
             return known
     for known in cards().values():
         if known.architecture == architecture:
@@ -196,9 +203,10 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
     same = [c for c in alike if getattr(c.architecture, "body", None) == body]
     usual = card(USUAL[architecture.task])
     named = next((c for c in [*same, usual, *alike] if c.architecture.labels == architecture.labels), None)
-    size = (same or [usual])[0].input
+    size = (same or ([named] if named else []) or [usual])[0].input
     kind = LABELS[architecture.task]
-    numbered = tuple(f"{kind.rstrip('s')}_{i}" for i in range(architecture.labels))
+    one = {"keypoints": "keypoint", "classes": "class"}[kind]
+    numbered = tuple(f"{one}_{i}" for i in range(architecture.labels))
     return ModelCard(
         name=f"{architecture.family}_{architecture.scale}_{architecture.labels}{kind}_{size.size}",
         architecture=architecture,

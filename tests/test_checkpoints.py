@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import io
 import os
 import pickle
@@ -21,6 +22,7 @@ import pytest
 import torch
 from conftest import TINY
 from safetensors.torch import save_file
+from test_networks import OFFICIAL
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy import checkpoints
@@ -154,21 +156,25 @@ def test_what_trainers_leave_beside_the_weights_is_no_obstacle(
     assert checkpoints.load(path).architecture == TINY
 
 
-@pytest.mark.parametrize("name", ["pose_hrnet_w32", "pose_hrnet_w48", "simplebaseline_resnet152", "mmpose_hrnet_w32"])
+@pytest.mark.parametrize("name", [*OFFICIAL, "mmpose_hrnet_w32"])
 def test_public_key_lists_are_recognised(name: str) -> None:
     shapes = {k: tuple(s) for k, s, _ in goldens.meta(name)["state_dict"]}
     layout, official = to_official(shapes)
-    expected = {
-        "pose_hrnet_w32": arch.PoseHRNet(arch.Body.of_width(32)),
-        "mmpose_hrnet_w32": arch.PoseHRNet(arch.Body.of_width(32)),
-        "pose_hrnet_w48": arch.PoseHRNet(arch.Body.of_width(48)),
-        "simplebaseline_resnet152": arch.SimpleBaseline(152),
-    }[name]
-    assert recognise(official) == expected
-    assert layout == ("mmpose 1.x" if name.startswith("mmpose") else "official")
+    assert recognise(official) == OFFICIAL[name.replace("mmpose", "pose")]
+    beginnings = {"mmpose": "mmpose 1.x", "mmseg": "mmsegmentation", "pspnet": "mmsegmentation", "deeplabv3": "mmsegmentation"}
+    assert layout == next((v for k, v in beginnings.items() if name.startswith(k)), "official")
 
 
+PLAIN, CORNERS = arch.Upsample("bilinear"), arch.Upsample("bilinear", align_corners=True)
 SHAPES = [
+    arch.SegHRNet(arch.Body.of_width(18, upsample=PLAIN), classes=20, head_kernel=3),
+    arch.SegHRNet(arch.Body.of_width(18, upsample=CORNERS), classes=20, ocr=True),
+    arch.SegHRNet(arch.Body.of_width(18, upsample=CORNERS), classes=150),
+    arch.SegHRNet(arch.Body.of_width(18, upsample=CORNERS), classes=171),
+    arch.SegHRNet(arch.Body.of_width(18, upsample=PLAIN), classes=59),
+    arch.SegHRNet(arch.Body.of_width(18, upsample=PLAIN), classes=60),
+    arch.DilatedResNet(50, "psp", classes=150),
+    arch.DilatedResNet(152, "aspp", classes=21, channels=256),
     arch.PoseHRNet(arch.Body.of_width(32), keypoints=5),
     arch.PoseHRNet(arch.Body.of_width(18), keypoints=17, head_kernel=3),
     arch.PoseHRNet(arch.Body.of_width(48, modules=(1, 2, 1), blocks=2)),
@@ -293,7 +299,15 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
     "a backbone": (saved(backbone), "backbone without a head"),
     "an mmpose backbone": (saved(lambda s: {f"backbone.{k}": v for k, v in backbone(s).items()}), "backbone without a head"),
     "a classifier": (saved(lambda s: resnet_classifier()), "a ResNet-50 of another task: an ImageNet classification network"),
-    "a segmentation network": (saved(lambda s: {**backbone(s), "last_layer.0.weight": torch.zeros(1)}), "a segmentation network"),
+    "a detector": (saved(lambda s: {**backbone(s), "rpn_head.rpn_conv.weight": torch.zeros(1)}), "a detector"),
+    "another segmentation head": (
+        saved(lambda s: {**{f"backbone.{k}": v for k, v in backbone(s).items()}, "decode_head.lateral.weight": torch.zeros(1)}),
+        "a segmentation network with a head of another kind",
+    ),
+    "another head on a ResNet": (
+        saved(lambda s: {**{f"backbone.{k}": v for k, v in resnet_classifier().items()}, "decode_head.conv_seg.weight": torch.zeros(1)}),
+        "is a ResNet-50 with a segmentation head of another kind",
+    ),
     "another architecture": (saved({"encoder.weight": torch.zeros(3, 3)}), "of another architecture"),
     "a head of two dimensions": (
         saved(lambda s: {**s, "final_layer.weight": torch.zeros(17, 8)}),
@@ -376,6 +390,73 @@ def test_a_size_the_fusion_cannot_take_is_refused(
     assert code == 2
     assert "must be multiples of 32 — the nearest is --size" in err
     assert not (tmp_path / "a.onnx").exists()
+
+
+def seg_state(classes: int) -> tuple[State, arch.SegHRNet]:
+    shape = arch.SegHRNet(arch.Body.of_width(8, (1, 1, 1), 1, PLAIN), classes)
+    network = build(shape)
+    random_weights(network, seed=5)
+    return dict(network.state_dict()), shape
+
+
+def as_mmseg(state: State) -> State:
+    """The names mmsegmentation gives the same tensors; it has no bias before a batch norm, and a second head."""
+    renamed = {
+        "last_layer.0.": "decode_head.convs.0.conv.",
+        "last_layer.1.": "decode_head.convs.0.bn.",
+        "last_layer.3.": "decode_head.conv_seg.",
+    }
+    out = {"auxiliary_head.conv_seg.weight": torch.zeros(19, 8, 1, 1)}
+    for name, tensor in state.items():
+        found = next((h for h in renamed if name.startswith(h)), "")
+        out[renamed[found] + name.removeprefix(found) if found else f"backbone.{name}"] = tensor
+    del out["decode_head.convs.0.conv.bias"]
+    return out
+
+
+def test_what_official_training_leaves_beside_a_segmentation_network_is_no_obstacle(tmp_path: Path) -> None:
+    state, shape = seg_state(19)
+    wrapped = {**prefixed("model.")(state), "loss.criterion.weight": torch.ones(19)}
+    for content in (wrapped, prefixed("module.")(wrapped)):
+        found = checkpoints.load(save(content, tmp_path / "a.pth", "zip"))
+        assert found.architecture == shape
+        assert list(found.state) == list(state)
+
+
+def test_mmsegmentation_fuses_in_two_steps_and_has_no_bias_before_a_norm(tmp_path: Path) -> None:
+    state, shape = seg_state(19)
+    found = checkpoints.load(save({"meta": {}, "state_dict": as_mmseg(state)}, tmp_path / "a.pth", "zip"))
+    assert found.layout == "mmsegmentation"
+    two_steps = dataclasses.replace(PLAIN, two_steps=True)
+    assert found.architecture == arch.with_upsampling(shape, two_steps)
+    assert not found.state["last_layer.0.bias"].any()
+    assert "align_corners False, in two steps" in found.assumption
+    state["last_layer.0.bias"].zero_()
+    network = build(found.architecture)
+    network.load_state_dict(state)
+    x = torch.randn(1, 3, 72, 100)
+    with torch.inference_mode():
+        assert torch.equal(found.network()(x), network(x))
+
+
+def test_an_official_network_without_a_bias_is_not_taken_for_one_of_mmsegmentation(tmp_path: Path) -> None:
+    state, _ = seg_state(19)
+    del state["last_layer.0.bias"]
+    with pytest.raises(BadInput, match="1 missing \\(last_layer.0.bias\\)"):
+        checkpoints.load(save(state, tmp_path / "a.pth", "zip"))
+
+
+@pytest.mark.parametrize(("classes", "aligned"), [(19, False), (20, False), (59, False), (60, False), (7, False), (150, True), (171, True)])
+def test_how_a_network_upsamples_is_assumed_and_said(classes: int, aligned: bool, tmp_path: Path) -> None:
+    state, _ = seg_state(classes)
+    found = checkpoints.load(save(state, tmp_path / "a.pth", "zip"))
+    assert found.architecture.body.upsample == (CORNERS if aligned else PLAIN)  # type: ignore[union-attr]
+    assert f"upsampled bilinear, align_corners {aligned} — where they are not" in found.assumption
+    other = arch.with_upsampling(found.architecture, PLAIN if aligned else CORNERS)
+    told = found.like(other)
+    assert told.architecture == other == told.card.architecture
+    assert "upsampled" not in told.assumption
+    assert found.like(TINY).architecture == found.architecture
 
 
 def test_what_is_assumed_of_keypoints_is_said(tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:

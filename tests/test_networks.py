@@ -3,36 +3,99 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import goldens
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from hrnet_deploy import architecture as arch
+from hrnet_deploy.checkpoints.layouts import WITHOUT_BIAS, to_official, zero_biases
 from hrnet_deploy.networks import build, random_weights
 from hrnet_deploy.networks.hrnet import HRNet, upsampled
+
+BILINEAR, CORNERS = arch.Upsample("bilinear"), arch.Upsample("bilinear", align_corners=True)
+MMSEG = arch.Upsample("bilinear", two_steps=True)
+
+
+def small(stem: int, units: int, width: int, modules: tuple[int, ...], upsample: arch.Upsample) -> arch.Body:
+    """The official small variants: `units` bottlenecks of `stem` channels, then two units a branch."""
+    body = arch.Body.of_width(width, modules, blocks=2, upsample=upsample)
+    return dataclasses.replace(body, stage1=arch.Stage(1, (units,), (stem,), "bottleneck"))
+
 
 OFFICIAL: dict[str, arch.Architecture] = {
     "pose_hrnet_w32": arch.PoseHRNet(arch.Body.of_width(32)),
     "pose_hrnet_w48": arch.PoseHRNet(arch.Body.of_width(48)),
     "simplebaseline_resnet152": arch.SimpleBaseline(152),
+    "seg_hrnetv2_w18_small_v1": arch.SegHRNet(small(32, 1, 16, (1, 1, 1), BILINEAR)),
+    "seg_hrnetv2_w18_small_v2": arch.SegHRNet(small(64, 2, 18, (1, 3, 2), BILINEAR)),
+    "seg_hrnetv2_w48_cityscapes": arch.SegHRNet(arch.Body.of_width(48, upsample=BILINEAR)),
+    "seg_hrnet_ocr_w48_cityscapes": arch.SegHRNet(arch.Body.of_width(48, upsample=CORNERS), ocr=True),
+    "mmseg_fcn_hr18": arch.SegHRNet(arch.Body.of_width(18, upsample=MMSEG)),
+    "mmseg_fcn_hr18_odd": arch.SegHRNet(arch.Body.of_width(18, upsample=MMSEG)),
+    "mmseg_fcn_hr48": arch.SegHRNet(arch.Body.of_width(48, upsample=MMSEG)),
+    "mmseg_ocrnet_hr18": arch.SegHRNet(arch.Body.of_width(18, upsample=MMSEG), ocr=True),
+    "mmseg_ocrnet_hr48": arch.SegHRNet(arch.Body.of_width(48, upsample=MMSEG), ocr=True),
+    "pspnet_r101d8": arch.DilatedResNet(101, "psp"),
+    "deeplabv3_r101d8": arch.DilatedResNet(101, "aspp"),
+    "deeplabv3_r101d8_wide": arch.DilatedResNet(101, "aspp"),
 }
+HEAVY = ("pspnet", "deeplabv3", "seg_hrnetv2_w48", "seg_hrnet_ocr_w48")
+
+
+def params(names: Iterable[str]) -> list:
+    """Those whose outputs are known; the large ones among the slow tests."""
+    known = [n for n in names if (goldens.FOLDER / f"{n}.npz").exists()]
+    return [pytest.param(n, marks=[pytest.mark.slow] if n.startswith(HEAVY) else []) for n in known]
+
+
+OTHER_RULE = "logits_align_corners_true"
+OUTPUTS = {"heatmaps": "", "logits": "", "main": "", "aux": "aux_head"}  # in the goldens; by the module that gives one
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_parameters_have_the_official_names_and_shapes(name: str) -> None:
     with torch.device("meta"):
         own = [(k, list(v.shape)) for k, v in build(OFFICIAL[name]).state_dict().items()]
-    assert own == [(k, s) for k, s, _ in goldens.meta(name)["state_dict"]]
+    layout, official = to_official({k: s for k, s, _ in goldens.meta(name)["state_dict"]})
+    if name.startswith("mmseg"):  # the same names in another order, and some biases more
+        biases = [(f"{n}.bias", official[f"{n}.weight"][:1]) for n in WITHOUT_BIAS if f"{n}.weight" in official]
+        assert sorted(own) == sorted([*official.items(), *biases])
+    else:
+        assert own == list(official.items())
+    assert layout == ("mmsegmentation" if name.startswith(("mmseg", "pspnet", "deeplab")) else "official")
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_outputs_equal_the_official_ones(name: str) -> None:
-    network = build(OFFICIAL[name])
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in goldens.weights(name).items()})
+def outputs_of(name: str, shape: arch.Architecture) -> dict[str, NDArray]:
+    """What a golden's weights and input give in the network of `shape`, under each name the goldens know it by."""
+    network = build(shape)
+    layout, tensors = to_official({k: torch.from_numpy(v) for k, v in goldens.weights(name).items()})
+    network.load_state_dict(zero_biases(layout, tensors))
+    found: dict[str, torch.Tensor] = {}
+    for module in filter(None, OUTPUTS.values()):
+        if hasattr(network, module):
+            network.get_submodule(module).register_forward_hook(lambda *given: found.update(aux=given[-1]))
     with torch.inference_mode():
-        heatmaps = network(torch.from_numpy(goldens.inputs(name)[0])).numpy()
-    assert goldens.distance(name, {"heatmaps": heatmaps})["heatmaps"] < 1e-5
+        last = network(torch.from_numpy(goldens.inputs(name)[0]))
+    return {k: found.get(k, last).numpy() for k in OUTPUTS}
+
+
+@pytest.mark.parametrize("name", params(OFFICIAL))
+def test_outputs_equal_the_official_ones(name: str) -> None:
+    distances = goldens.distance(name, outputs_of(name, OFFICIAL[name]))
+    assert {*distances, OTHER_RULE} == {*(o["name"] for o in goldens.meta(name)["outputs"]), OTHER_RULE}
+    assert max(distances.values()) < 1e-5, distances
+
+
+@pytest.mark.parametrize("name", params(n for n in OFFICIAL if n.startswith("seg_hrnetv2")))
+def test_the_other_rule_of_upsampling_equals_the_official_one(name: str) -> None:
+    shape = OFFICIAL[name]
+    assert isinstance(shape, arch.SegHRNet)
+    other = dataclasses.replace(shape, body=dataclasses.replace(shape.body, upsample=CORNERS))
+    logits = outputs_of(name, other)["logits"]
+    assert goldens.distance(name, {OTHER_RULE: logits})[OTHER_RULE] < 1e-5
 
 
 def test_the_fusion_rule_is_an_argument_not_a_global() -> None:
@@ -68,6 +131,10 @@ def test_upsampling_rules_are_those_of_pytorch() -> None:
     assert corners[0, 0, 0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
     centres = upsampled(x, arch.Upsample("bilinear"), 2, (4, 4))
     assert centres[0, 0, 0].tolist() == pytest.approx([0, 0.25, 0.75, 1])
+    assert torch.equal(upsampled(x, MMSEG, 2, (4, 4)), centres)
+    again = torch.nn.functional.interpolate(centres, size=(3, 5), mode="bilinear")
+    assert torch.equal(upsampled(x, MMSEG, 2, (3, 5)), again)
+    assert not torch.allclose(upsampled(x, arch.Upsample("bilinear"), 2, (3, 5)), again)
 
 
 @pytest.mark.parametrize("width", [18, 40])

@@ -17,9 +17,10 @@ from typing import Any
 from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body, Stage, Upsample
 from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposals, ResNetBody
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
+from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
 
-Architecture = PoseHRNet | SimpleBaseline | FasterRCNN
+Architecture = PoseHRNet | SimpleBaseline | SegHRNet | DilatedResNet | FasterRCNN
 FAMILIES: dict[str, type[Architecture]] = {a.family: a for a in typing.get_args(Architecture)}
 
 __all__ = [
@@ -30,17 +31,21 @@ __all__ = [
     "Architecture",
     "Body",
     "Detections",
+    "DilatedResNet",
     "FasterRCNN",
     "PoseHRNet",
     "Proposals",
     "ResNetBody",
+    "SegHRNet",
     "SimpleBaseline",
     "Stage",
     "Upsample",
     "check_size",
     "from_dict",
+    "like",
     "require_same",
     "to_dict",
+    "with_upsampling",
 ]
 
 
@@ -49,13 +54,13 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> Architecture:
-    """The inverse of `to_dict`. A card may say `width: 32` instead of the whole body."""
+    """The inverse of `to_dict`. A card may say `width: 32` instead of the whole body, and `upsample` beside it."""
     rest = dict(values)
     family = rest.pop("family", None)
     if family not in FAMILIES:
         raise BadInput(f"unknown network family {family!r} — known: {', '.join(FAMILIES)}")
     if "width" in rest:
-        rest["body"] = Body.of_width(rest.pop("width"))
+        rest["body"] = Body.of_width(rest.pop("width"), upsample=Upsample(**rest.pop("upsample", {})))
     made: Architecture = _made(FAMILIES[family], rest)
     return made
 
@@ -83,6 +88,21 @@ def check_size(architecture: Architecture, height: int, width: int) -> None:
             f"{architecture.title} cannot take an input of {height}x{width}: height and width must be multiples of "
             f"{divisor} — the nearest is --size {near[0]}x{near[1]}"
         )
+
+
+def with_upsampling(architecture: Architecture, rule: Upsample) -> Architecture:
+    """The same network with its branches brought to one size in another way, which no tensor tells. Where there are no
+    branches, or the head that takes them is for another task, it stays as it is."""
+    if not isinstance(architecture, SegHRNet):
+        return architecture
+    return dataclasses.replace(architecture, body=dataclasses.replace(architecture.body, upsample=rule))
+
+
+def like(found: Architecture, wanted: Architecture) -> Architecture:
+    """`wanted`, where what was found in a state dict cannot be told from it, else what was found."""
+    if isinstance(found, SegHRNet) and isinstance(wanted, SegHRNet) and with_upsampling(found, wanted.body.upsample) == wanted:
+        return wanted
+    return found
 
 
 def require_same(name: object, found: Architecture, other_name: object, other: Architecture, cure: str) -> None:

@@ -18,15 +18,23 @@ class Upsample:
 
     `nearest` multiplies the size by the factor between the branches (pose, classification, detection), so
     the input has to be divisible by 32. The bilinear rules resize to the size of the branch they are added
-    to (segmentation, landmarks), whatever it is.
+    to (segmentation, landmarks), whatever it is; in `two_steps` by the factor first, and from there to the
+    size (mmsegmentation), which is the same where the input is divisible by 32.
     """
 
     mode: Literal["nearest", "bilinear"] = "nearest"
     align_corners: bool = False
+    two_steps: bool = False
 
     @property
     def by_factor(self) -> bool:
         return self.mode == "nearest"
+
+    @property
+    def title(self) -> str:
+        if self.by_factor:
+            return self.mode
+        return f"{self.mode}, align_corners {self.align_corners}{', in two steps' if self.two_steps else ''}"
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.architecture import Architecture, SegHRNet, like
 from hrnet_deploy.cards import LABELS, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.detectors import background_last
-from hrnet_deploy.checkpoints.layouts import to_official
+from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
 from hrnet_deploy.checkpoints.reading import read_tensors
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.errors import BadInput, need
@@ -24,7 +25,8 @@ COUNTER = "num_batches_tracked"  # of batch norms; training only, and absent fro
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that fits its architecture: official names, float32."""
+    """A checkpoint that fits its architecture: official names, float32. `told`: what no tensor tells of the architecture
+    is known from elsewhere."""
 
     path: Path
     sha256: str
@@ -32,6 +34,12 @@ class Checkpoint:
     architecture: Architecture
     card: ModelCard
     state: Mapping[str, Tensor]
+    told: bool = False
+
+    def like(self, architecture: Architecture) -> Checkpoint:
+        """The same weights in the network somebody says they are of, as far as the tensors leave that open."""
+        known = like(self.architecture, architecture)
+        return dataclasses.replace(self, architecture=known, card=card_for(known, self.sha256), told=known == architecture)
 
     def network(self) -> nn.Module:
         """The PyTorch network with these weights, in evaluation mode: the reference of every comparison."""
@@ -43,14 +51,21 @@ class Checkpoint:
 
     @property
     def assumption(self) -> str:
-        """What the tensors do not tell and the card was taken to say; empty where the file is known by its digest."""
-        known = any(self.sha256.startswith(p.sha256_prefix) for p in self.card.published) or self.card.checkpoint
-        if known or self.card.dataset == "unknown":
+        """What the tensors do not tell and was taken from the card, or from what is usual; empty where the file is known
+        by its digest."""
+        if self.card.is_of(self.sha256) or self.card.checkpoint:
             return ""
-        return (
-            f"its {self.architecture.labels} {LABELS[self.card.task]} are taken to be those of {self.card.dataset} — where they are not, "
-            "give a card of your own with --card FILE.yaml"
-        )
+        said = []
+        if isinstance(self.architecture, SegHRNet) and not self.told:
+            rule = self.architecture.body.upsample
+            other = "--no-align-corners" if rule.align_corners else "--align-corners"
+            said.append(f"its branches are taken to be upsampled {rule.title} — where they are not, export with {other}")
+        if self.card.dataset != "unknown":
+            said.append(
+                f"its {self.architecture.labels} {LABELS[self.card.task]} are taken to be those of {self.card.dataset} — where they "
+                "are not, give a card of your own with --card FILE.yaml"
+            )
+        return "; ".join(said)
 
     @property
     def summary(self) -> str:
@@ -75,16 +90,23 @@ def load(name: str | Path) -> Checkpoint:
     path = resolve(name)
     layout, tensors = to_official(read_tensors(path))
     tensors = background_last(layout, tensors)
-    shapes = {n: tuple(t.shape) for n, t in tensors.items()}
     try:
-        architecture = recognise(shapes, path)
+        architecture: Architecture | None = recognise(_shapes(tensors), path)
     except IncompleteError:
-        architecture = _nearest(shapes)
+        architecture = None
+    tensors = zero_biases(layout, tensors)
+    shapes = _shapes(tensors)
+    architecture = architecture or _nearest(shapes)
     _check_complete(architecture, shapes, path)
     _check_finite(tensors, path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
-    return Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state)
+    found = Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state)
+    return found.like(found.card.architecture) if found.card.is_of(digest) else found
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {n: tuple(t.shape) for n, t in tensors.items()}
 
 
 def _expected(architecture: Architecture) -> dict[str, tuple[int, ...]]:

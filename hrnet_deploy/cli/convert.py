@@ -40,6 +40,7 @@ def export(
     card: Annotated[str, typer.Option(help="The card to use where the tensors fit several, or a card of your own (FILE.yaml).")] = "",
     embed: Annotated[bool, typer.Option("--embed", help="uint8 RGB crops in, keypoints and scores out.")] = False,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="With --embed: average with the mirror image.")] = False,
+    align_corners: Annotated[bool | None, typer.Option(help="How a segmentation network upsamples, where you know better.")] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
     opset: Annotated[int | None, typer.Option(help="The ONNX opset; 20 unless given.")] = None,
     exporter: Annotated[Exporter, typer.Option(help="torch's exporter.")] = Exporter.dynamo,
@@ -66,6 +67,7 @@ def export(
         simplify=simplify,
         embed=embed,
         flip_test=flip_test,
+        align_corners=align_corners,
     )
     with working() as say:
         done = job.export(checkpoint, output, options, images, card, force, say)

@@ -77,7 +77,7 @@ class TorchEngine:
 def network_of(source: Source) -> torch.nn.Module:
     """The network of a checkpoint, checked against the card, or of the card with random weights."""
     if source.checkpoint is not None:
-        found = checkpoints.load(source.checkpoint)
+        found = checkpoints.load(source.checkpoint).like(source.card.architecture)
         cure = "give the checkpoint it was made from"
         require_same(source.checkpoint, found.architecture, "the model", source.card.architecture, cure)
         return found.network()

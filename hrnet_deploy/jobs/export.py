@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrnet_deploy.architecture import require_same
+from hrnet_deploy.architecture import SegHRNet, like, require_same, with_upsampling
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import check_output, whole
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
+    from hrnet_deploy.checkpoints import Checkpoint
     from hrnet_deploy.engines.base import Source
     from hrnet_deploy.graph.metadata import Description
     from hrnet_deploy.tasks.dataset import Dataset
@@ -30,7 +31,8 @@ IMAGES = 8  # real images a verification looks at
 
 @dataclass(frozen=True)
 class Options:
-    """What a graph is to be. `size` None is the card's; with `flip_test` an embedded graph averages in the mirror."""
+    """What a graph is to be. `size` None is the card's; with `flip_test` an embedded graph averages in the mirror;
+    `align_corners` says how a segmentation network upsamples, where its source is known better than the tensors tell."""
 
     size: tuple[int, int] | None = None
     batch: int = 1
@@ -40,6 +42,7 @@ class Options:
     simplify: bool = True
     embed: bool = False
     flip_test: bool = False
+    align_corners: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def export(
     dataset = load_dataset(images, limit=IMAGES) if images else sample_images()
     dataset = dataclasses.replace(dataset, truth=None)  # a handful says nothing of a metric; `check` scores a dataset
     say("reading the checkpoint")
-    found = checkpoints.load(checkpoint)
+    found = _told(checkpoints.load(checkpoint), card_name, options)
     chosen = _card(found, card_name, options)
     model, description = build(found.network(), chosen, options, {"checkpoint": found.sha256}, say)
     say("verifying against PyTorch")
@@ -115,14 +118,28 @@ def export(
     describe(model, description)
     with whole(output) as part:
         save_model(model, part)
-    assumption = "" if card_name else found.assumption
+    assumption = "" if card_name else found.assumption  # a card names the labels and the upsampling
     return Exported(output, found.summary, description, tensors, task, checks, engine, assumption)
 
 
-def _card(found: Any, card_name: str, options: Options) -> ModelCard:
-    chosen: ModelCard = found.card
+def _told(found: Checkpoint, card_name: str, options: Options) -> Checkpoint:
+    """The checkpoint as the network that a card or a flag says it is."""
+    if card_name:
+        found = found.like(card(card_name).architecture)
+    if options.align_corners is None:
+        return found
+    shape = found.architecture
+    if not isinstance(shape, SegHRNet):
+        raise BadInput(f"{found.path} is {shape.title}, which has no align_corners — leave --align-corners out")
+    rule = dataclasses.replace(shape.body.upsample, align_corners=options.align_corners)
+    return found.like(with_upsampling(shape, rule))
+
+
+def _card(found: Checkpoint, card_name: str, options: Options) -> ModelCard:
+    chosen = found.card
     if card_name:
         named = card(card_name)
+        named = dataclasses.replace(named, architecture=like(named.architecture, found.architecture))
         cure = "leave --card out, or choose another"
         require_same(found.path, found.architecture, f"the card {card_name}", named.architecture, cure)
         chosen = named

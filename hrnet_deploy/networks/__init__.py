@@ -8,10 +8,13 @@ from hrnet_deploy import architecture
 from hrnet_deploy.networks.detection import FasterRCNN
 from hrnet_deploy.networks.heads import BoxHead, RPNHead
 from hrnet_deploy.networks.pose import PoseHRNet, SimpleBaseline
+from hrnet_deploy.networks.segmentation import DilatedResNet, SegHRNet
 
 _MODULES: dict[type, type[nn.Module]] = {
     architecture.PoseHRNet: PoseHRNet,
     architecture.SimpleBaseline: SimpleBaseline,
+    architecture.SegHRNet: SegHRNet,
+    architecture.DilatedResNet: DilatedResNet,
     architecture.FasterRCNN: FasterRCNN,
 }
 

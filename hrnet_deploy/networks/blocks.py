@@ -9,10 +9,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1) -> list[nn.Module]:
     """A bias-free convolution with "same" padding, and its batch norm."""
-    padding = kernel // 2
-    return [nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(outputs)]
+    padding = kernel // 2 * dilation
+    return [nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False), nn.BatchNorm2d(outputs)]
 
 
 class BasicBlock(nn.Module):
@@ -20,9 +20,9 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, channels: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
-        self.conv1, self.bn1 = conv_bn(inputs, channels, 3, stride)
+        self.conv1, self.bn1 = conv_bn(inputs, channels, 3, stride, dilation)
         self.conv2, self.bn2 = conv_bn(channels, channels, 3)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(inputs, channels, stride)
@@ -35,7 +35,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride).
+    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride).
 
     `groups` and `base_width` are ResNeXt's: how many groups the 3x3 has, and how wide each is where `channels` is 64.
     """
@@ -43,11 +43,11 @@ class Bottleneck(nn.Module):
     expansion = 4
     groups, base_width = 1, 64
 
-    def __init__(self, inputs: int, channels: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         width = channels * self.base_width // 64 * self.groups
         self.conv1, self.bn1 = conv_bn(inputs, width, 1)
-        self.conv2, self.bn2 = conv_bn(width, width, 3, stride, groups=self.groups)
+        self.conv2, self.bn2 = conv_bn(width, width, 3, stride, dilation, self.groups)
         self.conv3, self.bn3 = conv_bn(width, channels * self.expansion, 1)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(inputs, channels * self.expansion, stride)
@@ -75,9 +75,12 @@ def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
     return nn.Sequential(*conv_bn(inputs, outputs, 1, stride))
 
 
-def residual_layer(block: type[BasicBlock] | type[Bottleneck], inputs: int, channels: int, count: int, stride: int = 1) -> nn.Sequential:
-    """`count` units in a row; the first carries the stride and the change of width."""
+def residual_layer(
+    block: type[BasicBlock] | type[Bottleneck], inputs: int, channels: int, count: int, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """`count` units in a row; the first carries the stride and the change of width. In a layer that dilates it looks half
+    as far as the others (mmsegmentation's `contract_dilation`)."""
     outputs = channels * block.expansion
-    units = [block(inputs, channels, stride)]
-    units += [block(outputs, channels) for _ in range(count - 1)]
+    units = [block(inputs, channels, stride, max(dilation // 2, 1))]
+    units += [block(outputs, channels, dilation=dilation) for _ in range(count - 1)]
     return nn.Sequential(*units)

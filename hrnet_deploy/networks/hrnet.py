@@ -23,6 +23,11 @@ def upsampled(x: Tensor, rule: Upsample, factor: int, size: Sequence[int]) -> Te
     """A branch at the resolution of another one: `factor` times larger, which is `size`."""
     if rule.by_factor:
         return F.interpolate(x, scale_factor=float(factor), mode="nearest")
+    if rule.two_steps:
+        x = F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=rule.align_corners)
+        sizes = [*x.shape[-2:], *size]
+        if all(type(s) is int for s in sizes) and sizes[:2] == sizes[2:]:  # in an export an open axis has no number
+            return x
     return F.interpolate(x, size=list(size), mode="bilinear", align_corners=rule.align_corners)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hrnet_deploy.architecture import RESNET_DEPTHS
-from hrnet_deploy.networks.blocks import conv_bn, grouped, residual_layer
+from hrnet_deploy.networks.blocks import Bottleneck, conv_bn, grouped, residual_layer
 
 
 class ResNet(nn.Module):
@@ -40,3 +40,26 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return self.features(x)
+
+
+class DilatedBody(nn.Module):
+    """(N, 3, H, W) -> (N, 2048, H/8, W/8): three 3x3 convolutions for a stem, and dilations of 2 and 4 where the last
+    two layers would halve the resolution. Source: mmsegmentation, mmseg/models/backbones/resnet.py (ResNetV1c)."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        convs = [conv_bn(3, 32, 3, stride=2), conv_bn(32, 32, 3), conv_bn(32, 64, 3)]
+        self.stem = nn.Sequential(*(layer for conv in convs for layer in (*conv, nn.ReLU(inplace=True))))
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        inputs = 64
+        for number, (count, stride, dilation) in enumerate(zip(RESNET_DEPTHS[depth], (1, 2, 1, 1), (1, 1, 2, 4), strict=True), start=1):
+            channels = 64 * 2 ** (number - 1)
+            self.add_module(f"layer{number}", residual_layer(Bottleneck, inputs, channels, count, stride, dilation))
+            inputs = channels * Bottleneck.expansion
+        self.outputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.stem(x))
+        for number in range(1, 5):
+            x = getattr(self, f"layer{number}")(x)
+        return x

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hrnet_deploy.architecture import RESNET_DEPTHS, Architecture, PoseHRNet, SimpleBaseline
-from hrnet_deploy.checkpoints.recognise.shapes import Shapes, block_kind, hrnet_body
+from hrnet_deploy.architecture import Architecture, PoseHRNet, SimpleBaseline
+from hrnet_deploy.checkpoints.recognise.shapes import Shapes, hrnet_body, resnet_depth
 from hrnet_deploy.errors import BadInput
 
 DECONV_KERNELS = {4, 3, 2}
@@ -13,9 +13,7 @@ OTHERS = {
     "incre_modules.": "an ImageNet classification network",
     "classifier.": "an ImageNet classification network",
     "fc.": "an ImageNet classification network",
-    "last_layer.": "a segmentation network",
-    "aux_head.": "a segmentation network with OCR",
-    "decode_head.": "a segmentation network of mmsegmentation",
+    "decode_head.": "a segmentation network with a head of another kind",
     "rpn_head.": "a detector",
     "roi_head.": "a detector",
     "bbox_head.": "a detector",
@@ -50,18 +48,15 @@ def _require_head(tensors: Shapes, what: str) -> None:
 
 
 def _simple_baseline(tensors: Shapes) -> SimpleBaseline:
-    blocks = tuple(tensors.count(f"layer{n}.") for n in range(1, 5))
-    depths = {v: k for k, v in RESNET_DEPTHS.items()}
-    if blocks not in depths or block_kind(tensors, "layer1.0.") != "bottleneck":
-        raise BadInput(f"{tensors.path} is a ResNet with {'-'.join(map(str, blocks))} units — SimpleBaseline takes ResNet-50, 101 and 152")
-    _require_head(tensors, f"a ResNet-{depths[blocks]}")
+    depth = resnet_depth(tensors, "", "SimpleBaseline takes")
+    _require_head(tensors, f"a ResNet-{depth}")
     deconv = [f"deconv_layers.{3 * i}.weight" for i in range(tensors.count("deconv_layers.") // 2)]
     head = tensors["final_layer.weight"]
     kernels = tuple(tensors[d][2] for d in deconv)
     if unknown := set(kernels) - DECONV_KERNELS:
         raise BadInput(f"{tensors.path} has transposed convolutions of kernel {unknown.pop()} — SimpleBaseline takes 4, 3 and 2")
     return SimpleBaseline(
-        depth=depths[blocks],
+        depth=depth,
         keypoints=head[0],
         deconv=tuple(tensors[d][1] for d in deconv),
         deconv_kernels=kernels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hrnet_deploy.architecture import Body, Stage, Upsample
+from hrnet_deploy.architecture import RESNET_DEPTHS, Body, Stage, Upsample
 from hrnet_deploy.errors import BadInput
 
 
@@ -55,6 +55,16 @@ def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = No
             )
         )
     return Body(stage1, tuple(stages), tensors[f"{prefix}conv1.weight"][0], upsample or Upsample())
+
+
+def resnet_depth(tensors: Shapes, prefix: str, taker: str) -> int:
+    """How deep the ResNet is whose names begin with `prefix`. Raises BadInput where it is none of the known ones:
+    `taker` says in a few words what takes those."""
+    blocks = tuple(tensors.count(f"{prefix}layer{n}.") for n in range(1, 5))
+    depths = {v: k for k, v in RESNET_DEPTHS.items()}
+    if blocks not in depths or block_kind(tensors, f"{prefix}layer1.0.") != "bottleneck":
+        raise BadInput(f"{tensors.path} is a ResNet with {'-'.join(map(str, blocks))} units — {taker} ResNet-50, 101 and 152")
+    return depths[blocks]
 
 
 def block_kind(tensors: Shapes, unit: str) -> str:

@@ -1,0 +1,177 @@
+"""Networks that give every pixel a class: HRNetV2, with OCR or without, and the dilated ResNets of the paper's table.
+
+Sources: HRNet-Semantic-Segmentation, lib/models/seg_hrnet.py and seg_hrnet_ocr.py (HighResolutionNet); mmsegmentation,
+mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry. All take
+normalised RGB, (N, 3, H, W), and give class scores before the softmax, (N, classes, h, w): at 1/4 (HRNetV2) or 1/8. Bringing
+them to the size of the image is the task's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hrnet_deploy import architecture
+from hrnet_deploy.networks.blocks import conv_bn
+from hrnet_deploy.networks.hrnet import HRNet
+from hrnet_deploy.networks.resnet import DilatedBody
+
+OCR_CHANNELS, OCR_KEYS = 512, 256  # of a pixel's features, and of what is compared; the same in every public configuration
+POOLS = (1, 2, 3, 6)  # PSPNet's grids
+DILATIONS = (1, 12, 24, 36)  # DeepLabV3's, at 1/8
+
+
+def _head(inputs: int, classes: int, kernel: int = 1) -> nn.Sequential:
+    """The linear classifier: 1x1 (with a bias, as the official one has), batch norm, ReLU, and a score a class."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 1),
+        nn.BatchNorm2d(inputs),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(inputs, classes, kernel, padding=kernel // 2),
+    )
+
+
+class SegHRNet(HRNet):
+    """HRNetV2: every branch brought to 1/4 and concatenated."""
+
+    def __init__(self, shape: architecture.SegHRNet) -> None:
+        super().__init__(shape.body)
+        width = sum(self.outputs)
+        self.ocr = shape.ocr
+        if not shape.ocr:
+            self.last_layer = _head(width, shape.classes, shape.head_kernel)
+            return
+        self.conv3x3_ocr = nn.Sequential(nn.Conv2d(width, OCR_CHANNELS, 3, padding=1), nn.BatchNorm2d(OCR_CHANNELS), nn.ReLU(inplace=True))
+        self.ocr_distri_head = _Context()
+        self.cls_head = nn.Conv2d(OCR_CHANNELS, shape.classes, 1)
+        self.aux_head = _head(width, shape.classes)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        high, *rest = self.features(x)
+        align = self.body.upsample.align_corners
+        size = list(high.shape[-2:])
+        pixels = torch.cat([high, *(F.interpolate(b, size=size, mode="bilinear", align_corners=align) for b in rest)], 1)
+        if not self.ocr:
+            return self.last_layer(pixels)
+        guess = self.aux_head(pixels)
+        pixels = self.conv3x3_ocr(pixels)
+        # the mean features of each class, over the pixels that are most likely it
+        regions = torch.matmul(guess.flatten(2).softmax(2), pixels.flatten(2).transpose(1, 2))  # (N, classes, 512)
+        return self.cls_head(self.ocr_distri_head(pixels, regions.transpose(1, 2).unsqueeze(3)))
+
+
+class _Attention(nn.Module):
+    """For every pixel the classes' features, weighted by how much the pixel is like each class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f_pixel, self.f_object = (nn.Sequential(*_conv(OCR_CHANNELS, OCR_KEYS), *_conv(OCR_KEYS, OCR_KEYS)) for _ in range(2))
+        self.f_down = nn.Sequential(*_conv(OCR_CHANNELS, OCR_KEYS))
+        self.f_up = nn.Sequential(*_conv(OCR_KEYS, OCR_CHANNELS))
+
+    def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
+        query = self.f_pixel(pixels).flatten(2).transpose(1, 2)  # (N, H W, 256)
+        key = self.f_object(regions).flatten(2)  # (N, 256, classes)
+        value = self.f_down(regions).flatten(2).transpose(1, 2)  # (N, classes, 256)
+        likeness = (torch.matmul(query, key) * OCR_KEYS**-0.5).softmax(2)
+        context = torch.matmul(likeness, value).transpose(1, 2)
+        return self.f_up(context.reshape(context.shape[0], OCR_KEYS, *pixels.shape[-2:]))
+
+
+class _Context(nn.Module):
+    """Each pixel's features beside those of the classes it is like, (N, 512, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.object_context_block = _Attention()
+        self.conv_bn_dropout = nn.Sequential(*_conv(2 * OCR_CHANNELS, OCR_CHANNELS))
+
+    def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
+        return self.conv_bn_dropout(torch.cat([self.object_context_block(pixels, regions), pixels], 1))
+
+
+def _conv(inputs: int, outputs: int) -> list[nn.Module]:
+    """1x1, then batch norm and ReLU as one module, as the official names have it."""
+    conv, norm = conv_bn(inputs, outputs, 1)
+    return [conv, nn.Sequential(norm, nn.ReLU(inplace=True))]
+
+
+class _ConvModule(nn.Module):
+    """mmcv's: convolution without a bias, batch norm, ReLU. (N, inputs, H, W) -> (N, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv, self.bn = conv_bn(inputs, outputs, kernel, dilation=dilation)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.bn(self.conv(x)))
+
+
+class _Bins(nn.Module):
+    """Adaptive average pooling to `count` x `count`, by PyTorch's bins: from floor(i n / count) to ceil((i + 1) n / count).
+
+    As two products with averaging matrices, which ONNX has for every size; it has no adaptive pooling.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = (self._averages(x, x.shape[axis]) for axis in (2, 3))
+        return torch.matmul(rows, torch.matmul(x, columns.transpose(0, 1)))
+
+    def _averages(self, x: Tensor, size: int) -> Tensor:
+        """(count, size): each row averages one bin."""
+        bins = torch.arange(self.count, device=x.device).unsqueeze(1)
+        at = torch.arange(size, device=x.device).unsqueeze(0)
+        first, end = bins * size // self.count, ((bins + 1) * size + self.count - 1) // self.count
+        inside = ((at >= first) & (at < end)).to(x.dtype)
+        return inside / inside.sum(1, keepdim=True)
+
+
+class _PyramidPooling(nn.Module):
+    """PSPNet's head: means over grids of 1, 2, 3 and 6 cells a side, brought back to size beside the map itself."""
+
+    def __init__(self, inputs: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.conv_seg = nn.Conv2d(channels, classes, 1)
+        self.psp_modules = nn.ModuleList(nn.Sequential(_Bins(n), _ConvModule(inputs, channels, 1)) for n in POOLS)
+        self.bottleneck = _ConvModule(inputs + len(POOLS) * channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = list(x.shape[-2:])
+        pooled = [F.interpolate(p(x), size=size, mode="bilinear", align_corners=False) for p in self.psp_modules]
+        return self.conv_seg(self.bottleneck(torch.cat([x, *pooled], 1)))
+
+
+class _AtrousPooling(nn.Module):
+    """DeepLabV3's head: the mean of the map, and convolutions that look 1, 12, 24 and 36 pixels far."""
+
+    def __init__(self, inputs: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.conv_seg = nn.Conv2d(channels, classes, 1)
+        self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), _ConvModule(inputs, channels, 1))
+        self.aspp_modules = nn.ModuleList(_ConvModule(inputs, channels, 1 if d == 1 else 3, d) for d in DILATIONS)
+        self.bottleneck = _ConvModule((len(DILATIONS) + 1) * channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = F.interpolate(self.image_pool(x), size=list(x.shape[-2:]), mode="bilinear", align_corners=False)
+        return self.conv_seg(self.bottleneck(torch.cat([whole, *(m(x) for m in self.aspp_modules)], 1)))
+
+
+HEADS: dict[str, type[_PyramidPooling] | type[_AtrousPooling]] = {"psp": _PyramidPooling, "aspp": _AtrousPooling}
+
+
+class DilatedResNet(nn.Module):
+    """PSPNet and DeepLabV3."""
+
+    def __init__(self, shape: architecture.DilatedResNet) -> None:
+        super().__init__()
+        self.backbone = DilatedBody(shape.depth)
+        self.decode_head = HEADS[shape.head](self.backbone.outputs, shape.channels, shape.classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode_head(self.backbone(x))
