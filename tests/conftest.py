@@ -24,6 +24,8 @@ TINY = arch.PoseHRNet(
     keypoints=17,
 )
 SIZE = (96, 64)
+DETECTOR = arch.FasterRCNN(TINY.body, classes=6, neck=16, hidden=32)
+FRAME = (96, 128)
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,16 @@ def tiny_network() -> torch.nn.Module:
 def tiny_checkpoint(tiny_network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoints") / "tiny.pth"
     torch.save(tiny_network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a detector that finds something on every image."""
+    network = build(DETECTOR)
+    random_weights(network, seed=4)
+    path = tmp_path_factory.mktemp("checkpoints") / "detector.pth"
+    torch.save(network.state_dict(), path)
     return path
 
 
