@@ -125,8 +125,8 @@ def compare_on_images(
                 for x, y in zip(a, b, strict=True):
                     for name in x:
                         sums.setdefault(name, TensorComparison()).add(x[name], y[name])
-            wanted += reference_task.decode(a, theirs)
-            got += task.decode(b, samples)
+            wanted += reference_task.kept(reference_task.decode(a, theirs))
+            got += task.kept(task.decode(b, samples))
         tick()
     if not wanted:
         raise BadInput("the images gave nothing to compare: no image has a person's box — check the annotations")

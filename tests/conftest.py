@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,8 @@ TINY = arch.PoseHRNet(
 SIZE = (96, 64)
 DETECTOR = arch.FasterRCNN(TINY.body, classes=6, neck=16, hidden=32)
 FRAME = (96, 128)
+TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, upsample=arch.Upsample("bilinear")), classes=19)
+SEG_SIZE = (64, 128)
 
 
 @pytest.fixture(scope="session")

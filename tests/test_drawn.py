@@ -93,7 +93,7 @@ def test_a_dataset_in_coco_s_format(tmp_path: Path) -> None:
     image = cv2.imread(str(tmp_path / "000004.png"))
     assert image is not None
     assert np.array_equal(image[..., ::-1], scene(9, 4).image)
-    parts = cv2.imread(str(tmp_path / "parts/000004.png"), cv2.IMREAD_UNCHANGED)
+    parts = cv2.imread(str(tmp_path / "labels/000004.png"), cv2.IMREAD_UNCHANGED)
     assert parts is not None
     assert parts.max() < len(PARTS)
 

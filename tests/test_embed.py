@@ -17,7 +17,7 @@ from hrnet_deploy.cards import Input, card
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.tasks import pose_graph
+from hrnet_deploy.tasks import input_graph, pose_graph
 from hrnet_deploy.tasks.base import Contract, task_of
 from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
 from hrnet_deploy.tasks.pose import PoseTask
@@ -56,7 +56,7 @@ def test_the_flip_test_in_the_graph_is_the_one_outside() -> None:
 def test_normalising_in_the_graph_is_the_normalising_outside(colour: str, flip: bool) -> None:
     spec = Input(64, 32, colour=colour)
     crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
-    image = run_text(pose_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]
+    image = run_text(input_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]
     task = PoseTask(dataclasses.replace(CARD, input=spec), Contract(), flip_test=flip)
     assert np.abs(image - task.feed(crop)["image"]).max() < 1e-6
 

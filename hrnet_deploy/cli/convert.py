@@ -38,7 +38,7 @@ def export(
     batch: Annotated[int, typer.Option(help="The fixed batch.")] = 1,
     dynamic: Annotated[str, typer.Option(help="Axes to leave open: batch,height,width.")] = "",
     card: Annotated[str, typer.Option(help="The card to use where the tensors fit several, or a card of your own (FILE.yaml).")] = "",
-    embed: Annotated[bool, typer.Option("--embed", help="uint8 RGB crops in, keypoints and scores out.")] = False,
+    embed: Annotated[bool, typer.Option("--embed", help="uint8 RGB pixels in, keypoints or labels out.")] = False,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="With --embed: average with the mirror image.")] = False,
     align_corners: Annotated[bool | None, typer.Option(help="How a segmentation network upsamples, where you know better.")] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,

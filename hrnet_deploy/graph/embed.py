@@ -9,7 +9,7 @@ import onnx.parser
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks import pose_graph
+from hrnet_deploy.tasks import input_graph, pose_graph, segmentation_graph
 
 BEFORE, AFTER = "before.", "after."  # in front of the names of what is put around the network
 
@@ -17,23 +17,30 @@ BEFORE, AFTER = "before.", "after."  # in front of the names of what is put arou
 def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.ModelProto:
     """A model with static shapes, wrapped. With a flip test its batch holds images, then their mirror images, so
     the result takes half as many. Raises BadInput where an axis is open or the task has no embedded form."""
-    if card.task != "pose" or card.keypoints is None:
-        raise BadInput(f"--embed is not available for {card.task} yet — decode outside the graph with `hrnet-deploy predict`")
-    if flip_test and not card.keypoints.flip_pairs:
-        raise BadInput(f"{card.name} does not say which keypoints mirror each other — embed it without --flip-test")
-    image, heatmaps = model.graph.input[0], model.graph.output[0]
-    shape = _static_shape(heatmaps)
+    image, output = model.graph.input[0], model.graph.output[0]
+    shape = _static_shape(output)
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if opset < 18:  # ReduceMax took its axes as an attribute before
         raise BadInput(f"--embed needs opset 18 or newer, not {opset} — leave --opset out")
-    first = _parsed(pose_graph.before(card.input, _static_shape(image)[0], flip_test, opset), BEFORE, model.ir_version)
-    last = _parsed(pose_graph.after(card.input, card.keypoints, shape, flip_test, opset), AFTER, model.ir_version)
+    first = _parsed(input_graph.before(card.input, _static_shape(image)[0], flip_test, opset), BEFORE, model.ir_version)
+    last = _parsed(_after(card, shape, flip_test, opset), AFTER, model.ir_version)
     joined = onnx.compose.merge_models(first, model, io_map=[(first.graph.output[0].name, image.name)])
-    whole = onnx.compose.merge_models(joined, last, io_map=[(heatmaps.name, last.graph.input[0].name)])
+    whole = onnx.compose.merge_models(joined, last, io_map=[(output.name, last.graph.input[0].name)])
     whole.producer_name, whole.graph.name = model.producer_name, model.graph.name
     _rename_interface(whole)
     onnx.checker.check_model(whole)
     return whole
+
+
+def _after(card: ModelCard, shape: tuple[int, ...], flip_test: bool, opset: int) -> str:
+    """The task's own decoding, as text."""
+    if card.keypoints is not None:
+        if flip_test and not card.keypoints.flip_pairs:
+            raise BadInput(f"{card.name} does not say which keypoints mirror each other — embed it without --flip-test")
+        return pose_graph.after(card.input, card.keypoints, shape, flip_test, opset)
+    if card.task == "segmentation" and card.classes is not None:
+        return segmentation_graph.after(card.input, card.classes, shape, flip_test, opset)
+    raise BadInput(f"--embed is not available for {card.task} yet — decode outside the graph with `hrnet-deploy predict`")
 
 
 def _static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:

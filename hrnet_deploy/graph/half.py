@@ -14,6 +14,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.graph.quantize import Graph
 
 LARGEST = 65504.0
 ROOM = 4.0  # how much larger than on the images seen a tensor may become
@@ -28,7 +29,8 @@ def too_large(peaks: Mapping[str, float]) -> list[str]:
 
 def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
     """The float results of every operator."""
-    return tuple(o for n in model.graph.node for o in n.output if o and n.op_type not in NOT_FLOAT)
+    integers = Graph(model).integers
+    return tuple(o for n in model.graph.node for o in n.output if o and o not in integers and n.op_type not in NOT_FLOAT)
 
 
 def halve(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple[onnx.ModelProto, list[str]]:
@@ -54,6 +56,7 @@ class _Writer:
         large = {n for n, c in self.constants.items() if np.abs(numpy_helper.to_array(c)).max(initial=0) > LARGEST}
         self.single = [n.name for n in self.graph.node if (keep | large) & {*n.input, *n.output}]
         self.outputs = {v.name for v in self.graph.output}
+        self.integers = Graph(model).integers
         # how wide each float value is at the moment; the graph's inputs come as they always did
         self.width = {v.name: TensorProto.FLOAT for v in self.graph.input if v.type.tensor_type.elem_type == TensorProto.FLOAT}
         self.nodes: list[NodeProto] = []
@@ -70,8 +73,10 @@ class _Writer:
             elif name in self.width and self.width[name] != width:
                 node.input[i] = self._cast(name, width)
         self.nodes.append(node)
-        if node.op_type in NOT_FLOAT:
+        if node.op_type in NOT_FLOAT or node.output[0] in self.integers:
             return
+        if node.op_type == "Cast":  # sizes and places that become values
+            node.attribute[0].i = width
         for i, name in enumerate(node.output):
             self.width[name] = width
             if name in self.outputs and width == TensorProto.FLOAT16:

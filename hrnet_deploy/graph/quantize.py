@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
@@ -23,6 +23,7 @@ from hrnet_deploy.graph.ranges import S8, U8, Grid, Range, scale_of
 
 WEIGHTED = ("Conv",)
 SAME_VALUES = ("Resize", "MaxPool")  # give values of their input (or between them), so they keep its scale
+TOGETHER = "Concat"  # gives values of all its inputs, which share one scale with it: so it stays a copy of bytes
 JOINED = "Add"
 
 
@@ -40,29 +41,35 @@ class Target:
 
 
 TARGETS = {
-    "ort": Target("ort", U8, ("Conv", "Add", "Relu", "Resize", "MaxPool"), outputs=True, integer_bias=True, fused_add=False),
-    "openvino": Target("openvino", U8, ("Conv", "Add", "Relu", "Resize", "MaxPool"), outputs=True, integer_bias=False, fused_add=True),
+    "ort": Target("ort", U8, ("Conv", "Add", "Relu", "Resize", "MaxPool", "Concat"), outputs=True, integer_bias=True, fused_add=False),
+    "openvino": Target(
+        "openvino", U8, ("Conv", "Add", "Relu", "Resize", "MaxPool", "Concat"), outputs=True, integer_bias=False, fused_add=True
+    ),
     "trt": Target("trt", S8, ("Conv", "Add", "Relu", "Resize", "MaxPool"), outputs=False, integer_bias=False, fused_add=True),
 }
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Which tensors get a pair, which convolutions get integer weights, and whose scale a tensor shares."""
+    """Which tensors get a pair, which convolutions get integer weights, and for tensors that share a scale the ones whose
+    ranges together make it."""
 
     activations: tuple[str, ...]
     weighted: tuple[str, ...]  # names of nodes
-    shares: Mapping[str, str] = field(default_factory=dict)
+    shares: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def ranged(self) -> tuple[str, ...]:
         """The tensors whose range has to be known."""
-        return tuple(dict.fromkeys(self.source(a) for a in self.activations))
+        return tuple(dict.fromkeys(s for a in self.activations for s in self.sources(a)))
 
-    def source(self, tensor: str) -> str:
-        while tensor in self.shares:
-            tensor = self.shares[tensor]
-        return tensor
+    def sources(self, tensor: str) -> tuple[str, ...]:
+        return self.shares.get(tensor, (tensor,))
+
+    def range_of(self, tensor: str, ranges: Mapping[str, Range]) -> Range:
+        """What a tensor's scale has to span, of the ranges of single tensors."""
+        lows, highs = zip(*(ranges[s] for s in self.sources(tensor)), strict=True)
+        return min(lows), max(highs)
 
 
 class Graph:
@@ -73,6 +80,8 @@ class Graph:
         self.constants = {i.name: i for i in model.graph.initializer}
         self.outputs = {o.name for o in model.graph.output}
         self.inputs = {i.name for i in model.graph.input}
+        known = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+        self.integers = {v.name for v in known if v.type.tensor_type.elem_type not in (TensorProto.UNDEFINED, TensorProto.FLOAT)}
         self.maker = {o: n for n in self.nodes for o in n.output}
         self.readers: dict[str, list[NodeProto]] = defaultdict(list)
         for node in self.nodes:
@@ -84,6 +93,10 @@ class Graph:
         """The inputs of a node that are values, not weights or sizes."""
         first = node.input[:1] if node.op_type in (*WEIGHTED, "ConvTranspose", *SAME_VALUES) else node.input
         return [x for x in first if x and x not in self.constants]
+
+    def of_values(self, node: NodeProto) -> bool:
+        """Whether a node computes with values, not with sizes or places (which graphs of open axes do)."""
+        return node.output[0] not in self.integers
 
     def after_relu(self, tensor: str) -> str:
         """What becomes of a tensor that only a Relu reads: the Relu's output."""
@@ -106,10 +119,10 @@ def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ())
             near = difflib.get_close_matches(pattern, [n.name for n in graph.nodes], n=1, cutoff=0.0)
             raise BadInput(f"--exclude {pattern} names no operator of the graph — the nearest is {near[0]}")
     activations: dict[str, None] = {}
-    shares: dict[str, str] = {}
+    together: list[tuple[str, list[str]]] = []  # an output, and the inputs it shares its scale with
     weighted = []
     for node in graph.nodes:
-        if node.op_type not in target.ops or node.name in kept or node.op_type == "Relu":
+        if node.op_type not in target.ops or node.name in kept or node.op_type == "Relu" or not graph.of_values(node):
             continue
         inputs = graph.activations(node)
         if node.op_type in WEIGHTED:
@@ -125,21 +138,31 @@ def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ())
             )
             if not feeds_fused:
                 activations[output] = None
-        if node.op_type in SAME_VALUES and output == node.output[0]:
-            shares[output] = inputs[0]
-    shares = {k: v for k, v in shares.items() if k in activations}
+        if node.op_type in (*SAME_VALUES, TOGETHER) and output == node.output[0]:
+            together.append((output, inputs))
     if not weighted:
         raise BadInput("no convolution is left to quantize — exclude less")
-    return Placement(tuple(activations), tuple(weighted), shares)
+    return Placement(tuple(activations), tuple(weighted), _shared([(o, i) for o, i in together if o in activations]))
+
+
+def _shared(together: Sequence[tuple[str, Sequence[str]]]) -> dict[str, tuple[str, ...]]:
+    """For every tensor of a group that shares a scale, those of the group that are no mere output of it."""
+    groups: dict[str, list[str]] = {}
+    for output, inputs in together:
+        joined = list(dict.fromkeys(t for x in (*inputs, output) for t in groups.get(x, [x])))
+        groups.update(dict.fromkeys(joined, joined))
+    outputs = {o for o, _ in together}
+    return {tensor: tuple(t for t in group if t not in outputs) for tensor, group in groups.items()}
 
 
 def block_of(name: str) -> str:
     """A pattern for the part of the network an operator belongs to: a branch of a module, a module's fusion, a
     residual unit, a layer."""
-    parts = name.split(".")
+    body = "backbone." if name.startswith("backbone.") else ""
+    parts = name.removeprefix(body).split(".")
     if parts[0].startswith("stage"):
-        return ".".join(parts[:4]) + ".*" if parts[2] == "branches" else f"{parts[0]}.{parts[1]}.[!b]*"
-    return f"{parts[0]}.{parts[1]}.*" if len(parts) > 2 else name
+        return body + (".".join(parts[:4]) + ".*" if parts[2] == "branches" else f"{parts[0]}.{parts[1]}.[!b]*")
+    return f"{body}{parts[0]}.{parts[1]}.*" if len(parts) > 2 else name
 
 
 def quantize(
@@ -151,7 +174,7 @@ def quantize(
     result.CopyFrom(model)
     writer = _Writer(result, target, reduced)
     for tensor in placement.activations:
-        writer.activation(tensor, *scale_of(*ranges[placement.source(tensor)], target.grid))
+        writer.activation(tensor, *scale_of(*placement.range_of(tensor, ranges), target.grid))
     for node in result.graph.node:
         if node.name in placement.weighted:
             writer.weights(node)

@@ -101,7 +101,7 @@ def export(
     check_output(output, force)
     need("torch", "export")
     dataset = load_dataset(images, limit=IMAGES) if images else sample_images()
-    dataset = dataclasses.replace(dataset, truth=None)  # a handful says nothing of a metric; `check` scores a dataset
+    dataset = dataset.unjudged()  # a handful says nothing of a metric; `check` scores a dataset
     say("reading the checkpoint")
     found = _told(checkpoints.load(checkpoint), card_name, options)
     chosen = _card(found, card_name, options)

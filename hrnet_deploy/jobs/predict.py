@@ -19,11 +19,13 @@ from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import VIDEO_SUFFIXES, Image, Video, VideoWriter, read_image, write_image
 
 RESULTS = "results.json"
+LABEL_MAPS = "label_maps"  # a folder beside the results, where results are pictures
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was written: `folder`/results.json and a picture an image (or one video)."""
+    """What was written: `folder`/results.json, a label map an image where the task gives some, and a picture an image (or
+    one video)."""
 
     folder: Path
     images: int
@@ -128,15 +130,26 @@ def _images(
         # boxes belong to the pixels as stored; without any, a photograph is turned the way people see it
         image = read_image(item.path, upright=item.annotations is None)
         found = predictor.on(image, item)
-        records += [{"file_name": item.path.name, **r} for r in predictor.task.records(found)]
+        name = item.path.with_suffix(".png").name
+        if name in names:
+            name = f"{item.image_id}_{name}"
+        names.append(name)
+        records += [{"file_name": item.path.name, **r} for r in _records(predictor.task, found, folder, name)]
         if pictures:
-            name = item.path.with_suffix(".png").name
-            if name in names:
-                name = f"{item.image_id}_{name}"
             write_image(folder / name, predictor.draw(image, found))
-            names.append(name)
         tick()
-    return len(dataset), records, names
+    return len(dataset), records, names if pictures else []
+
+
+def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[dict[str, Any]]:
+    """The entries of one image; its label map, where it has one, is written under that name."""
+    records, maps = task.records(found), task.label_maps(found)
+    if not maps:
+        return records
+    (folder / LABEL_MAPS).mkdir(exist_ok=True)
+    for labels in maps:
+        write_image(folder / LABEL_MAPS / name, labels)
+    return [{**r, "label_map": f"{LABEL_MAPS}/{name}"} for r in records]
 
 
 def _video(
@@ -150,7 +163,7 @@ def _video(
     count = 0
     for count, frame in enumerate(_frames(video, path), start=1):
         found = predictor.on(frame, Item(path, count - 1))
-        records += predictor.task.records(found)
+        records += _records(predictor.task, found, folder, f"{path.stem}_{count:06d}.png")
         if pictures:
             writer.write(predictor.draw(frame, found))
         tick()
@@ -173,5 +186,7 @@ def _publish(part: Path, output: Path) -> None:
     if not output.exists():
         part.replace(output)
         return
-    for file in sorted(part.iterdir(), key=lambda f: f.name == RESULTS):
-        file.replace(output / file.name)
+    for file in sorted((f for f in part.rglob("*") if f.is_file()), key=lambda f: f.name == RESULTS):
+        place = output / file.relative_to(part)
+        place.parent.mkdir(exist_ok=True)
+        file.replace(place)

@@ -18,7 +18,7 @@ from hrnet_deploy.architecture import IMAGE_SIZE, INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.dataset import Dataset, Item
-from hrnet_deploy.tasks.images import Image
+from hrnet_deploy.tasks.images import Image, Labels
 
 CROPS = "crops"  # the input of a graph that prepares it itself: uint8 images
 Feed = Mapping[str, NDArray]  # what a network takes, by the names of its inputs
@@ -52,7 +52,8 @@ class Distance:
 
 
 class Task(Protocol):
-    """The verbs of a task. `metric` is what `score` is called; `limits` bounds figures of `compare` by precision."""
+    """The verbs of a task. `metric` is what `score` is called; `limits` bounds figures of `compare` by precision. What has a
+    body here is the same for most tasks."""
 
     card: ModelCard
     metric: str
@@ -63,6 +64,10 @@ class Task(Protocol):
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Any]:
         """Predictions, one a sample, in pixels of the image. `outputs` are one a sample, its passes first."""
+
+    def kept(self, predictions: Sequence[Any]) -> list[Any]:
+        """The same predictions in as little memory as it takes to hold those of all images until they are compared and scored."""
+        return list(predictions)
 
     def compare(self, reference: Sequence[Any], other: Sequence[Any]) -> Distance:
         """How far predictions of the same samples lie apart, in the task's own terms."""
@@ -80,7 +85,11 @@ class Task(Protocol):
         """A copy of the image with the predictions on it."""
 
     def records(self, predictions: Sequence[Any]) -> list[dict[str, Any]]:
-        """Predictions as the entries of a COCO results file."""
+        """Predictions as the entries of a results file: COCO's, where COCO has such results."""
+
+    def label_maps(self, predictions: Sequence[Any]) -> list[Labels]:
+        """Results that are pictures themselves, one an entry of `records`."""
+        return []
 
 
 class Score(Protocol):
@@ -92,7 +101,10 @@ class Score(Protocol):
         """This minus `base`, and the bounds of its 95% bootstrap interval over images."""
 
 
-TASKS = {"pose": ("hrnet_deploy.tasks.pose", "PoseTask")}
+TASKS = {
+    "pose": ("hrnet_deploy.tasks.pose", "PoseTask"),
+    "segmentation": ("hrnet_deploy.tasks.segmentation", "SegmentationTask"),
+}
 
 
 def task_of(card: ModelCard, contract: Contract | None = None, flip_test: bool = False) -> Task:

@@ -1,4 +1,4 @@
-"""A folder of images, with or without annotations in COCO's format."""
+"""A folder of images, with or without annotations in COCO's format, or label maps."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
 from hrnet_deploy.tasks.images import Image, list_images, read_image
 
-BESIDE = "annotations.json"  # read without being named, when it lies in the folder of images
+# read without being named, when they lie in the folder of images
+BESIDE = "annotations.json"
+LABELS = "labels"  # a folder with a label map an image: an 8-bit PNG of the image's name, whose pixels are class numbers
 
 
 @dataclass(frozen=True)
 class Item:
     """One image: where it is, its id, and what is known of it: COCO annotations or detected boxes, or None
-    where nobody has said anything (an empty tuple says that nothing is there)."""
+    where nobody has said anything (an empty tuple says that nothing is there); its label map, where there is one."""
 
     path: Path
     image_id: int
     annotations: tuple[Mapping[str, Any], ...] | None = None
+    labels: Path | None = None
 
     def read(self) -> Image:
         return read_image(self.path)
@@ -47,18 +50,37 @@ class Dataset:
         items = [self.items[i] for i in sorted(int(n) for n in numbers)]
         return replace(self, items=tuple(items), truth=_cut(self.truth, items))
 
+    def unjudged(self) -> Dataset:
+        """The same images and boxes without what a result could be scored against."""
+        return replace(self, items=tuple(replace(i, labels=None) for i in self.items), truth=None)
+
 
 def load_dataset(images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None) -> Dataset:
-    """The images of a folder and, from `annotations` or the folder's own annotations.json, what is known of
-    them: a COCO annotation file, or a list of COCO detections whose image ids are in the file names.
+    """The images of a folder and what is known of them, from `annotations` or what lies in the folder itself: a COCO
+    annotation file (annotations.json), a list of COCO detections whose image ids are in the file names, a folder of
+    label maps (labels/).
 
     `limit` keeps that many images: the first ones, or a seeded choice where `seed` is given.
     """
+    found = _boxed(images, None if annotations and annotations.is_dir() else annotations)
+    items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
+    return replace(found, items=tuple(items), truth=_cut(found.truth, items))
+
+
+def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list[Item]:
+    """The items with the label maps that are there for them."""
+    folder = annotations if annotations and annotations.is_dir() else images / LABELS
+    maps = {p.stem: p for p in folder.glob("*.png")} if folder.is_dir() else {}
+    if folder == annotations and not any(i.path.stem in maps for i in items):
+        raise BadInput(f"{folder} has a label map for none of the images in {images} — they are PNG files with the names of the images")
+    return [replace(i, labels=maps.get(i.path.stem)) for i in items]
+
+
+def _boxed(images: Path, annotations: Path | None) -> Dataset:
     paths = list_images(images)
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
     if source is None:
-        items = [Item(p, i) for i, p in enumerate(paths, start=1)]
-        return Dataset(tuple(_chosen(items, limit, seed)))
+        return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
     content = read_json(source, "a COCO annotation file or a list of COCO detections")
     if isinstance(content, list):
         items = _detections(paths, content, source)
@@ -70,9 +92,8 @@ def load_dataset(images: Path, annotations: Path | None = None, limit: int | Non
         raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
     if not items:
         raise BadInput(f"{source} speaks of none of the {len(paths)} images in {images} — check that they belong together")
-    items = _chosen(items, limit, seed)
     facts = {"boxes": source.name, "boxes_sha256": sha256(source)}
-    return Dataset(tuple(items), _cut(truth, items), source.name, facts)
+    return Dataset(tuple(items), truth, source.name, facts)
 
 
 def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item]:

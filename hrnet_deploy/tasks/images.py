@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.files import require_file, whole
 
 Image = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
@@ -30,6 +32,23 @@ def read_image(path: Path, upright: bool = False) -> Image:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def read_labels(path: Path) -> Labels:
+    """A label map: a grey 8-bit PNG whose pixels are class numbers, (H, W)."""
+    require_file(path)
+    found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    if found is None or found.ndim != 2 or found.dtype != np.uint8:
+        raise BadInput(f"{path} is no label map — expected a grey 8-bit PNG whose pixels are class numbers")
+    return np.asarray(found, np.uint8)
+
+
+def normalised(image: Image, spec: Input) -> NDArray[np.float32]:
+    """An image (H, W, 3) RGB uint8 as a network takes it: (1, 3, H, W) in the colours of `spec`, its mean taken off and
+    over its deviation."""
+    mean, scale = np.asarray(spec.mean, np.float32) * 255, 1 / (np.asarray(spec.std, np.float32) * 255)
+    colours = image if spec.colour == "RGB" else image[..., ::-1]
+    return np.ascontiguousarray(((colours.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
+
+
 def list_images(folder: Path) -> list[Path]:
     """The images of a folder, by name. Raises BadInput where there are none."""
     if not folder.is_dir():
@@ -40,8 +59,9 @@ def list_images(folder: Path) -> list[Path]:
     return found
 
 
-def write_image(path: Path, image: Image) -> None:
-    ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1]))
+def write_image(path: Path, image: Image | Labels) -> None:
+    """RGB, or a label map of one channel."""
+    ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
     if not ok:
         raise BadInput(f"cannot write {path} — name a .png or .jpg")
     with whole(path) as part:

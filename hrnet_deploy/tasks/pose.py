@@ -18,11 +18,11 @@ from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import Keypoints, ModelCard
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import CROPS, Contract, Distance, Feed, Outputs, Sample
+from hrnet_deploy.tasks.base import CROPS, Contract, Distance, Feed, Outputs, Sample, Task
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
-from hrnet_deploy.tasks.images import Image
+from hrnet_deploy.tasks.images import Image, normalised
 from hrnet_deploy.tasks.oks import oks_nms
 from hrnet_deploy.tasks.skeleton import draw_skeleton
 
@@ -56,7 +56,7 @@ class Pose:
         return float(sure.mean() * self.person.box_score) if len(sure) else 0.0
 
 
-class PoseTask:
+class PoseTask(Task):
     """See `tasks.base.Task`."""
 
     metric = "AP"
@@ -79,8 +79,6 @@ class PoseTask:
             raise BadInput("this file decodes inside the graph without a flip test — export it again with --embed --flip-test")
         if self.flip_test and not self.keypoints.flip_pairs:
             raise BadInput(f"{card.name} does not say which keypoints mirror each other — run without the flip test")
-        self._mean = np.asarray(card.input.mean, np.float32) * 255
-        self._scale = 1 / (np.asarray(card.input.std, np.float32) * 255)
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         height, width = image.shape[:2]
@@ -117,9 +115,8 @@ class PoseTask:
         """A crop (H, W, 3) RGB uint8 as the model takes it: normalised (1, 3, H, W) float32, or as it is."""
         if self.contract.embedded:
             return {CROPS: crop[None]}
-        colours = crop if self.card.input.colour == "RGB" else crop[..., ::-1]
-        x = ((colours.astype(np.float32) - self._mean) * self._scale).transpose(2, 0, 1)[None]
-        return {INPUT: np.ascontiguousarray(np.concatenate([x, x[..., ::-1]]) if self.flip_test else x)}
+        x = normalised(crop, self.card.input)
+        return {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Pose]:
         return [self._pose(o, s.context) for o, s in zip(outputs, samples, strict=True)]

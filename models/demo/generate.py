@@ -1,6 +1,6 @@
 """Draw a dataset: `python models/demo/generate.py --count 500 --seed 7 -o DIR`.
 
-Writes images, annotations.json (COCO: person keypoints, boxes of six classes) and parts/ (label maps of body parts
+Writes images, annotations.json (COCO: person keypoints, boxes of six classes) and labels/ (label maps of body parts
 as 8-bit PNG). The same seed gives the same images.
 """
 
@@ -18,7 +18,7 @@ from rich.progress import track
 
 def generate(folder: Path, indices: Sequence[int], seed: int, suffix: str = ".png") -> None:
     """Images of the series `seed` into a folder."""
-    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    (folder / "labels").mkdir(parents=True, exist_ok=True)
     categories = [{"id": i, "name": n} for i, n in enumerate(CATEGORIES, start=1)]
     categories[0]["keypoints"] = KEYPOINTS
     dataset: dict[str, list] = {"images": [], "annotations": [], "categories": categories, "parts": list(PARTS)}
@@ -30,7 +30,7 @@ def generate(folder: Path, indices: Sequence[int], seed: int, suffix: str = ".pn
         for annotation in drawn.annotations:
             dataset["annotations"].append({**annotation, "image_id": index, "id": len(dataset["annotations"]) + 1})
         cv2.imwrite(str(folder / name), drawn.image[..., ::-1])
-        cv2.imwrite(str(folder / "parts" / f"{index:06d}.png"), drawn.parts)
+        cv2.imwrite(str(folder / "labels" / f"{index:06d}.png"), drawn.parts)
     (folder / "annotations.json").write_text(json.dumps(dataset) + "\n")
 
 

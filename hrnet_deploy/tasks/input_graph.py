@@ -1,0 +1,39 @@
+"""Preprocessing as an ONNX graph, in ONNX's own text form: what `export --embed` puts in front of every network.
+
+Equal to `images.normalised` (a test compares them). Shapes are static.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hrnet_deploy.cards import Input
+
+HEADER = '<ir_version: 10, opset_import: ["" : {opset}]>'
+
+
+def before(spec: Input, passes: int, flip_test: bool, opset: int) -> str:
+    """crops uint8 (N, H, W, 3) RGB -> image float32 (passes, 3, H, W): with a flip test passes is 2N, the mirror
+    images behind the images."""
+    mean = ", ".join(repr(float(np.float32(m * 255))) for m in spec.mean)
+    scale = ", ".join(repr(float(np.float32(1) / np.float32(s * 255))) for s in spec.std)
+    order = "Identity(rgb)" if spec.colour == "RGB" else "Gather<axis = 1>(rgb, bgr)"
+    batch = passes // 2 if flip_test else passes
+    last = (
+        """normal = Mul(centred, scale)
+           mirrored = Slice(normal, minus_one, far_below, axis_x, minus_one)
+           image = Concat<axis = 0>(normal, mirrored)"""
+        if flip_test
+        else "image = Mul(centred, scale)"
+    )
+    return f"""{HEADER.format(opset=opset)}
+    before (uint8[{batch}, {spec.height}, {spec.width}, 3] crops) => (float[{passes}, 3, {spec.height}, {spec.width}] image)
+    <float[1, 3, 1, 1] mean = {{{mean}}}, float[1, 3, 1, 1] scale = {{{scale}}}, int64[3] bgr = {{2, 1, 0}},
+     int64[1] minus_one = {{-1}}, int64[1] far_below = {{-1000000}}, int64[1] axis_x = {{3}}>
+    {{
+        floats = Cast<to = 1>(crops)
+        rgb = Transpose<perm = [0, 3, 1, 2]>(floats)
+        channels = {order}
+        centred = Sub(channels, mean)
+        {last}
+    }}"""

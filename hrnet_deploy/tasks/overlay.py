@@ -1,0 +1,50 @@
+"""A label map over its image, with a legend beside it that names what is there."""
+
+from __future__ import annotations
+
+import colorsys
+
+import cv2
+import numpy as np
+
+from hrnet_deploy.cards import Classes
+from hrnet_deploy.tasks.images import Image, Labels
+
+OPACITY = 0.55
+FONT, MARGIN = cv2.FONT_HERSHEY_SIMPLEX, 8
+PAPER, INK = (250, 250, 250), (30, 30, 30)
+GOLDEN = 0.618034  # of the circle of hues from one colour to the next: neighbours differ, and none comes again soon
+
+
+def colours_of(classes: Classes) -> tuple[tuple[int, int, int], ...]:
+    """The dataset's own, or as many that can be told apart."""
+    if classes.colours:
+        return classes.colours
+    rows = (colorsys.hsv_to_rgb(i * GOLDEN % 1, (0.85, 0.55)[i // 2 % 2], (0.95, 0.7)[i % 2]) for i in range(len(classes.names)))
+    return tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in rows)
+
+
+def draw_labels(image: Image, labels: Labels, classes: Classes) -> Image:
+    """The image (H, W, 3) with its labels (H, W) on it, and to the right a legend of the classes in it, the largest first. The
+    legend is as wide for every image of one size, so that frames make a video."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(classes.names)] = colours_of(classes)
+    mixed = cv2.addWeighted(image, 1 - OPACITY, table[labels], OPACITY, 0)
+    return np.ascontiguousarray(np.concatenate([mixed, _legend(labels, classes, table, len(image))], 1), np.uint8)
+
+
+def _legend(labels: Labels, classes: Classes, table: Image, height: int) -> Image:
+    """(height, width, 3): a line a class, as many as there is room for."""
+    scale = float(np.clip(height / 700, 0.35, 1.2))
+    line = round(32 * scale)
+    swatch = round(18 * scale)
+    widest = max(cv2.getTextSize(f"{n} 100%", FONT, scale, 1)[0][0] for n in classes.names)
+    panel = np.full((height, widest + swatch + 3 * MARGIN, 3), PAPER, np.uint8)
+    areas = np.bincount(labels.ravel(), minlength=len(classes.names))
+    shown = [i for i in np.argsort(-areas, kind="stable") if areas[i]]
+    for row, i in enumerate(shown[: max((height - MARGIN) // line, 1)]):
+        top = MARGIN + row * line
+        cv2.rectangle(panel, (MARGIN, top), (MARGIN + swatch, top + swatch), table[i].tolist(), -1)
+        text = f"{classes.names[i]} {100 * areas[i] / labels.size:.0f}%"
+        cv2.putText(panel, text, (2 * MARGIN + swatch, top + swatch - 2), FONT, scale, INK, 1, cv2.LINE_AA)
+    return panel

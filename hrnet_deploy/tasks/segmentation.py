@@ -1,0 +1,236 @@
+"""Segmentation: a whole image in, a class a pixel out.
+
+Source of the test protocol: HRNet-Semantic-Segmentation, lib/datasets (base_dataset.py and lip.py: resizing, and the flip
+test as a mean of scores) and mmsegmentation, EncoderDecoder.whole_inference: class scores are brought to the network's
+input, what was filled up is cut off, the rest is brought to the image; each time bilinearly, with align_corners False.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnet_deploy.architecture import INPUT
+from hrnet_deploy.cards import Classes, ModelCard
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.tasks.base import CROPS, Contract, Distance, Outputs, Sample, Task
+from hrnet_deploy.tasks.confusion import SegmentationScore, counts_of
+from hrnet_deploy.tasks.dataset import Dataset, Item
+from hrnet_deploy.tasks.images import Image, Labels, normalised, read_labels
+from hrnet_deploy.tasks.overlay import draw_labels
+
+FITS = ("stretch", "pad")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An image of `size` (height, width) in the network's input: it fills the first `used` rows and columns."""
+
+    image_id: int
+    size: tuple[int, int]
+    used: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The class of each pixel: labels (H, W) of the image, in_input (h, w) of what the network saw of it."""
+
+    image_id: int
+    labels: Labels
+    in_input: Labels
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A Segmentation in little memory: hundreds are held until all images are done."""
+
+    image_id: int
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    data: tuple[bytes, bytes]
+
+    @classmethod
+    def of(cls, whole: Segmentation) -> Packed:
+        maps = (whole.labels, whole.in_input)
+        return cls(whole.image_id, (maps[0].shape, maps[1].shape), (_packed(maps[0]), _packed(maps[1])))
+
+    @property
+    def labels(self) -> Labels:
+        return np.frombuffer(zlib.decompress(self.data[0]), np.uint8).reshape(self.shapes[0])
+
+    @property
+    def in_input(self) -> Labels:
+        return np.frombuffer(zlib.decompress(self.data[1]), np.uint8).reshape(self.shapes[1])
+
+
+class Best:
+    """The class of the highest score so far, a pixel: scores come one class at a time, since all of them at the size of an
+    image are gigabytes. Of equal scores the first class counts."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.scores = np.full((height, width), -np.inf, np.float32)
+        self.labels = np.zeros((height, width), np.uint8)
+
+    def add(self, number: int, scores: NDArray[np.float32]) -> None:
+        better = scores > self.scores
+        self.labels[better] = number
+        np.copyto(self.scores, scores, where=better)
+
+
+class SegmentationTask(Task):
+    """See `tasks.base.Task`."""
+
+    metric = "mIoU"
+    # shares of pixels whose class changes: where two classes score the same to a few digits, sums in another order
+    # are enough, so not even fp32 asks for none at all
+    limits: Mapping[str, Mapping[str, float]] = {
+        "fp32": {"differing": 1e-3},
+        "fp16": {"differing": 0.01},
+        "bf16": {"differing": 0.03},
+        "int8": {"differing": 0.1},
+    }
+
+    def __init__(self, card: ModelCard, contract: Contract, flip_test: bool = False) -> None:
+        self.card, self.contract = card, contract
+        self.flip_test = flip_test and not contract.flip_test  # a graph that does it itself needs no second pass
+        self.classes = card.classes or Classes(())
+        if card.input.fit not in FITS:
+            raise BadInput(
+                f"{card.name} does not say how an image is brought to {card.input.size} — its input needs `fit: stretch` or `pad`"
+            )
+        if self.flip_test and contract.embedded:
+            raise BadInput("this file decodes inside the graph without a flip test — export it again with --embed --flip-test")
+        if len(self.classes.names) > self.classes.ignore:
+            raise BadInput(f"{card.name} has {len(self.classes.names)} classes — label maps of 8 bits hold at most {self.classes.ignore}")
+
+    def samples(self, image: Image, item: Item) -> list[Sample]:
+        crop, used = self.fitted(image)
+        placed = Placed(item.image_id, (image.shape[0], image.shape[1]), used)
+        if self.contract.embedded:
+            return [Sample(item.image_id, {CROPS: crop[None]}, placed)]
+        x = normalised(crop, self.card.input)
+        return [Sample(item.image_id, {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}, placed)]
+
+    def fitted(self, image: Image) -> tuple[Image, tuple[int, int]]:
+        """The image at the size of the input, (H, W, 3) RGB, and how many rows and columns of that are image. Where it is
+        padded, the rest is of the mean colour, which is zero to the network."""
+        spec = self.card.input
+        height, width = image.shape[:2]
+        if spec.fit == "stretch":
+            return _resized(image, spec.height, spec.width), (spec.height, spec.width)
+        zoom = min(spec.height / height, spec.width / width)
+        used = min(spec.height, max(1, round(height * zoom))), min(spec.width, max(1, round(width * zoom)))
+        mean = np.round(np.asarray(spec.mean if spec.colour == "RGB" else spec.mean[::-1]) * 255)
+        canvas = np.tile(mean.astype(np.uint8), (spec.height, spec.width, 1))
+        canvas[: used[0], : used[1]] = _resized(image, *used)
+        return canvas, used
+
+    def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Segmentation]:
+        return [self._decoded(o, s.context) for o, s in zip(outputs, samples, strict=True)]
+
+    def _decoded(self, outputs: Outputs, placed: Placed) -> Segmentation:
+        rows, columns = placed.used
+        height, width = placed.size
+        if self.contract.embedded:  # the graph gives labels, not scores: nothing lies between two of them
+            found = np.ascontiguousarray(outputs["labels"][0][:rows, :columns])
+            labels = cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+            return Segmentation(placed.image_id, np.asarray(labels, np.uint8), found)
+        scores = np.asarray(outputs["logits"], np.float32)
+        logits = merge_flip(scores[0], scores[1], self.classes.flip_pairs) if self.flip_test else scores[0]
+        at_input = Best(rows, columns)
+        at_image = at_input if placed.used == placed.size else Best(height, width)
+        for i, score in enumerate(logits):
+            large = _resized(np.ascontiguousarray(score), self.card.input.height, self.card.input.width)[:rows, :columns]
+            at_input.add(i, large)
+            if at_image is not at_input:
+                at_image.add(i, _resized(large, height, width))
+        return Segmentation(placed.image_id, at_image.labels, at_input.labels)
+
+    def kept(self, predictions: Sequence[Segmentation]) -> list[Packed]:
+        return [Packed.of(p) for p in predictions]
+
+    def compare(self, reference: Sequence[Segmentation | Packed], other: Sequence[Segmentation | Packed]) -> Distance:
+        """How many pixels of the network's input are of another class, over all images and in the worst of them."""
+        shares = []
+        pixels = differing = 0
+        for a, b in zip(reference, other, strict=True):
+            wanted = a.in_input
+            differs = int((wanted != b.in_input).sum())
+            shares.append(differs / wanted.size)
+            differing, pixels = differing + differs, pixels + wanted.size
+        figures = {"pixels": float(pixels), "differing": differing / pixels, "differing_most": max(shares)}
+        sentence = (
+            f"{len(reference)} label maps: {100 * figures['differing']:.4f}% of {pixels:,} pixels are of another class, "
+            f"{100 * figures['differing_most']:.3f}% in the worst"
+        )
+        return Distance(figures, sentence)
+
+    def protocol(self) -> dict[str, Any]:
+        return {"flip_test": self.flip_test or self.contract.flip_test, "fit": self.card.input.fit}
+
+    def why_not_scored(self, dataset: Dataset) -> str:
+        missing = [i.path.name for i in dataset.items if i.labels is None]
+        if len(missing) == len(dataset):
+            return "there are no label maps of the images"
+        return f"{len(missing)} of {len(dataset)} images have no label map ({', '.join(missing[:3])})" if missing else ""
+
+    def score(self, predictions: Sequence[Segmentation | Packed], dataset: Dataset) -> SegmentationScore:
+        if reason := self.why_not_scored(dataset):
+            raise BadInput(f"{self.card.name} cannot be scored: {reason} — give a PNG an image, in labels/ or with --annotations FOLDER")
+        found = {p.image_id: p for p in predictions}
+        return SegmentationScore(np.stack([self._counts(i, found[i.image_id].labels) for i in dataset.items]))
+
+    def _counts(self, item: Item, labels: Labels) -> NDArray[np.int64]:
+        assert item.labels is not None
+        truth = read_labels(item.labels)
+        if truth.shape != labels.shape:
+            raise BadInput(
+                f"{item.labels} is {truth.shape[0]}x{truth.shape[1]}, its image {labels.shape[0]}x{labels.shape[1]} — they must agree"
+            )
+        count, ignore = len(self.classes.names), self.classes.ignore
+        if (beyond := truth[(truth >= count) & (truth != ignore)]).size:
+            raise BadInput(
+                f"{item.labels} has a pixel of class {beyond.max()}, the model has {count} classes — number them from 0 as the "
+                f"model does, and what nobody judges {ignore}"
+            )
+        return counts_of(truth, labels, count, ignore)
+
+    def records(self, predictions: Sequence[Segmentation]) -> list[dict[str, Any]]:
+        """An entry an image, with the pixels of each class that is there."""
+        entries = []
+        for p in predictions:
+            pixels = np.bincount(p.labels.ravel(), minlength=len(self.classes.names))
+            there = [{"id": int(i), "name": self.classes.names[i], "pixels": int(pixels[i])} for i in np.flatnonzero(pixels)]
+            entries.append({"image_id": p.image_id, "height": p.labels.shape[0], "width": p.labels.shape[1], "classes": there})
+        return entries
+
+    def label_maps(self, predictions: Sequence[Segmentation]) -> list[Labels]:
+        return [p.labels for p in predictions]
+
+    def draw(self, image: Image, predictions: Sequence[Segmentation]) -> Image:
+        for p in predictions:
+            image = draw_labels(image, p.labels, self.classes)
+        return image
+
+
+def merge_flip(logits: NDArray[np.float32], mirrored: NDArray[np.float32], pairs: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """The mean of the class scores of an image and of its mirror image, (classes, h, w) each; `pairs` of classes swap."""
+    order = np.arange(len(logits))
+    for a, b in pairs:
+        order[[a, b]] = order[[b, a]]
+    return ((logits + mirrored[order, :, ::-1]) * 0.5).astype(np.float32)
+
+
+def _packed(labels: Labels) -> bytes:
+    return zlib.compress(labels.tobytes(), 1)
+
+
+def _resized(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
