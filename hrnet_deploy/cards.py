@@ -16,19 +16,24 @@ from typing import Any
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import require_file
+from hrnet_deploy.files import require_file, sha256
 
 PACKAGE = Path(__file__).parent
 DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # what lies beside the cards
 LABELS = {"pose": "keypoints", "segmentation": "classes", "detection": "classes"}  # what a task's network tells apart
 # a task's card whose input and labels an unknown checkpoint is taken to have
-USUAL = {"pose": "pose_hrnet_w32_256x192", "segmentation": "seg_hrnetv2_w48_pascal_context_480x480"}
+USUAL = {
+    "pose": "pose_hrnet_w32_256x192",
+    "segmentation": "seg_hrnetv2_w48_pascal_context_480x480",
+    "detection": "faster_rcnn_hrnetv2p_w32_800x1344",
+}
 
 
 @dataclass(frozen=True)
 class Input:
     """Size in pixels; `mean` and `std` of an image scaled to 0..1, in the order of `colour`. `fit` is how an image of
-    another size is brought to it: a `crop` a result, `stretch`, or `pad` (scaled as it is, the rest filled up)."""
+    another size is brought to it: a `crop` a result, `stretch`, or `pad` (scaled as it is, the rest filled up; with `longest`
+    so that no side of the image takes more pixels than that)."""
 
     height: int
     width: int
@@ -36,6 +41,7 @@ class Input:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     colour: str = "RGB"
     fit: str = "crop"
+    longest: int | None = None
 
     @property
     def size(self) -> str:
@@ -61,12 +67,13 @@ class Keypoints:
 class Classes:
     """Names in the order of the network's output (background left out where it is no class of its own), and colours
     (R, G, B) to draw them in, where the dataset has some. `ignore` is the label of pixels nobody judges; pairs of classes
-    swap in a mirror."""
+    swap in a mirror. `ids` are the dataset's own numbers of the classes, where they are not 1, 2, 3 and so on."""
 
     names: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...] = ()
     ignore: int = 255
     flip_pairs: tuple[tuple[int, int], ...] = ()
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,10 @@ class ModelCard:
         return self.architecture.task
 
     def is_of(self, sha256: str) -> bool:
-        """Whether a file of that digest is one of those published for this model."""
-        return bool(sha256) and any(sha256.startswith(p.sha256_prefix) for p in self.published)
+        """Whether a file of that digest is one of those published for this model, or the one that comes with it."""
+        return bool(sha256) and (
+            any(sha256.startswith(p.sha256_prefix) for p in self.published) or sha256 == _shipped_sha256(self.checkpoint)
+        )
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -127,7 +136,8 @@ class ModelCard:
     def resized(self, height: int, width: int) -> ModelCard:
         """The same model at another input size, which the network has to be able to take."""
         arch.check_size(self.architecture, height, width)
-        return dataclasses.replace(self, input=dataclasses.replace(self.input, height=height, width=width))
+        longest = self.input.longest if (height, width) == (self.input.height, self.input.width) else None
+        return dataclasses.replace(self, input=dataclasses.replace(self.input, height=height, width=width, longest=longest))
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,6 +193,11 @@ def card(name: str) -> ModelCard:
         near = difflib.get_close_matches(name, known, 3) or list(known)[:3]
         raise BadInput(f"there is no card {name!r} — did you mean {', '.join(near)}? `hrnet-deploy models` lists all")
     return known[name]
+
+
+@functools.cache
+def _shipped_sha256(checkpoint: str) -> str:
+    return sha256(folder() / checkpoint) if checkpoint else ""
 
 
 def shipped_checkpoint(of: ModelCard) -> Path | None:

@@ -25,6 +25,8 @@ TINY = arch.PoseHRNet(
     keypoints=17,
 )
 SIZE = (96, 64)
+DETECTOR = arch.FasterRCNN(TINY.body, classes=6, neck=16, hidden=32)
+FRAME = (96, 128)
 TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, upsample=arch.Upsample("bilinear")), classes=19)
 SEG_SIZE = (64, 128)
 
@@ -40,6 +42,16 @@ def tiny_network() -> torch.nn.Module:
 def tiny_checkpoint(tiny_network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoints") / "tiny.pth"
     torch.save(tiny_network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a detector that finds something on every image."""
+    network = build(DETECTOR)
+    random_weights(network, seed=4)
+    path = tmp_path_factory.mktemp("checkpoints") / "detector.pth"
+    torch.save(network.state_dict(), path)
     return path
 
 

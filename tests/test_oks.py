@@ -12,7 +12,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from hrnet_deploy.cards import card
-from hrnet_deploy.tasks.oks import Matches, oks_nms, paired_difference
+from hrnet_deploy.tasks.average_precision import Matches, paired_difference
+from hrnet_deploy.tasks.oks import oks_nms
 
 SIGMAS = card("pose_hrnet_w32_256x192").keypoints.sigmas  # type: ignore[union-attr]
 
@@ -64,20 +65,20 @@ def reference(truth: dict[str, Any], results: list[dict[str, Any]]) -> np.ndarra
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.05, 0.1])
 def test_ap_is_that_of_pycocotools(noise: float) -> None:
     truth, results = dataset(60, noise, seed=1)
-    figures = Matches(truth, results, SIGMAS).figures()
+    figures = Matches(truth, results, sigmas=SIGMAS).figures()
     assert np.abs(reference(truth, results) - list(figures.values())).max() < 1e-12
 
 
 def test_nothing_found_is_zero_and_nobody_there_is_no_number() -> None:
     truth, _ = dataset(10, 0, seed=1)
-    assert Matches(truth, [], SIGMAS).figures()["AP"] == 0
+    assert Matches(truth, [], sigmas=SIGMAS).figures()["AP"] == 0
     empty = {"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1}]}
-    assert np.isnan(Matches(empty, [], SIGMAS).figures()["AP"])
+    assert np.isnan(Matches(empty, [], sigmas=SIGMAS).figures()["AP"])
 
 
 def test_a_sample_of_all_images_is_the_whole() -> None:
     truth, results = dataset(40, 0.05, seed=2)
-    matches = Matches(truth, results, SIGMAS)
+    matches = Matches(truth, results, sigmas=SIGMAS)
     assert np.array_equal(matches.ap(np.arange(40)), matches.ap())
     assert not np.array_equal(matches.ap(np.arange(20)), matches.ap())
 
@@ -85,7 +86,7 @@ def test_a_sample_of_all_images_is_the_whole() -> None:
 def test_the_paired_difference_knows_worse_from_the_same() -> None:
     truth, good = dataset(80, 0.02, seed=1)
     _, bad = dataset(80, 0.06, seed=1)
-    a, b = Matches(truth, good, SIGMAS), Matches(truth, bad, SIGMAS)
+    a, b = Matches(truth, good, sigmas=SIGMAS), Matches(truth, bad, sigmas=SIGMAS)
     change, low, high = paired_difference(a, b, samples=200)
     assert low <= change <= high < 0
     assert paired_difference(a, a, samples=50) == (0, 0, 0)
@@ -110,7 +111,7 @@ def test_ids_that_start_at_zero_and_other_categories_change_nothing() -> None:
         for a in truth["annotations"]
         if a["num_keypoints"]
     ]
-    expected = Matches(truth, perfect, SIGMAS).figures()
+    expected = Matches(truth, perfect, sigmas=SIGMAS).figures()
     shifted = {
         **truth,
         "annotations": [{**a, "id": a["id"] - 1} for a in truth["annotations"]],

@@ -100,9 +100,14 @@ def with_upsampling(architecture: Architecture, rule: Upsample) -> Architecture:
 
 def like(found: Architecture, wanted: Architecture) -> Architecture:
     """`wanted`, where what was found in a state dict cannot be told from it, else what was found."""
-    if isinstance(found, SegHRNet) and isinstance(wanted, SegHRNet) and with_upsampling(found, wanted.body.upsample) == wanted:
-        return wanted
-    return found
+    return wanted if _told(found) == _told(wanted) else found
+
+
+def _told(architecture: Architecture) -> Architecture:
+    """What tensors tell of a network, the rest as it usually is."""
+    if isinstance(architecture, FasterRCNN):
+        return dataclasses.replace(architecture, **{n: getattr(FasterRCNN, n) for n in FasterRCNN.untold})
+    return with_upsampling(architecture, Upsample())
 
 
 def require_same(name: object, found: Architecture, other_name: object, other: Architecture, cure: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_deploy.architecture import Architecture, SegHRNet, like
 from hrnet_deploy.cards import LABELS, ModelCard, card_for, cards, shipped_checkpoint
-from hrnet_deploy.checkpoints.detectors import background_last
+from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
 from hrnet_deploy.checkpoints.reading import read_tensors
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
@@ -53,9 +53,11 @@ class Checkpoint:
     def assumption(self) -> str:
         """What the tensors do not tell and was taken from the card, or from what is usual; empty where the file is known
         by its digest."""
-        if self.card.is_of(self.sha256) or self.card.checkpoint:
+        if self.card.is_of(self.sha256):
             return ""
         said = []
+        if self.layout.startswith(OLD):
+            said.append("its boxes were a pixel wider when it was trained, which the rules of mmdetection 2 it is run by do not know")
         if isinstance(self.architecture, SegHRNet) and not self.told:
             rule = self.architecture.body.upsample
             other = "--no-align-corners" if rule.align_corners else "--align-corners"

@@ -59,12 +59,12 @@ def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
         prefix += found[0]
         names = _weights({n.removeprefix(found[0]): t for n, t in names.items()})
     layout = "official"
-    if any(n.startswith("decode_head.") for n in names):
+    if is_detector(names):
+        layout, names = to_current(names)
+    elif any(n.startswith("decode_head.") for n in names):
         layout = MMSEG
         if any(n.startswith("backbone.stage2.") for n in names):
             names = {_renamed(n): t for n, t in names.items()}
-    elif is_detector(names):
-        layout, names = to_current(names)
     elif any(n.startswith("backbone.") for n in names):
         layout = next((v for head, v in HEADS.items() if any(n.startswith(head) for n in names)), "mmpose")
         names = {_without_part(n): t for n, t in names.items()}

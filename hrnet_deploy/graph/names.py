@@ -21,7 +21,7 @@ def rename_by_module(model: onnx.ModelProto) -> None:
     graph = model.graph
     fixed = {v.name for v in (*graph.input, *graph.output)} | {i.name for i in graph.initializer}
     renamed: dict[str, str] = {}
-    seen: Counter[str] = Counter()
+    seen = Counter({*fixed, *(o for n in graph.node if _module(n) is None for o in n.output)})
     for node in graph.node:
         module = _module(node)
         if module is None:

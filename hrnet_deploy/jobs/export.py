@@ -113,7 +113,7 @@ def export(
         source = Source(chosen, path, found.path)
         tensors, task, checks, engine = verify(source, description, dataset)
     verified = passed(checks)
-    on = ["noise", "images"] if not options.embed else ["images"]
+    on = ["noise", "images"] if tensors else ["images"]
     description = description.with_step("verify", against="torch", on=on, passed=verified)
     describe(model, description)
     with whole(output) as part:
@@ -197,7 +197,7 @@ def verify(
     theirs = task_of(source.card, flip_test=description.contract.flip_test)
     task = task_of(source.card, description.contract)
     tensors: list[TensorFigures] = []
-    if not description.contract.embedded:
+    if not description.contract.embedded and task.comparable:
         shapes = list(_shapes(source.card, engine.inputs[0].shape))
         for number, (batch, height, width) in enumerate(shapes):
             label = "noise" if len(shapes) == 1 else f"noise {batch}x{height}x{width}"

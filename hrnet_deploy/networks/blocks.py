@@ -35,8 +35,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W)
-    -> (N, 4 channels, H/stride, W/stride).
+    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride).
 
     `groups` and `base_width` are ResNeXt's: how many groups the 3x3 has, and how wide each is where `channels` is 64.
     """

@@ -53,10 +53,12 @@ class Distance:
 
 class Task(Protocol):
     """The verbs of a task. `metric` is what `score` is called; `limits` bounds figures of `compare` by precision. What has a
-    body here is the same for most tasks."""
+    body here is the same for most tasks. `comparable`: outputs of two engines can be held against each other number by
+    number; a list in order of score cannot, where two that are all but equal may change places."""
 
     card: ModelCard
     metric: str
+    comparable: bool = True
     limits: Mapping[str, Mapping[str, float]]
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
@@ -104,6 +106,7 @@ class Score(Protocol):
 TASKS = {
     "pose": ("hrnet_deploy.tasks.pose", "PoseTask"),
     "segmentation": ("hrnet_deploy.tasks.segmentation", "SegmentationTask"),
+    "detection": ("hrnet_deploy.tasks.detection", "DetectionTask"),
 }
 
 

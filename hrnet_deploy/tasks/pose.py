@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import Keypoints, ModelCard
 from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.tasks.average_precision import Matches
 from hrnet_deploy.tasks.base import CROPS, Contract, Distance, Feed, Outputs, Sample, Task
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
 from hrnet_deploy.tasks.images import Image, normalised
-from hrnet_deploy.tasks.oks import Matches, oks_nms, paired_difference
+from hrnet_deploy.tasks.oks import oks_nms
 from hrnet_deploy.tasks.skeleton import draw_skeleton
 
 PERSON = 1  # COCO's category
@@ -53,19 +54,6 @@ class Pose:
         """Mean score of the confident keypoints times the box's, as the official evaluation ranks people."""
         sure = self.scores[self.scores > CONFIDENT]
         return float(sure.mean() * self.person.box_score) if len(sure) else 0.0
-
-
-class PoseScore:
-    """OKS-AP of one set of poses on one dataset."""
-
-    def __init__(self, matches: Matches) -> None:
-        self.matches = matches
-
-    def figures(self) -> dict[str, float]:
-        return self.matches.figures()
-
-    def difference(self, base: PoseScore) -> tuple[float, float, float]:
-        return paired_difference(base.matches, self.matches)
 
 
 class PoseTask(Task):
@@ -186,15 +174,14 @@ class PoseTask(Task):
         need("pycocotools", "eval")
         return ""
 
-    def score(self, predictions: Sequence[Pose], dataset: Dataset) -> PoseScore:
+    def score(self, predictions: Sequence[Pose], dataset: Dataset) -> Matches:
         if reason := self.why_not_scored(dataset):
             raise BadInput(f"{self.card.name} cannot be scored: {reason} — give COCO keypoint annotations of these images")
         assert dataset.truth is not None
         count = len(self.keypoints.names)
         everybody = [a for a in dataset.truth["annotations"] if a.get("category_id", PERSON) == PERSON]
-        people = [_complete(a, number, count) for number, a in enumerate(everybody, start=1)]
-        truth = {"categories": [{"id": PERSON}], **dataset.truth, "annotations": people}
-        return PoseScore(Matches(truth, self.records(predictions), self.keypoints.sigmas))
+        truth = {**dataset.truth, "annotations": [_with_keypoints(a, count) for a in everybody]}
+        return Matches(truth, self.records(predictions), (PERSON,), self.keypoints.sigmas)
 
     def records(self, predictions: Sequence[Pose]) -> list[dict[str, Any]]:
         """COCO results, near-copies of a person (OKS over 0.9) dropped as the official evaluation does."""
@@ -221,17 +208,7 @@ class PoseTask(Task):
         return out
 
 
-def _complete(annotation: Any, number: int, count: int) -> dict[str, Any]:
-    """An annotation with every field pycocotools asks for; files made by hand leave some out. Somebody without
-    keypoints neither counts nor is held against who finds him, as in COCO."""
+def _with_keypoints(annotation: Any, count: int) -> dict[str, Any]:
+    """Somebody without keypoints neither counts nor is held against who finds him, as in COCO."""
     points = annotation.get("keypoints") or [0] * 3 * count
-    _, _, width, height = annotation["bbox"]
-    return {
-        "category_id": PERSON,
-        "iscrowd": 0,
-        "area": width * height,
-        "num_keypoints": sum(v > 0 for v in points[2::3]),
-        **annotation,
-        "id": number,  # pycocotools takes a match with id 0 for none
-        "keypoints": points,
-    }
+    return {"category_id": PERSON, "num_keypoints": sum(v > 0 for v in points[2::3]), **annotation, "keypoints": points}

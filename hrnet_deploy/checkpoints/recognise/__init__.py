@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.checkpoints.recognise.detection import detection
 from hrnet_deploy.checkpoints.recognise.pose import pose
 from hrnet_deploy.checkpoints.recognise.segmentation import segmentation
 from hrnet_deploy.checkpoints.recognise.shapes import IncompleteError, Shapes
@@ -12,7 +13,7 @@ from hrnet_deploy.errors import BadInput
 
 # asked in order; each gives None where the tensors are of no network of its task. Pose comes last: what has a body and no
 # head that anybody knows ends there, with what it might be
-RECOGNISERS: tuple[Callable[[Shapes], Architecture | None], ...] = (segmentation, pose)
+RECOGNISERS: tuple[Callable[[Shapes], Architecture | None], ...] = (detection, segmentation, pose)
 
 __all__ = ["IncompleteError", "recognise"]
 

@@ -20,13 +20,17 @@ class Shapes:
 
     def __getitem__(self, name: str) -> Sequence[int]:
         """The shape of a convolution's weight."""
+        return self._of(name, 4, "a convolution's four")
+
+    def matrix(self, name: str) -> Sequence[int]:
+        """The shape of a fully connected layer's weight."""
+        return self._of(name, 2, "a fully connected layer's two")
+
+    def _of(self, name: str, dimensions: int, what: str) -> Sequence[int]:
         if name not in self.shapes:
             raise IncompleteError(name)
-        if len(self.shapes[name]) != 4:
-            raise BadInput(
-                f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected a convolution's four dimensions — it is of "
-                "another network"
-            )
+        if len(self.shapes[name]) != dimensions:
+            raise BadInput(f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected {what} dimensions — it is of another network")
         return self.shapes[name]
 
     def has(self, prefix: str) -> bool:
