@@ -109,13 +109,13 @@ class View:
         out = np.asarray(
             cv2.warpAffine(stored[: self.size[0], : self.size[1]], self.matrix, self.frame, flags=cv2.INTER_LINEAR, borderValue=fill)
         )
-        return out[:, ::-1] if self.mirrored else out
+        return np.asarray(out[:, ::-1] if self.mirrored else out, np.uint8)
 
     def parts(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
         out = np.asarray(
             cv2.warpAffine(stored[: self.size[0], : self.size[1]], self.matrix, self.frame, flags=cv2.INTER_NEAREST, borderValue=(IGNORED,))
         )
-        return SWAP[out[:, ::-1]] if self.mirrored else out
+        return np.asarray(SWAP[out[:, ::-1]] if self.mirrored else out, np.uint8)
 
     def boxes(self, things: NDArray[np.float32]) -> NDArray[np.float32]:
         """The things still to be seen, (k, 5): category and corners in the frame."""
@@ -129,6 +129,12 @@ class View:
         if self.mirrored:
             kept[:, [1, 3]] = self.frame[0] - kept[:, [3, 1]]
         return kept
+
+
+def fill_of(of: Input) -> tuple[int, int, int]:
+    """What is zero once it is normalised: the colour of padding."""
+    red, green, blue = (round(255 * m) for m in of.mean)
+    return red, green, blue
 
 
 def network_input(images: NDArray[np.uint8], of: Input, rng: np.random.Generator) -> Tensor:

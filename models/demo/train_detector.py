@@ -18,7 +18,7 @@ from drawn import scene
 from drawn.scene import CATEGORIES
 from rich.progress import track
 from safetensors.torch import load_file
-from scenes import Scenes, View, ahead, network_input, scenes
+from scenes import Scenes, View, ahead, fill_of, network_input, scenes
 from torch import Tensor, nn
 from training import Phase, Run, Spread, console, fit, measure_batch_statistics, save
 
@@ -32,7 +32,7 @@ from hrnet_deploy.tasks.dataset import Dataset, Item
 CARD = card("det_hrnetv2p_w16_demo_256x256")
 TASK = task_of(CARD)
 FRAME = (CARD.input.width, CARD.input.height)
-FILL = tuple(round(255 * m) for m in CARD.input.mean)
+FILL = fill_of(CARD.input)
 VALIDATION_SEED = 10_000  # never a training seed
 CANDIDATES, SAMPLED = 200, 128  # an image, where mmdetection takes 2000 and 512: the scenes are small
 

@@ -14,23 +14,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from drawn import scene
 from drawn.person import PARTS
 from rich.progress import track
-from scenes import IGNORED, Scenes, View, ahead, network_input, scenes
+from scenes import IGNORED, Scenes, View, ahead, fill_of, network_input, scenes
 from torch import Tensor, nn
 from training import Phase, Run, Spread, console, fit, measure_batch_statistics, save
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.networks import build
+from hrnet_deploy.networks.losses import segmentation_loss
 from hrnet_deploy.tasks.base import task_of
+from hrnet_deploy.tasks.confusion import counts_of, figures_of
 from hrnet_deploy.tasks.dataset import Item
 
 CARD = card("seg_hrnetv2_w16_demo_256x256")
 TASK = task_of(CARD)
 FRAME = (CARD.input.width, CARD.input.height)
-FILL = tuple(round(255 * m) for m in CARD.input.mean)
+FILL = fill_of(CARD.input)
 VALIDATION_SEED = 10_000  # never a training seed
 # background is most of every image and a shoe next to nothing of it
 WEIGHTS = torch.tensor([0.5 if p == "background" else 2.0 if "shoe" in p else 1.0 for p in PARTS])
@@ -55,27 +56,24 @@ def loss(net: nn.Module, batch: Batch) -> Tensor:
     x, labels = batch
     with torch.autocast("cpu", torch.bfloat16):
         logits = net(x)
-    logits = F.interpolate(logits.float(), size=labels.shape[-2:], mode="bilinear")
-    return F.cross_entropy(logits, labels, WEIGHTS, ignore_index=IGNORED)
+    return segmentation_loss(logits.float(), labels, WEIGHTS)
 
 
 def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]:
     """mIoU at the size of the images, on generated ones nobody trained on; with `detail` the spread of activations too."""
     net.eval()
     spread = Spread(net) if detail else None
-    counts = np.zeros((len(PARTS), len(PARTS)), np.int64)
+    counts = np.zeros((3, len(PARTS)), np.int64)
     for index in track(range(images), "scoring", console=console):
         drawn = scene(VALIDATION_SEED, index)
         (sample,) = TASK.samples(drawn.image, Item(Path(), index))
         with torch.inference_mode():
             outputs = [{"logits": net(torch.from_numpy(sample.feed["image"])).numpy()}]
         (found,) = TASK.decode(outputs, [sample])
-        pairs = drawn.parts.astype(np.int64) * len(PARTS) + found.labels
-        counts += np.bincount(pairs.ravel(), minlength=counts.size).reshape(counts.shape)
-    hit = np.diag(counts)
-    each = hit / np.maximum(1, counts.sum(0) + counts.sum(1) - hit)
-    figures = {"mIoU": float(each.mean()), "pixel accuracy": float(hit.sum() / counts.sum())}
-    figures |= {f"IoU {name}": float(v) for name, v in zip(PARTS, each, strict=True)}
+        counts += counts_of(drawn.parts, found.labels, len(PARTS), IGNORED)
+    figures = figures_of(counts)
+    right, there, said = counts
+    figures |= {f"IoU {name}": float(v) for name, v in zip(PARTS, right / (there + said - right), strict=True)}
     if spread is not None:
         figures["spread"] = spread.close()
     return figures

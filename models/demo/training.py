@@ -88,7 +88,7 @@ def fit(net: nn.Module, phase: Phase, run: Run[B]) -> nn.Module:
         if excess:
             loss = loss + 0.01 * torch.stack(excess).sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         with torch.no_grad():
