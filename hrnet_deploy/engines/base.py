@@ -78,6 +78,8 @@ def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
         if fixed and count < fixed:
             chunk = {k: np.concatenate([v, np.repeat(v[-1:], fixed - count, axis=0)]) for k, v in chunk.items()}
         parts.append({k: v[:count] for k, v in engine.run(chunk).items()})
+    if len(parts) == 1:
+        return parts[0]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
