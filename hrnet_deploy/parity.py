@@ -106,6 +106,16 @@ class TaskFigures:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     unscored: str = ""
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TaskFigures:
+        """What `dataclasses.asdict` made of one, also after JSON."""
+        own = {
+            "tensors": [TensorFigures(**t) for t in values["tensors"]],
+            "distance": Distance(**values["distance"]),
+            "interval": tuple(values["interval"]) if values["interval"] else None,
+        }
+        return cls(**{**values, **own})
+
 
 def compare_on_images(
     reference: Engine, reference_task: Task, engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None
