@@ -20,10 +20,10 @@ from hrnet_deploy.report.wording import clean
 
 LINE, BAR, GAP = 17, 12, 13  # a row's text, its bar, the space under it
 HEAD = 30  # a group's title
-FOOT = 40  # tick labels and what the axis is
+FOOT = 24  # tick labels; under them each line of what the axis is takes a LINE
 LEFT, RIGHT = 0.4, 99.0  # where an axis runs, in percent, so that what stands on its ends is not cut
 INDENT = "7"  # of a row's text, so that it stands beside the axis
-LETTER = 7.4  # width of a character, generously: a chart is never narrower than its longest line
+LETTER, SMALL = 7.4, 6.6  # width of a character, generously: a chart is never narrower than its longest line
 MARGIN, WIDTH = 16, 760  # of a picture of its own
 TONES = ("fp32", "half", "int8", "plain", "good", "bad")
 
@@ -76,8 +76,8 @@ class Bars:
 
     @property
     def least_width(self) -> float:
-        lines = [len(b.name) + len(b.text) + 3 for b in self.all()] + [len(g.title) + 2 for g in self.groups] + [len(self.axis)]
-        return LETTER * max(lines, default=0)
+        lines = [len(b.name) + len(b.text) + 3 for b in self.all()] + [len(g.title) + 2 for g in self.groups]
+        return max(LETTER * max(lines, default=0), *(SMALL * len(line) for line in _lines(self.axis)))
 
     def body(self) -> tuple[str, float]:
         axis = Axis([v for b in self.all() for v in b.ends] or [1.0])
@@ -90,7 +90,7 @@ class Bars:
             for bar in group.bars:
                 parts += self._row(bar, axis, y)
                 y += LINE + BAR + GAP
-        grid, height = _across(axis, self.axis, y), y + FOOT
+        grid, height = _across(axis, self.axis, y), y + _foot(self.axis)
         return "".join([*grid, *parts]), height
 
     def _row(self, bar: Bar, axis: Axis, y: float) -> Iterator[str]:
@@ -144,7 +144,8 @@ class Scatter:
 
     @property
     def least_width(self) -> float:
-        return LETTER * max([len(self._entry(p)) + 4 for p in self.points] + [len(self.x_axis), len(self.y_axis)])
+        entries = [len(self._entry(p)) + 4 for p in self.points]
+        return max(LETTER * max(entries, default=0), *(SMALL * len(line) for line in (*_lines(self.x_axis), self.y_axis)))
 
     @staticmethod
     def _entry(point: Point) -> str:
@@ -171,12 +172,14 @@ class Scatter:
         for a, b in itertools.pairwise(front):
             parts.append(_line(across.at(a.x), down(a.y), across.at(b.x), down(b.y), "front"))
         for point in self.points:
-            x, y = across.at(point.x), down(point.y)
             if point.y_low is not None and point.y_high is not None:
+                x = across.at(point.x)
                 parts.append(_line(x, down(point.y_low), x, down(point.y_high), "whisker thin"))
+        for point in self.points:
+            x, y = across.at(point.x), down(point.y)
             parts.append(f'<circle class="dot {point.tone}" cx="{x:.2f}%" cy="{y:.1f}" r="9.5"/>')
             parts.append(_text(f"{x:.2f}%", y + 4, point.letter, "letter"))
-        y = bottom + FOOT + 10
+        y = bottom + _foot(self.x_axis) + 18
         for point in self.points:
             parts.append(f'<circle class="dot {point.tone}" cx="10" cy="{y:.1f}" r="9.5"/>')
             parts.append(_text("10", y + 4, point.letter, "letter") + _text("26", y + 4, self._entry(point), "name"))
@@ -218,7 +221,16 @@ def _across(axis: Axis, title: str, bottom: float, top: float = 0.0) -> list[str
         parts.append(_line(x, top, x, bottom, "zero" if tick == 0 else "grid"))
         end = " first" if i == 0 else " last" if i == len(axis.ticks) - 1 else ""
         parts.append(_text(f"{x:.2f}%", bottom + 15, axis.label(tick), f"tick under{end}"))
-    return [*parts, _text("100%", bottom + 33, title, "tick last")]
+    return parts + [_text("100%", bottom + FOOT + 8 + i * LINE, line, "tick last") for i, line in enumerate(_lines(title))]
+
+
+def _lines(axis: str) -> list[str]:
+    """What an axis is, a line a clause."""
+    return axis.split("; ")
+
+
+def _foot(axis: str) -> float:
+    return FOOT + LINE * len(_lines(axis))
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:

@@ -40,7 +40,7 @@ Line = list[Cell | str]  # a table's row
 
 @dataclass(frozen=True)
 class Table:
-    """`align` has a letter a column, l or r; the first column names its row. A `wide` one gets a page of its own in print."""
+    """`align` has a letter a column, l or r; the first column names its row and is l. A `wide` one has small print everywhere."""
 
     caption: str
     columns: Sequence[str]
@@ -49,7 +49,7 @@ class Table:
     wide: bool = False
 
     def alignment(self, column: int) -> str:
-        return self.align[column] if column < len(self.align) else "l" if column == 0 else "r"
+        return "l" if column == 0 else self.align[column] if column < len(self.align) else "r"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +12,7 @@ from hrnet_deploy.report.charts import Bars, Scatter, inline, style
 from hrnet_deploy.report.document import Block, Cell, Code, Document, Facts, Section, Table, Text
 from hrnet_deploy.report.wording import clean
 
+BREAKS, BREAK = re.compile("(?<=[:=_/])"), "<wbr>"  # where a long name in a narrow cell may be broken
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # a browser loads nothing, whatever the page says
 
 
@@ -48,9 +50,11 @@ def _blocks(blocks: Sequence[Block], name: str) -> str:
     """Charts that follow one another stand side by side where there is room."""
     parts: list[str] = []
     numbers: Iterator[int] = iter(range(1, len(blocks) + 1))
-    for charts, found in groupby(blocks, lambda b: isinstance(b, (Bars, Scatter))):
+    for charts, group in groupby(blocks, lambda b: isinstance(b, (Bars, Scatter))):
+        found = list(group)
         made = [_block(b, f"{name}-b{next(numbers)}") for b in found]
-        parts += ['<div class="charts">\n', *made, "</div>\n"] if charts else made
+        least = max((b.least_width for b in found if isinstance(b, (Bars, Scatter))), default=0)
+        parts += [f'<div class="charts" style="--least:{least:.0f}px">\n', *made, "</div>\n"] if charts else made
     return "".join(parts)
 
 
@@ -80,11 +84,15 @@ def _table(table: Table, name: str) -> str:
 
 def _cell(cell: Cell | str, column: int, align: str) -> str:
     cell = cell if isinstance(cell, Cell) else Cell(cell)
-    note = f"<small>{_escaped(cell.note)}</small>" if cell.note else ""
-    content = _escaped(cell.text) + note
+    note = f"<small>{_breakable(cell.note)}</small>" if cell.note else ""
+    content = _breakable(cell.text) + note
     if column == 0:
         return f'<th scope="row">{content}</th>'
     return f'<td class="{f"{align} {cell.tone}".strip()}">{content}</td>'
+
+
+def _breakable(text: str) -> str:
+    return BREAKS.sub(BREAK, _escaped(text))
 
 
 def _escaped(text: str) -> str:

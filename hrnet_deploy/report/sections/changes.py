@@ -23,13 +23,13 @@ def section(values: Mapping[str, Any], where: str) -> Section:
         found.append(Text("Passed: nothing got worse past its limit." if passed else "FAILED: past a limit.", "good" if passed else "bad"))
     bars = [_bar(c) for c in changes if c["percent"] is not None]
     if bars:
-        axis = "change in percent of the base; faint where the two do not really differ"
+        axis = "change in percent of the base; faint where there is no real one"
         found.append(Bars("What changed", axis, [Group("", bars)]))
     rows: list[Line] = []
     for c in changes:
         percent = "" if c["percent"] is None else f"{c['percent']:+.1f}%"
         rows.append([c["subject"], c["name"], _figure(c["base"], c["unit"]), _figure(c["new"], c["unit"]), _change(c, percent), _state(c)])
-    found.append(Table("Every figure of both", ["of", "figure", "base", "new", "change", ""], rows, "llrrrl"))
+    found.append(Table("Every figure of both", ["of", "figure", "base", "new", "change", "verdict"], rows, "llrrrl"))
     found += [
         Text(f"Only in {values[side]}: {'; '.join(values[only])}.", "note")
         for side, only in (("base", "only_base"), ("new", "only_new"))

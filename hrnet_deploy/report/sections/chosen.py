@@ -14,6 +14,8 @@ from hrnet_deploy.report.sections import measured
 from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import between, megabytes, signed
 
+SHAKY = ", of UNSTABLE rows: not to be quoted to the second digit."
+
 
 def tuned(values: Mapping[str, Any], where: str) -> Section:
     """A report of `tune`: the candidates, those that no other beats in both respects, and how to make the winner."""
@@ -26,7 +28,8 @@ def tuned(values: Mapping[str, Any], where: str) -> Section:
     if values["faster_than_base"] and result.base is not None:
         ratio = Ratio(**values["faster_than_base"])
         interval = between(f"{ratio.low:.2f}", f"{ratio.high:.2f}")
-        found.append(Text(f"{ratio.ratio:.2f} times faster than {result.base.title} eager ({interval})."))
+        shaky = any(r.unstable for r in (result.base, named[0][2]) if r is not None)
+        found.append(Text(f"{ratio.ratio:.2f} times faster than {result.base.title} eager ({interval}){SHAKY if shaky else '.'}"))
     points = _points(named)
     if points:
         x_axis, y_axis = "milliseconds end to end; less is better", f"{_metric(candidates)} difference in points, 95% interval"
@@ -38,7 +41,7 @@ def tuned(values: Mapping[str, Any], where: str) -> Section:
     found.append(Table("Candidates, the fastest first", _columns(candidates), [_row(*n, letters, n is named[0]) for n in named], "lrrrrl"))
     found.append(Text(f"{values['output']} is the winner; made and measured again by:", "note"))
     found += [Code(c) for c in values["commands"]]
-    below = Section("The measurement", measured.blocks(result))
+    below = Section("The measurement", [], measured.parts(result))
     return Section(f"{values['card']}: the fastest that is accurate ({where})", [*found, *origin(values["result"], where)], [below])
 
 
@@ -53,8 +56,8 @@ def ran(values: Mapping[str, Any], where: str) -> Section:
         rows.append([stage["name"], state, _difference(figures), Cell(figures["distance"]["sentence"])])
     stages = Table("Stages", ["stage", "verdict", "difference", "what moved"], rows, "llrl")
     title = ", ".join(sorted({r.card for r in result.rows})) or "Nothing"
-    found = [stages, *measured.blocks(result), *origin(values["result"], where)]
-    return Section(f"{title}: from checkpoint to figures ({where})", found)
+    under = [*measured.parts(result), Section("", origin(values["result"], where))]
+    return Section(f"{title}: from checkpoint to figures ({where})", [stages], under)
 
 
 def front(costs: Sequence[tuple[float, float]]) -> list[bool]:
@@ -103,7 +106,7 @@ def _difference(figures: Mapping[str, Any]) -> Cell:
 
 
 def _columns(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
-    return ["candidate", "end to end ms", "peak MB", _metric(candidates), "difference", ""]
+    return ["candidate", "end to end ms", "peak MB", _metric(candidates), "difference", "verdict"]
 
 
 def _metric(candidates: Sequence[Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import between, signed
 
-FEW = 8  # of a long list
+FEW, MOST = 8, 16  # of a long list; of the bars of a chart
 
 
 def checked(values: Mapping[str, Any], where: str) -> Section:
@@ -40,7 +40,7 @@ def exported(values: Mapping[str, Any], where: str) -> Section:
         found.append(Text(values["assumption"], "warning"))
     steps: list[Line] = []
     for s in values["history"]:
-        how = ", ".join(f"{k} {v}" for k, v in s.items() if k != "step")
+        how = "; ".join(f"{k} {_said(v)}" for k, v in s.items() if k != "step")
         steps.append([str(s.get("step", "")), how])
     found.append(Table("What was done", ["step", "how"], steps, "ll"))
     found += task(values["task"], values["tensors"]) + limits(values["checks"]) + origin(values, where)
@@ -96,7 +96,7 @@ def task(figures: Mapping[str, Any], more: Sequence[Mapping[str, Any]] = ()) -> 
         found.append(Text(f"No {figures['metric'] or 'score'}: {figures['unscored'] or 'the images have no annotations'}.", "note"))
     else:
         low, high = figures["interval"]
-        columns = ["", *figures["reference"]]
+        columns = ["of", *figures["reference"]]
         scores: list[Line] = [[n, *(f"{100 * v:.2f}" for v in figures[n].values())] for n in ("reference", "engine")]
         found.append(Table(f"Score on {figures['images']} images, in points", columns, scores))
         interval = between(signed(low), signed(high))
@@ -105,6 +105,10 @@ def task(figures: Mapping[str, Any], more: Sequence[Mapping[str, Any]] = ()) -> 
         rows_ = [_tensor(t) for t in tensors]
         found.append(Table("Outputs against the reference's", ["output", "on", "max", "relative", "cosine", "SQNR dB"], rows_, "llrrrr"))
     return found
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else {True: "yes", False: "no"}.get(value, str(value))
 
 
 def _tensor(figures: Mapping[str, Any]) -> Line:
@@ -120,14 +124,16 @@ def limits(checks: Sequence[Mapping[str, Any]]) -> list[Block]:
         state = Cell("passed", tone="good") if c["passed"] else Cell("FAILED", tone="bad")
         value = "not a number" if c["value"] is None else f"{c['value']:.4g}"
         rows.append([c["name"], value, f"{c['limit']:.4g}", state])
-    return [Table("Figures and their limits", ["figure", "value", "limit", ""], rows, "lrrl")] if rows else []
+    return [Table("Figures and their limits", ["figure", "value", "limit", "verdict"], rows, "lrrl")] if rows else []
 
 
 def sensitivity(blocks: Sequence[Mapping[str, Any]], title: str) -> Bars:
     """Signal to quantization noise by block, the most costly first. A block that changes nothing has no bar."""
     known = [b for b in blocks if b["sqnr_db"] is not None]
     bars = [Bar(b["pattern"], b["sqnr_db"], f"{b['sqnr_db']:.1f} dB", tone="int8") for b in known]
-    return Bars(title, "SQNR of the output in dB; less is worse", [Group("", bars)])
+    if len(bars) > MOST:
+        title = f"{title}: the {MOST} that cost most, of {len(bars)}"
+    return Bars(title, "SQNR of the output in dB; less is worse", [Group("", bars[:MOST])])
 
 
 def _search(trials: Sequence[Mapping[str, Any]]) -> list[Block]:

@@ -14,8 +14,8 @@ from hrnet_deploy.report.wording import between, megabytes, ms, times
 
 REGIONS = {"end_to_end": "end to end", "compute": "compute", "pipeline": "pipeline"}
 MEMORY = {  # what each figure of a row covers
-    "peak_rss_over_before": "peak over what was resident before opening",
-    "rss": "resident with the model open",
+    "peak_rss_over_before": "peak over before opening",
+    "rss": "resident when open",
     "file": "file on disk",
 }
 NOT_CHARTED = ("rss_before_open",)  # of the process, not of the model
@@ -26,41 +26,54 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     result = result_of(values, where)
     cards = sorted({r.card for r in result.rows})
     title = f"{', '.join(cards) or 'Nothing'}: time and memory"
-    return Section(f"{title} ({where})", [*blocks(result), *origin(values, where)])
+    return Section(f"{title} ({where})", [], [*parts(result), Section("", origin(values, where))], key=where)
 
 
-def blocks(result: Result) -> list[Block]:
+def parts(result: Result) -> list[Section]:
     """Charts of each model and input size that was measured, then the table of all rows, also of those that failed."""
-    found: list[Block] = []
-    if result.rows and any(r.weights == "random" for r in result.rows):
-        found.append(Text("Weights are random: time and memory do not depend on them, and nothing here speaks of accuracy.", "note"))
-    for rows in _by_model(r for r in result.rows if r.status == "ok"):
-        found += charts(rows)
     if not result.rows:
-        return [Text("Nothing was measured.", "warning")]
-    return [*found, table(result), *_remarks(result)]
-
-
-def charts(rows: Sequence[Row]) -> list[Bars]:
-    """Latency, memory and, where a row records it, the time of its layers. The rows are of one model and input size."""
-    card, size = rows[0].card, rows[0].input_size
-    subject = f"{card}, {size}" if size and not card.endswith(size) else card
-    made = []
-    name = next((n for n in REGIONS if any(n in r.regions for r in rows)), "")
-    measured = [r for r in rows if name in r.regions]
-    if measured:
-        bars = [_latency(r, r.regions[name], _name(r, rows)) for r in measured]
-        axis = f"milliseconds a batch, {REGIONS[name]}, 95% interval; less is better"
-        made.append(Bars(f"Latency: {subject}", axis, [Group("", bars)]))
-    names = [n for n in dict.fromkeys(k for r in rows for k in (*MEMORY, *r.memory)) if n not in NOT_CHARTED]
-    groups = [
-        Group(MEMORY.get(n, n), [_memory(_name(r, rows), r, r.memory[n]) for r in rows if r.memory.get(n)])
-        for n in names
-        if any(r.memory.get(n) for r in rows)
+        return [Section("", [Text("Nothing was measured.", "warning")])]
+    models = _by_model(r for r in result.rows if r.status == "ok")
+    latencies = [c for rows in models for c in latency(rows)]
+    others = [c for rows in models for c in (*memory(rows), *layers(rows))]
+    return [
+        Section("", [*_weights(result), *latencies], key="latency"),
+        Section("", others, key="memory"),
+        Section("", [table(result), *_remarks(result)], key="rows"),
     ]
-    if groups:
-        made.append(Bars(f"Memory: {subject}", "megabytes; less is better", groups))
-    return made + [_layers(r, _name(r, rows)) for r in rows if r.facts.get("layers")]
+
+
+def _weights(result: Result) -> list[Block]:
+    """Which rows were measured with random weights."""
+    found = [r for r in result.rows if r.weights == "random"]
+    if not found:
+        return []
+    which = "Weights are random" if len(found) == len(result.rows) else f"Weights of {', '.join(r.title for r in found)} are random"
+    return [Text(f"{which}: time and memory do not depend on their values, and these rows say nothing of accuracy.", "note")]
+
+
+def latency(rows: Sequence[Row]) -> list[Bars]:
+    """The widest span of time that was measured. The rows are of one model and input size, here and below."""
+    name = next((n for n in REGIONS if any(n in r.regions for r in rows)), "")
+    bars = [_latency(r, r.regions[name], _name(r, rows)) for r in rows if name in r.regions]
+    axis = f"ms a batch, {REGIONS.get(name)}, 95% interval; less is better"
+    return [Bars(f"Latency: {_subject(rows[0])}", axis, [Group("", bars)])] if bars else []
+
+
+def memory(rows: Sequence[Row]) -> list[Bars]:
+    """A chart a figure, each under its own name."""
+    names = [n for n in dict.fromkeys(k for r in rows for k in (*MEMORY, *r.memory)) if n not in NOT_CHARTED]
+    charts = []
+    for name in names:
+        bars = [_memory(_name(r, rows), r, r.memory[name]) for r in rows if r.memory.get(name)]
+        if bars:
+            charts.append(Bars(f"Memory, {MEMORY.get(name, name)}: {_subject(rows[0])}", "MB, less is better", [Group("", bars)]))
+    return charts
+
+
+def layers(rows: Sequence[Row]) -> list[Bars]:
+    """The time of layers or blocks, where a row records it."""
+    return [_layers(r, _name(r, rows)) for r in rows if r.facts.get("layers")]
 
 
 def table(result: Result) -> Table:
@@ -84,8 +97,8 @@ def time_cell(row: Row, region: str) -> Cell | str:
     """The median, its interval, and whether to rely on it."""
     if region not in row.regions:
         return Cell("–", tone="note")
-    s = row.regions[region].summary
-    return Cell(ms(s.p50), between(ms(s.low), ms(s.high)), "warning" if unstable(row.regions[region]) else "")
+    s, shaky = row.regions[region].summary, unstable(row.regions[region])
+    return Cell(ms(s.p50), f"{between(ms(s.low), ms(s.high))}{', unstable' if shaky else ''}", "warning" if shaky else "")
 
 
 def unstable(region: Region) -> bool:
@@ -110,6 +123,10 @@ def _by_model(rows: Iterable[Row]) -> list[list[Row]]:
     for row in rows:
         groups.setdefault((row.card, row.input_size), []).append(row)
     return list(groups.values())
+
+
+def _subject(row: Row) -> str:
+    return f"{row.card}, {row.input_size}" if row.input_size and not row.card.endswith(row.input_size) else row.card
 
 
 def _name(row: Row, rows: Sequence[Row]) -> str:
@@ -153,20 +170,18 @@ def _region(result: Result) -> str:
 
 
 def _remark(result: Result, row: Row) -> Cell:
-    notes = []
-    if (more := result.memory_per_extra_image(row)) is not None:
-        notes.append(f"{megabytes(more)} MB a further image")
-    shaky = [REGIONS.get(n, n) for n, r in row.regions.items() if unstable(r)]
-    if shaky:
-        return Cell("UNSTABLE", "; ".join([*notes, f"{', '.join(shaky)} moved between rounds"]), "warning")
-    return Cell("", "; ".join(notes))
+    more = result.memory_per_extra_image(row)
+    note = "" if more is None else f"{megabytes(more)} MB a further image"
+    return Cell("UNSTABLE", note, "warning") if row.unstable else Cell("", note)
 
 
 def _remarks(result: Result) -> list[Block]:
     said = "compute is the engine alone, end to end host array in and out, pipeline image in and decoded result out."
     if result.base is not None:
         said += f" Times faster is {REGIONS[_region(result)]} against {result.base.title}; rows took turns in one run."
-    said += f" first s is opening and the first inference. peak MB is the {MEMORY['peak_rss_over_before']}."
+    said += (
+        " first s is opening and the first inference. peak MB is resident memory at its peak, over what it was before the model was opened."
+    )
     notes: list[Block] = [Text(said, "note")]
     if any(r.unstable for r in result.rows if r.status == "ok"):
         notes.append(Text("Rows marked UNSTABLE moved too much between rounds to be quoted to the second digit.", "warning"))

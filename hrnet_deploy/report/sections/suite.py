@@ -108,12 +108,12 @@ def table(columns: Sequence[Column]) -> Table:
         (Cell("Memory an image, GB", f"paper: {PAPER['inference']}"), lambda c: Cell(f"{c.paper['inference_memory_gb']:.2f}")),
         (Cell("Memory an image, GB", f"here: {EAGER}"), lambda c: _memory(c, EAGER)),
         (Cell("Memory an image, GB", f"here: {INT8}"), lambda c: _memory(c, INT8)),
-        (Cell("Second an image", f"paper: {PAPER['inference']}"), lambda c: _paper_seconds(c.paper["inference_s"])),
-        (Cell("Second an image", f"here: {EAGER}"), lambda c: _seconds(c, EAGER)),
-        (Cell("Second an image", f"paper, static graph: {PAPER['static']}"), lambda c: _paper_seconds(c.paper["inference_static_s"])),
-        (Cell("Second an image", f"here: {STATIC}"), lambda c: _seconds(c, STATIC)),
-        (Cell("Second an image", f"here: {HALF}"), lambda c: _seconds(c, HALF)),
-        (Cell("Second an image", f"here: {INT8}"), lambda c: _seconds(c, INT8)),
+        (Cell("Seconds an image", f"paper: {PAPER['inference']}"), lambda c: _paper_seconds(c.paper["inference_s"])),
+        (Cell("Seconds an image", f"here: {EAGER}"), lambda c: _seconds(c, EAGER)),
+        (Cell("Seconds an image", f"paper, static graph: {PAPER['static']}"), lambda c: _paper_seconds(c.paper["inference_static_s"])),
+        (Cell("Seconds an image", f"here: {STATIC}"), lambda c: _seconds(c, STATIC)),
+        (Cell("Seconds an image", f"here: {HALF}"), lambda c: _seconds(c, HALF)),
+        (Cell("Seconds an image", f"here: {INT8}"), lambda c: _seconds(c, INT8)),
         (Cell("Times faster than eager", f"here: {INT8}"), lambda c: _faster(c, INT8)),
         (Cell("Score", "paper: COCO val, Cityscapes val"), lambda c: Cell(f"{c.paper['score']:.1f}", str(c.paper["metric"]))),
         (Cell("Score", "here"), _score),
@@ -124,11 +124,11 @@ def table(columns: Sequence[Column]) -> Table:
         lines += [
             (Cell("Training memory, GB", f"paper: {PAPER['training']}"), lambda c: Cell(f"{c.paper['training_memory_gb']:.1f}")),
             (Cell("Training memory, GB", "here"), lambda c: _training(c, lambda r: gigabytes(r["peak_bytes"]))),
-            (Cell("Second an iteration", f"paper: {PAPER['training']}"), _paper_iteration),
-            (Cell("Second an iteration", "here"), lambda c: _training(c, lambda r: f"{r['seconds']:.3f}")),
+            (Cell("Seconds an iteration", f"paper: {PAPER['training']}"), _paper_iteration),
+            (Cell("Seconds an iteration", "here"), lambda c: _training(c, lambda r: f"{r['seconds']:.3f}")),
         ]
     rows: list[Line] = [[name, *(cell(c) for c in columns)] for name, cell in lines]
-    return Table("Figures of the paper and of this machine", ["", *(c.values["name"] for c in columns)], rows, wide=True)
+    return Table("Figures of the paper and of this machine", ["figure", *(c.values["name"] for c in columns)], rows, wide=True)
 
 
 def speedups(columns: Sequence[Column]) -> list[Bars]:
@@ -138,29 +138,26 @@ def speedups(columns: Sequence[Column]) -> list[Bars]:
         bars = []
         if static := c.paper["inference_static_s"]:
             ratio = c.paper["inference_s"] / static
-            bars.append(Bar("paper, MXNet against PyTorch", ratio, times(ratio)))
+            bars.append(Bar("paper: MXNet against PyTorch", ratio, times(ratio)))
         for kind in CLASSES[1:]:
             row, eager = c.best(kind), c.best(EAGER)
             if row is None or eager is None or row.batch != eager.batch:
                 continue
             found = faster(region(eager).rounds, region(row).rounds)
             shaky = measured.unstable(region(row)) or measured.unstable(region(eager))
-            name = f"here, {row.title}{', UNSTABLE' if shaky else ''}"
+            name = f"{row.title}{', UNSTABLE' if shaky else ''}"
             bars.append(Bar(name, found.ratio, times(found.ratio), found.low, found.high, measured.tone(row.precision), shaky))
         if bars:
             groups.append(Group(f"{c.values['name']} ({c.values['task']})", bars))
-    axis = "times faster than PyTorch eager on the same hardware; more is better"
+    axis = "times faster than PyTorch eager, on one machine; more is better"
     return [Bars("What a static graph and int8 gain", axis, groups)] if groups else []
 
 
 def _column(column: Column) -> Section:
     """Everything that was measured of one column."""
     values = column.values
-    found: list[Block] = []
-    if values["reason"]:
-        found.append(Text(f"Not complete: {values['reason']}", "warning"))
-    if column.result is not None:
-        found += measured.blocks(column.result)
+    found: list[Block] = [Text(f"Not complete: {values['reason']}", "warning")] if values["reason"] else []
+    under = measured.parts(column.result) if column.result is not None else []
     if column.training:
         rows: list[Line] = []
         for r in column.training:
@@ -168,8 +165,9 @@ def _column(column: Column) -> Section:
                 rows.append([str(r["batch"]), r["input_size"], gigabytes(r["peak_bytes"]), f"{r['seconds']:.3f}", ""])
             else:
                 rows.append([str(r["batch"]), r["input_size"], NOTHING, NOTHING, Cell(r["status"], r["reason"], "warning")])
-        found.append(Table("Training, an iteration", ["batch", "input", "peak GB", "seconds", ""], rows, "lrrrl"))
-    return Section(f"{values['name']} ({values['card']}, {values['input_size']})", found, key=values["name"])
+        columns = ["batch", "input", "peak GB", "seconds", "remarks"]
+        under.append(Section("", [Table("Training, an iteration", columns, rows, "lrrrl")], key="training"))
+    return Section(f"{values['name']} ({values['card']}, {values['input_size']})", found, under, key=values["name"])
 
 
 def _memory(column: Column, kind: str) -> Cell:
