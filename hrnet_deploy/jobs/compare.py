@@ -147,6 +147,11 @@ def _bench(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
     return found
 
 
+def _suite(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
+    """Every column that was measured; rows name their card, so columns do not mix."""
+    return {k: f for column in values["columns"] if column["result"] for k, f in _bench(column["result"]).items()}
+
+
 def _task(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
     """A comparison with a reference on images: `check`, and what `quantize` and `half` judge by."""
     task = values.get("task") or values.get("figures") or values["trials"][-1]["figures"]
@@ -173,6 +178,7 @@ def _exact(value: float, more_is_better: bool, unit: str) -> Figure:
 
 READERS: dict[str, Callable[[Mapping[str, Any]], dict[tuple[str, str], Figure]]] = {
     "bench": _bench,
+    "suite": _suite,
     "check": _task,
     "quantize": _task,
     "half": _task,

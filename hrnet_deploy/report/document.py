@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,11 +73,16 @@ class Section:
     sections: Sequence[Section] = ()
     key: str = ""
 
-    def find(self, key: str) -> Section | None:
-        """The section of that key, this one or one under it."""
-        if self.key == key:
-            return self
-        return next((found for s in self.sections if (found := s.find(key)) is not None), None)
+    def only(self, keys: Collection[str]) -> Section | None:
+        """This section with nothing but what stands directly under those keys; None where that is nothing."""
+        under = [found for s in self.sections if (found := s.only(keys)) is not None]
+        if self.key not in keys and not under:
+            return None
+        return dataclasses.replace(self, blocks=self.blocks if self.key in keys else (), sections=under)
+
+    def untitled(self) -> Section:
+        """This section for who has headings of their own."""
+        return dataclasses.replace(self, title="", sections=[s.untitled() for s in self.sections])
 
 
 @dataclass(frozen=True)

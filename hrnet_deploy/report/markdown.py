@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,10 +24,11 @@ class Pictures:
         self.files: dict[str, str] = {}
 
     def link(self, chart: Bars | Scatter, name: str) -> str:
-        """The chart as an image, kept under a name made of its section's and its title; empty where none are wanted."""
+        """The chart as an image, kept under a name made of its section's and of its title up to a colon; empty where none
+        are wanted."""
         if self._folder is None:
             return ""
-        stem = base = _slug(f"{name} {chart.title}")
+        stem = base = _slug(f"{name} {chart.title.partition(':')[0]}")
         number = 2
         while f"{stem}.svg" in self.files:
             stem, number = f"{base}-{number}", number + 1
@@ -97,4 +99,6 @@ def _escaped(text: str) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", clean(text).lower()).strip("-")[:100]
+    """Words of a file's name; none twice in a row."""
+    words = re.findall("[a-z0-9]+", clean(text).lower())
+    return "-".join(word for word, _ in groupby(words))[:100] or "chart"

@@ -35,7 +35,7 @@ def _methods(values: Mapping[str, Any]) -> Section:
         groups.setdefault(target, []).append(Bar(method, found["drop"], signed(found["drop"]), low, high, "int8"))
     columns = ["target", "method", "AP difference", "95% interval", "px", "one input x1000"]
     chart = Bars("AP difference by target and method", AXIS, [Group(t, b) for t, b in groups.items()], dots=True)
-    return Section("By target and method", [Table("Difference by target and method", columns, rows, "llrrrr"), chart], key="methods")
+    return Section("By target and method", [Table("AP difference in points", columns, rows, "llrrrr"), chart], key="methods")
 
 
 def _mixed(values: Mapping[str, Any]) -> Section:
@@ -45,8 +45,8 @@ def _mixed(values: Mapping[str, Any]) -> Section:
     for target, found in values["mixed"].items():
         rows.append([target, ", ".join(f"{t['convolutions']}: {signed(t['drop'])}" for t in found["trials"])])
         if found["blocks"]:
-            charts.append(sensitivity(found["blocks"], f"What quantizing a block alone costs ({target})"))
-    table = Table("Blocks left in float, the worst first", ["target", "convolutions in int8, and AP difference"], rows, "ll")
+            charts.append(sensitivity(found["blocks"], f"Blocks quantized alone ({target})"))
+    table = Table("Every step of the search", ["target", "convolutions in int8, and AP difference"], rows, "ll")
     return Section("Leaving blocks in float", [table, *charts], key="mixed")
 
 

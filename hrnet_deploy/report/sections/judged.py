@@ -81,7 +81,7 @@ def quantized(values: Mapping[str, Any], where: str) -> Section:
         found += _search(values["trials"])
     found += task(last["figures"]) + limits(last["checks"])
     if values["blocks"]:
-        found.append(sensitivity(values["blocks"], f"What quantizing a block alone costs ({values['target']})"))
+        found.append(sensitivity(values["blocks"], f"Blocks quantized alone ({values['target']})"))
     return Section(f"{values['card']}: int8 for {values['target']} ({where})", [*found, *origin(values, where)])
 
 

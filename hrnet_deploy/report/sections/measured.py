@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.bench.result import Region, Result, Row, result_of
@@ -26,7 +27,7 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     result = result_of(values, where)
     cards = sorted({r.card for r in result.rows})
     title = f"{', '.join(cards) or 'Nothing'}: time and memory"
-    return Section(f"{title} ({where})", [], [*parts(result), Section("", origin(values, where))], key=where)
+    return Section(f"{title} ({where})", [], [*parts(result), Section("", origin(values, where))], key=Path(where).stem)
 
 
 def parts(result: Result) -> list[Section]:
@@ -39,7 +40,8 @@ def parts(result: Result) -> list[Section]:
     return [
         Section("", [*_weights(result), *latencies], key="latency"),
         Section("", others, key="memory"),
-        Section("", [table(result), *_remarks(result)], key="rows"),
+        Section("", [table(result)], key="rows"),
+        Section("", _remarks(result), key="remarks"),
     ]
 
 
@@ -79,18 +81,18 @@ def layers(rows: Sequence[Row]) -> list[Bars]:
 def table(result: Result) -> Table:
     """One line a row; what a column covers is in its name. Times are medians with 95% intervals."""
     several = len({r.model for r in result.rows}) > 1
-    spans = [f"{n} ms" for n in REGIONS.values()]
-    columns = ["engine", "batch, threads", *spans, "times faster", "first s", "file MB", "peak MB", "remarks"]
+    spans = [n for n in REGIONS if any(n in r.regions for r in result.rows)]
+    columns = ["engine", "batch, threads", *(f"{REGIONS[n]} ms" for n in spans), "times faster", "first s", "file MB", "peak MB", "remarks"]
     rows: list[Line] = []
     for r in result.rows:
         head: Line = [Cell(r.title, r.model if several else ""), f"{r.batch}, {r.threads}"]
         if r.status != "ok":
-            rows.append([*head, *[Cell("–", tone="note")] * 7, Cell(r.status, r.reason, "warning")])
+            rows.append([*head, *[Cell("–", tone="note")] * (len(columns) - 3), Cell(r.status, r.reason, "warning")])
             continue
         first = r.cold.get("open_s", 0.0) + r.cold.get("first_inference_s", 0.0)
         sizes = [megabytes(r.memory[n]) if r.memory.get(n) else "–" for n in ("file", "peak_rss_over_before")]
-        rows.append([*head, *(time_cell(r, n) for n in REGIONS), _faster(result, r), f"{first:.2f}", *sizes, _remark(result, r)])
-    return Table("Every row that was asked for", columns, rows, "ll" + "r" * 7 + "l", wide=True)
+        rows.append([*head, *(time_cell(r, n) for n in spans), _faster(result, r), f"{first:.2f}", *sizes, _remark(result, r)])
+    return Table("Every row that was asked for", columns, rows, f"ll{'r' * (len(columns) - 3)}l", wide=True)
 
 
 def time_cell(row: Row, region: str) -> Cell | str:
