@@ -123,7 +123,7 @@ def read_figures(path: Path) -> dict[tuple[str, str], Figure]:
     """Every figure of a result file, by what it is of and its name."""
     values = read_json(path, WANTED)
     kind = values.get("kind") if isinstance(values, dict) else None
-    if kind not in READERS:
+    if not isinstance(kind, str) or kind not in READERS:
         raise BadInput(f"{path} is no result that can be compared — expected {WANTED}")
     try:
         return READERS[kind](values)

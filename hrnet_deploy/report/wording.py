@@ -14,6 +14,13 @@ def clean(text: object) -> str:
     return UNFIT.sub("\ufffd", str(text))
 
 
+def said(value: object) -> str:
+    """A setting, as people write it."""
+    if isinstance(value, list):
+        return ", ".join(map(said, value)) or "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else "none" if value in (None, "") else str(value)
+
+
 def ms(value: float) -> str:
     """Milliseconds, without the unit."""
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"

@@ -24,6 +24,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any], str], Section]] = {
     "export": judged.exported,
     "half": judged.halved,
     "quantize": judged.quantized,
+    "sensitivity": judged.sensitive,
     "int8_accuracy": accuracy.section,
     "compare": changes.section,
 }
@@ -47,7 +48,7 @@ def read(path: Path) -> Mapping[str, Any]:
     """A result file of a kind and version this program writes."""
     values = read_json(path, WANTED)
     kind = values.get("kind") if isinstance(values, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         said = f"its kind is {str(kind)[:40]!r}" if kind else "it says no kind"
         raise BadInput(f"{path} is no result this version knows ({said}) — expected {WANTED}: {', '.join(KINDS)}")
     if values.get("schema") != SCHEMA:

@@ -37,6 +37,11 @@ def tuned(values: Mapping[str, Any], where: str) -> Section:
         found.append(
             Text("On the front: no other candidate is both faster and nearer to the float model's score, whichever way it moved.", "note")
         )
+    if unseen := candidates[0].get("verdict"):
+        found.append(Text(f"The winner on {unseen['images']} images that nothing was chosen by: {unseen['distance']['sentence']}."))
+        if unseen["difference"] is not None:
+            change = _difference(unseen)
+            found.append(Text(f"There its difference is {change.text}, 95% interval {change.note}."))
     letters = {p.name: p.letter for p in points}
     found.append(Table("Candidates, the fastest first", _columns(candidates), [_row(*n, letters, n is named[0]) for n in named], "lrrrrl"))
     found.append(Text(f"{values['output']} is the winner; made and measured again by:", "note"))

@@ -8,9 +8,11 @@ from typing import Any
 from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections.provenance import origin
-from hrnet_deploy.report.wording import between, signed
+from hrnet_deploy.report.wording import between, ms, said, signed
 
 FEW, MOST = 8, 16  # of a long list; of the bars of a chart
+
+PARTS = {"choice": "chosen by", "verdict": "nothing was chosen by"}  # what part a trial's images play
 
 
 def checked(values: Mapping[str, Any], where: str) -> Section:
@@ -40,7 +42,7 @@ def exported(values: Mapping[str, Any], where: str) -> Section:
         found.append(Text(values["assumption"], "warning"))
     steps: list[Line] = []
     for s in values["history"]:
-        how = "; ".join(f"{k} {_said(v)}" for k, v in s.items() if k != "step")
+        how = "; ".join(f"{k} {said(v)}" for k, v in s.items() if k != "step")
         steps.append([str(s.get("step", "")), how])
     found.append(Table("What was done", ["step", "how"], steps, "ll"))
     found += task(values["task"], values["tensors"]) + limits(values["checks"]) + origin(values, where)
@@ -65,8 +67,8 @@ def quantized(values: Mapping[str, Any], where: str) -> Section:
     found: list[Block] = [
         verdict(values["passed"], f"{values['card']} in int8 for {values['target']}"),
         Text(
-            f"{last['convolutions']} convolutions, {values['tensors']} tensors, ranges by {values['method']} from {values['images']} "
-            f"images ({values['samples']} inputs).",
+            f"{last['convolutions']}{_of(values)} convolutions, {values['tensors']} tensors, ranges by {values['method']} "
+            f"from {values['images']} images ({values['samples']} inputs).",
             "note",
         ),
     ]
@@ -80,6 +82,7 @@ def quantized(values: Mapping[str, Any], where: str) -> Section:
     if len(values["trials"]) > 1:
         found += _search(values["trials"])
     found += task(last["figures"]) + limits(last["checks"])
+    found += speed(values.get("speed"))
     if values["blocks"]:
         found.append(sensitivity(values["blocks"], f"Blocks quantized alone ({values['target']})"))
     return Section(f"{values['card']}: int8 for {values['target']} ({where})", [*found, *origin(values, where)])
@@ -107,8 +110,8 @@ def task(figures: Mapping[str, Any], more: Sequence[Mapping[str, Any]] = ()) -> 
     return found
 
 
-def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else {True: "yes", False: "no"}.get(value, str(value))
+def _of(values: Mapping[str, Any]) -> str:
+    return f" of {values['convolutions']}" if "convolutions" in values else ""
 
 
 def _tensor(figures: Mapping[str, Any]) -> Line:
@@ -127,13 +130,37 @@ def limits(checks: Sequence[Mapping[str, Any]]) -> list[Block]:
     return [Table("Figures and their limits", ["figure", "value", "limit", "verdict"], rows, "lrrl")] if rows else []
 
 
+def sensitive(values: Mapping[str, Any], where: str) -> Section:
+    """A table of `quantize --sensitivity`."""
+    written = "written" if values["written"] else "not written: it lost too much"
+    how = Text(f"Ranges by {values['method']}; the int8 file was {written}.", "note")
+    chart = sensitivity(values["blocks"], f"Blocks quantized alone ({values['target']})")
+    title = f"{values['card']}: what each block costs in int8 for {values['target']} ({where})"
+    return Section(title, [how, chart, *speed(values.get("speed")), *origin(values, where)])
+
+
 def sensitivity(blocks: Sequence[Mapping[str, Any]], title: str) -> Bars:
     """Signal to quantization noise by block, the most costly first. A block that changes nothing has no bar."""
-    known = [b for b in blocks if b["sqnr_db"] is not None]
-    bars = [Bar(b["pattern"], b["sqnr_db"], f"{b['sqnr_db']:.1f} dB", tone="int8") for b in known]
+    known = sorted((b for b in blocks if b["sqnr_db"] is not None), key=lambda b: b["sqnr_db"])
+    bars = [_block(b["pattern"], b["sqnr_db"], bool(b.get("in_float"))) for b in known]
     if len(bars) > MOST:
         title = f"{title}: the {MOST} that cost most, of {len(bars)}"
     return Bars(title, "SQNR of the output in dB; less is worse", [Group("", bars[:MOST])])
+
+
+def _block(pattern: str, sqnr_db: float, in_float: bool) -> Bar:
+    return Bar(f"{pattern}, left in float" if in_float else pattern, sqnr_db, f"{sqnr_db:.1f} dB", tone="fp32" if in_float else "int8")
+
+
+def speed(values: Mapping[str, Any] | None) -> list[Block]:
+    """What was made beside the float graph and the one all in int8, where that was measured."""
+    if not values:
+        return []
+    if values["missing"]:
+        return [Text(f"Speed not measured: {values['missing']}.", "note")]
+    tones = {"float": "fp32", "all int8": "int8"}
+    bars = [Bar(name, value, f"{ms(value)} ms", tone=tones.get(name, "plain")) for name, value in values["milliseconds"].items()]
+    return [Bars(f"Speed in {values['engine']}", "ms a batch; less is better", [Group("", bars)])]
 
 
 def _search(trials: Sequence[Mapping[str, Any]]) -> list[Block]:
@@ -147,9 +174,10 @@ def _search(trials: Sequence[Mapping[str, Any]]) -> list[Block]:
             change = Cell(signed(figures["difference"]), between(signed(low), signed(high)))
             name = f"{t['convolutions']} convolutions in int8"
             bars.append(Bar(name, figures["difference"], signed(figures["difference"]), low, high, "int8"))
-        rows.append([str(t["convolutions"]), Cell(", ".join(t["excluded"]) or "nothing"), change])
-    columns = ["convolutions in int8", "left in float", f"{trials[0]['figures']['metric'] or 'score'} difference"]
-    made: list[Block] = [Table("The search, on the images it is judged by", columns, rows, "rlr")]
+        images = Cell(str(figures["images"]), PARTS.get(t.get("on", ""), ""))
+        rows.append([str(t["convolutions"]), Cell(", ".join(t["excluded"]) or "nothing"), images, change])
+    columns = ["convolutions in int8", "left in float", "images", f"{trials[0]['figures']['metric'] or 'score'} difference"]
+    made: list[Block] = [Table("Every step of the search", columns, rows, "llrr")]
     if bars:
         made.append(Bars("Difference of the score, trial by trial", "points against float, 95% interval", [Group("", bars)], dots=True))
     return made

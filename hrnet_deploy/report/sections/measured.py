@@ -140,7 +140,15 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
         parts.append(f"batch {row.batch}")
     if len({r.threads for r in rows}) > 1:
         parts.append(f"{row.threads} threads")
+    if together := _in_flight(row):
+        parts.append(together)
     return ", ".join(parts)
+
+
+def _in_flight(row: Row) -> str:
+    """Said of an engine that keeps several inputs in flight: the time is then a share, and no latency."""
+    together = row.facts.get("requests", 1)
+    return f"{together} in flight" if together > 1 else ""
 
 
 def _latency(row: Row, region: Region, name: str) -> Bar:
@@ -173,7 +181,7 @@ def _region(result: Result) -> str:
 
 def _remark(result: Result, row: Row) -> Cell:
     more = result.memory_per_extra_image(row)
-    note = "" if more is None else f"{megabytes(more)} MB a further image"
+    note = _in_flight(row) if more is None else f"{megabytes(more)} MB a further image"
     return Cell("UNSTABLE", note, "warning") if row.unstable else Cell("", note)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hrnet_deploy.report.document import Block, Code, Facts, Section, Text
+from hrnet_deploy.report.wording import said
 
 
 def origin(values: Mapping[str, Any], where: str) -> list[Block]:
     """How one result is made again, when it was made, how, and what else the machine was doing."""
-    facts = {"result file": where, **{k.replace("_", " "): str(v) for k, v in (values.get("settings") or {}).items()}}
+    facts = {"result file": where, **{k.replace("_", " "): said(v) for k, v in (values.get("settings") or {}).items()}}
     if started := values.get("started"):
         facts["measured"] = str(started)
     if commit := (values.get("environment") or {}).get("commit"):

@@ -209,6 +209,8 @@ def _training(column: Column, figure: Callable[[Mapping[str, Any]], str]) -> Cel
     done = [r for r in column.training if r["status"] == "ok"]
     if not done:
         failed = next(iter(column.training), None)
+        if failed is None and column.result is not None and column.values["reason"]:
+            return column.reasons.cell(column.values["reason"])
         return column.reasons.cell(f"training {failed['status']}: {failed['reason']}") if failed else Cell("–", "not measured", "note")
     most = max(done, key=lambda r: r["batch"])
     asked = column.paper["training_batch"]
