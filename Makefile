@@ -9,7 +9,7 @@ MODEL := pose_hrnet_w16_demo_128x96
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,report,dev]'
 	@touch $@
 
 demo: .venv/ready  ## export, verify, bench, check and predict with the checkpoint that comes along

@@ -7,6 +7,7 @@ large. Writes every figure as JSON and prints the table as Markdown. About twent
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ sys.path.insert(0, str(ROOT / "models/demo"))
 
 from generate import generate  # noqa: E402
 
+from hrnet_deploy.bench.environment import environment  # noqa: E402
 from hrnet_deploy.cards import ModelCard, card  # noqa: E402
 from hrnet_deploy.files import write_json  # noqa: E402
 from hrnet_deploy.graph.quantize import TARGETS  # noqa: E402
@@ -60,7 +62,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
     output: Path = parser.parse_args().output
-    found: dict[str, Any] = {"card": NAME, "calibration": CALIBRATION, "held_out": HELD_OUT, "int8": {}, "wild": {}, "mixed": {}}
+    found: dict[str, Any] = {
+        "schema": 1,
+        "kind": "int8_accuracy",
+        "command": shlex.join(["python", *sys.argv]),
+        "environment": environment(),
+        "card": NAME,
+        "calibration": CALIBRATION,
+        "held_out": HELD_OUT,
+        "int8": {},
+        "wild": {},
+        "mixed": {},
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         people, model = folder / "people", folder / "model.onnx"

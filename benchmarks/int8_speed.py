@@ -22,18 +22,16 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from hrnet_deploy.bench.run import Plan, run
-from hrnet_deploy.cards import ModelCard, card
+from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.files import write_json
-from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.export import Options, build
-from hrnet_deploy.networks import build as build_network
-from hrnet_deploy.networks import random_weights
+from hrnet_deploy.jobs.export import Options
+from hrnet_deploy.jobs.random_weights import noise_ranges, random_model
 from hrnet_deploy.report import terminal
-from hrnet_deploy.tasks.base import Contract, noise
+from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
 
 SIDE = 2048  # of the matrix product
@@ -70,19 +68,6 @@ def multiplications(model: onnx.ModelProto) -> int:
     return sum(int(np.prod(weights[n.input[1]]) * np.prod(shapes[n.output[0]][2:])) for n in model.graph.node if n.op_type == "Conv")
 
 
-def random_model(chosen: ModelCard) -> tuple[onnx.ModelProto, Description, dict[str, tuple[float, float]]]:
-    """The graph of a card with random weights, and the range of every tensor a placement may ask for, on noise."""
-    network = build_network(chosen.architecture)
-    random_weights(network)
-    model, description = build(network, chosen, Options(), {"checkpoint": "random weights, seed 0"})
-    names = tuple(dict.fromkeys(n for t in TARGETS.values() for n in place(model, t).ranged))
-    session = onnxruntime.InferenceSession(with_outputs(model, names).SerializeToString(), providers=["CPUExecutionProvider"])
-    outputs = [o.name for o in session.get_outputs()]
-    feed = noise(chosen, 1, 0)
-    values = {**feed, **dict(zip(outputs, session.run(outputs, dict(feed)), strict=True))}
-    return model, description, {n: (float(values[n].min()), float(values[n].max())) for n in names}
-
-
 def saved(made: onnx.ModelProto, description: Description, path: Path, precision: str) -> Subject:
     """A described model in a file, as a subject of a measurement."""
     describe(made, dataclasses.replace(description, precision=precision))
@@ -97,7 +82,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     args = parser.parse_args()
     chosen, threads = card(args.card), available_threads()
-    model, description, ranges = random_model(chosen)
+    model, description = random_model(chosen, Options())
+    ranges = noise_ranges(model, chosen)
     with tempfile.TemporaryDirectory() as folder:
 
         def subject(made: onnx.ModelProto, name: str, precision: str) -> Subject:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from int8_speed import random_model, saved
+from int8_speed import saved
 from rich.console import Console
 
 from hrnet_deploy.bench.run import Plan, run
@@ -22,6 +22,8 @@ from hrnet_deploy.cards import card
 from hrnet_deploy.files import write_json
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.bench import row_of
+from hrnet_deploy.jobs.export import Options
+from hrnet_deploy.jobs.random_weights import noise_ranges, random_model
 from hrnet_deploy.report import terminal
 from hrnet_deploy.threads import available_threads
 
@@ -45,7 +47,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     args = parser.parse_args()
     chosen, threads = card(args.card), available_threads()
-    model, description, ranges = random_model(chosen)
+    model, description = random_model(chosen, Options())
+    ranges = noise_ranges(model, chosen)
     with tempfile.TemporaryDirectory() as folder:
         rows: list[Any] = []
         for engine in ("ort", "openvino"):

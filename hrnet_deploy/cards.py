@@ -19,7 +19,7 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file, sha256
 
 PACKAGE = Path(__file__).parent
-DATASETS = "datasets.yaml"
+DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # what lies beside the cards
 LABELS = {"pose": "keypoints", "segmentation": "classes", "detection": "classes"}  # what a task's network tells apart
 # a task's card whose input and labels an unknown checkpoint is taken to have
 USUAL = {
@@ -159,7 +159,7 @@ def folder() -> Path:
 def cards() -> dict[str, ModelCard]:
     """Every card by its name, which is the name of its file."""
     paths = sorted([*folder().glob("*.yaml"), *folder().glob("demo/*.yaml")])
-    return {p.stem: read_card(p) for p in paths if p.name != DATASETS}
+    return {p.stem: read_card(p) for p in paths if p.name not in (DATASETS, COST_TABLE)}
 
 
 def read_card(path: Path) -> ModelCard:

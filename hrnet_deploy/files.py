@@ -70,7 +70,7 @@ def read_json(path: Path, what: str) -> Any:
     require_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # text that is no UTF-8 is a ValueError too
         raise BadInput(f"{path} is not JSON ({error}) — expected {what}") from error
 
 

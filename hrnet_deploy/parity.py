@@ -106,6 +106,16 @@ class TaskFigures:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     unscored: str = ""
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TaskFigures:
+        """What `dataclasses.asdict` made of one, also after JSON."""
+        own = {
+            "tensors": [TensorFigures(**t) for t in values["tensors"]],
+            "distance": Distance(**values["distance"]),
+            "interval": tuple(values["interval"]) if values["interval"] else None,
+        }
+        return cls(**{**values, **own})
+
 
 def compare_on_images(
     reference: Engine, reference_task: Task, engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None
@@ -151,6 +161,19 @@ def compare_on_images(
         difference=change,
         interval=(low, high),
     )
+
+
+def score_on_images(engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None) -> Score:
+    """The metric of one engine on annotated images, one image at a time."""
+    if reason := task.why_not_scored(dataset):
+        raise BadInput(f"nothing can be scored: {reason} — give images with annotations for {task.card.task}")
+    found: list[Any] = []
+    for _, _, samples in dataset_samples(task, dataset):
+        if samples:
+            found += task.decode(run_samples(engine, [s.feed for s in samples]), samples)
+        tick()
+    score: Score = task.score(found, dataset)
+    return score
 
 
 @dataclass(frozen=True)

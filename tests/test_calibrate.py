@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import ranges
-from hrnet_deploy.graph.calibrate import BINS, Calibrated, Feed, Statistics, calibrate, centres, histogram
+from hrnet_deploy.graph.calibrate import BINS, HALF, LOWEST, MANTISSA, Calibrated, Feed, Statistics, calibrate, centres, histogram
 from hrnet_deploy.graph.ranges import S8, U8, Grid, scale_of
 
 RELU, SIGNED = "relu", "signed"
@@ -53,6 +53,16 @@ def test_a_histogram_keeps_every_value_at_a_relative_resolution() -> None:
 def test_zero_and_what_is_next_to_it_share_the_middle_bin() -> None:
     counts = histogram(np.array([0.0, -0.0, 1e-30, -1e-30], np.float32))
     assert counts[BINS // 2] == 4
+
+
+@pytest.mark.parametrize("count", [1, 1000, 65_536, 65_537, 300_000])
+def test_a_large_tensor_is_sampled_by_an_odd_step(count: int) -> None:
+    values = np.maximum(np.random.default_rng(count).standard_normal(count), -0.5).astype(np.float32)
+    step = 1 if count <= 65_536 else -(-count // 65_536) | 1
+    edges = np.append((np.arange(HALF + 1) + ((127 + LOWEST) << MANTISSA) << 23 - MANTISSA).astype(np.int32).view(np.float32)[:-1], np.inf)
+    bins = np.digitize(np.abs(values[::step]), edges)
+    want = np.bincount(HALF + np.where(values[::step] < 0, -bins, bins), minlength=BINS)
+    assert np.array_equal(histogram(values), want)
 
 
 def test_what_no_float_of_a_network_reaches_goes_to_the_last_bins() -> None:
@@ -157,6 +167,24 @@ def test_an_interrupted_calibration_goes_on_where_it_was(tmp_path: Path) -> None
     assert np.array_equal(resumed.counts, whole.counts)
     assert resumed.digest == whole.digest
     assert np.array_equal(resumed.peaks, whole.peaks)
+
+
+def test_ctrl_c_keeps_what_was_added(tmp_path: Path) -> None:
+    """The interrupt comes while an image is being added by the other thread: that one is in, whole."""
+    path = tmp_path / "statistics.npz"
+    first = Statistics.empty("digest", (RELU, SIGNED))
+
+    def interrupted(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+        if feed["x"][0] == 5:
+            raise KeyboardInterrupt
+        return run(feed)
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(first, interrupted, lambda: feeds_of(8), keep=lambda: first.save(path))
+    resumed = Statistics.load(path)
+    assert len(resumed.done) == 5
+    calibrate(resumed, run, lambda: feeds_of(8))
+    assert np.array_equal(resumed.counts, calibrated(feeds_of(8)).statistics.counts)
 
 
 def test_statistics_of_other_images_are_not_mixed_in() -> None:

@@ -19,8 +19,9 @@ from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, Graph, Placement, block_of, place, quantize
 from hrnet_deploy.graph.ranges import Range
 from hrnet_deploy.jobs.export import Options, export
-from hrnet_deploy.jobs.quantize import Request, Split
+from hrnet_deploy.jobs.quantize import Request
 from hrnet_deploy.jobs.quantize import quantize as job
+from hrnet_deploy.jobs.split import Split
 
 RANGE: Range = (-3.0, 4.0)
 Run = Callable[..., tuple[int, str, str]]

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+MEMORY = Path("/proc/meminfo")
 
 
 def resident() -> int:
@@ -16,6 +17,15 @@ def resident() -> int:
 def peak() -> int:
     """The most since the last `reset_peak` (VmHWM)."""
     return _field("VmHWM")
+
+
+def available() -> int:
+    """Bytes that could be taken now without pushing anything out, 0 where the system does not say."""
+    try:
+        lines = MEMORY.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(ln.split()[1]) * 1024 for ln in lines if ln.startswith("MemAvailable")), 0)
 
 
 def reset_peak() -> None:

@@ -112,10 +112,14 @@ def _key(row: Row) -> tuple[Any, ...]:
 
 def read_result(path: Path) -> Result:
     """A file `Result.write` made."""
-    values = read_json(path, "a result of `hrnet-deploy bench --json`")
+    return result_of(read_json(path, "a result of `hrnet-deploy bench --json`"), path)
+
+
+def result_of(values: Any, where: object) -> Result:
+    """What `Result.to_dict` gave, also where it is a part of another result. Raises BadInput that names `where` it was."""
     try:
         if values["kind"] != "bench" or values["schema"] != SCHEMA:
-            raise BadInput(f"{path} is not a result this version reads (kind {values['kind']}, schema {values['schema']})")
+            raise BadInput(f"{where} is not a result this version reads (kind {values['kind']}, schema {values['schema']})")
         fields = [f.name for f in dataclasses.fields(Row)]
         rows = []
         for row in values["rows"]:
@@ -123,5 +127,5 @@ def read_result(path: Path) -> Result:
             rows.append(Row(**{**{f: row[f] for f in fields}, "regions": regions}))
         rest = {f.name: values[f.name] for f in dataclasses.fields(Result) if f.name != "rows"}
         return Result(rows=rows, **rest)
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{path} is not a result of `hrnet-deploy bench --json` ({error!r})") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{where} is not a result of `hrnet-deploy bench --json` ({error!r})") from error

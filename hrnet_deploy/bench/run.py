@@ -14,7 +14,7 @@ from typing import Any
 
 from hrnet_deploy.bench.environment import environment, load_average
 from hrnet_deploy.bench.result import Region, Result, Row
-from hrnet_deploy.bench.worker import REGIONS, Job, serve
+from hrnet_deploy.bench.worker import REGIONS, Job, Opens, serve
 from hrnet_deploy.errors import DeployError, Unavailable
 
 Say = Callable[[str], None]
@@ -35,7 +35,7 @@ class Plan:
 class Worker:
     """The parent's end of one row. It waits on the pipe and on the process itself; it never polls."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Opens) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, job), daemon=True)
@@ -81,6 +81,7 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Plan, command: str, say: S
     workers: dict[int, Worker] = {}
     times: dict[int, dict[str, list[list[float]]]] = {}
     steady: dict[int, dict[str, bool]] = {}
+    offers: dict[int, Sequence[str]] = {}
 
     def attempt(index: int, name: str, *arguments: Any) -> Any:
         """The worker's answer; or None, the row marked and its worker gone."""
@@ -102,15 +103,15 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Plan, command: str, say: S
             if opened is not None:
                 precision = opened["facts"].get("precision", row.precision)  # an engine may compute below the file's
                 done[index] = dataclasses.replace(row, **opened, precision=precision)
-                times[index], steady[index] = {}, {}
+                times[index], steady[index], offers[index] = {}, {}, attempt(index, "offers") or ()
         for region in plan.regions:
-            for index in list(workers):
+            for index in [i for i in workers if region in offers[i]]:
                 say(f"warming up {done[index].title}, {region}")
                 steady[index][region] = attempt(index, "warm_up", region, plan.warm_up, plan.warm_up_most)
             for turn in range(plan.rounds):
                 say(f"measuring {region}, round {turn + 1} of {plan.rounds}")
-                order = list(workers) if turn % 2 == 0 else list(workers)[::-1]
-                for index in order:
+                order = [i for i in workers if region in offers[i]]
+                for index in order if turn % 2 == 0 else order[::-1]:
                     samples = attempt(index, "measure", region, plan.seconds / plan.rounds, plan.least)
                     if samples is not None:
                         times[index].setdefault(region, []).append(samples)

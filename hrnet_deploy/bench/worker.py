@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from hrnet_deploy.bench import memory
-from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_samples
+from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_all, run_samples
 from hrnet_deploy.errors import BadInput, DeployError
 from hrnet_deploy.tasks.base import CROPS, Contract, Feed, noise, task_of
 from hrnet_deploy.tasks.dataset import Item
@@ -37,12 +37,21 @@ class Job:
     batch: int
     threads: int
 
+    def opened(self) -> Row:
+        return Row(self)
 
-def serve(pipe: Connection, job: Job) -> None:
+
+class Opens(Protocol):
+    """What a worker is started with: it opens itself there, and the methods of what it gives are the requests."""
+
+    def opened(self) -> Any: ...
+
+
+def serve(pipe: Connection, job: Opens) -> None:
     """Answer ("ok", value) or ("error", sentence, exit code) to each request until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers for it
     try:
-        row = Row(job)
+        row = job.opened()
     except BaseException as error:
         _send_error(pipe, error)
         return
@@ -97,6 +106,9 @@ class Row:
         self.cold = {"import_s": imported - started, "open_s": opened - opening, "first_inference_s": first - opening_first}
         self._check_alive(outputs)
         self.calls: dict[str, Callable[[], object]] = {}
+        self.inferences: int = self.engine.facts.get("inferences_a_call", 1)
+        # a pipeline goes image by image, which is not what keeping several in flight is for
+        self.regions = REGIONS if self.inferences == 1 else REGIONS[:2]
 
     def _feeds(self) -> list[Feed]:
         card, batch = self.job.source.card, self.job.batch
@@ -119,13 +131,17 @@ class Row:
         inferences, and the most in between."""
         return {"facts": self.engine.facts, "device": self.engine.device, "cold": self.cold, "memory": self._memory}
 
+    def offers(self) -> tuple[str, ...]:
+        """The regions that can be measured."""
+        return self.regions
+
     def _call(self, region: str) -> Callable[[], object]:
-        """One inference of the batch, its input the next in rotation."""
+        """One inference of the batch, its input the next in rotation; as many as the engine keeps in flight."""
         if region not in self.calls:
             if region == "compute":
                 each: list[Callable[[], object]] = [self.engine.resident(f) for f in self.feeds]
             elif region == "end_to_end":
-                each = [lambda f=f: self.engine.run(f) for f in self.feeds]  # type: ignore[misc]
+                each = [lambda f=f: run_all(self.engine, [f] * self.inferences) for f in self.feeds]  # type: ignore[misc]
             else:
                 each = self._pipelines()
             turn = itertools.cycle(each)
@@ -162,8 +178,8 @@ class Row:
                 return bool(steady)
 
     def measure(self, region: str, seconds: float, least: int) -> list[float]:
-        """Milliseconds of each call for about `seconds`, at least `least` calls. The first call of a turn, which
-        wakes threads and caches that others used meanwhile, is not timed."""
+        """Milliseconds of each call for about `seconds`, at least `least` calls, shared out among its inferences. The
+        first call of a turn, which wakes threads and caches that others used meanwhile, is not timed."""
         call = self._call(region)
         times: list[float] = []
         call()
@@ -171,7 +187,7 @@ class Row:
         while len(times) < least or time.perf_counter() < end:
             begin = time.perf_counter_ns()
             call()
-            times.append((time.perf_counter_ns() - begin) / 1e6)
+            times.append((time.perf_counter_ns() - begin) / 1e6 / self.inferences)
         return times
 
 

@@ -15,6 +15,7 @@ from hrnet_deploy.errors import BadInput, DeployError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 app = typer.Typer(
     name="hrnet-deploy",
@@ -105,20 +106,33 @@ def working() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(text)
 
 
+class Counter:
+    """A bar a stage, with the time left. Called with a total, it gives back what to call after each."""
+
+    def __init__(self, bar: Progress, what: str) -> None:
+        self._bar, self._what = bar, what
+
+    def say(self, what: str) -> None:
+        """What comes now; how much of it is not known yet."""
+        self._what = what
+        self(0)
+
+    def __call__(self, total: int) -> Callable[[], None]:
+        for earlier in self._bar.task_ids:
+            self._bar.remove_task(earlier)
+        task = self._bar.add_task(self._what, total=total or None)
+        return lambda: self._bar.advance(task)
+
+
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int], Callable[[], None]]]:
-    """A progress bar: told a total, it gives back what to call after each."""
+def counting(what: str) -> Iterator[Counter]:
+    """A progress bar; says nothing where nobody looks."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     screen = notes()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn()
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-
-        def start(total: int) -> Callable[[], None]:
-            task = bar.add_task(what, total=total or None)
-            return lambda: bar.advance(task)
-
-        yield start
+        yield Counter(bar, what)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import CHOOSE, app, console, parse_list, print_json, working
+from hrnet_deploy.cli.app import CHOOSE, app, console, counting, parse_list, print_json, working
 
 
 @app.command(rich_help_panel=CHOOSE)
@@ -23,21 +23,23 @@ def tune(
     threads: Annotated[list[int] | None, typer.Option(help="Repeatable; all available unless given.")] = None,
     checkpoint: Annotated[str, typer.Option(help="Weights for the PyTorch row; random ones if none.")] = "",
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
-    held_out: Annotated[int, typer.Option(help="Judge on that many others.")] = 500,
+    held_out: Annotated[int, typer.Option(help="Judge the winner on that many others; choose by as many again.")] = 500,
     seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
+    throughput: Annotated[bool, typer.Option("--throughput", help="Time an image with several in flight, where an engine can.")] = False,
+    ranges: Annotated[Path | None, typer.Option(help="Keep statistics and findings in this file and beside it; go on from them.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write everything found as JSON.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything found as JSON on stdout.")] = False,
 ) -> None:
     """The fastest engine and precision within an accuracy budget, proved.
 
-    Every candidate is judged on held-out images before it may win; all that
-    pass are measured side by side.
+    Every candidate is judged before it may win; all that pass are measured side
+    by side, and the fastest is judged again on images nothing was chosen by.
 
     Example: hrnet-deploy tune pose.onnx -o best.onnx --images val --max-drop 0.5
     """
     from hrnet_deploy.files import check_output, write_json
-    from hrnet_deploy.jobs.quantize import Split
+    from hrnet_deploy.jobs.split import Split
     from hrnet_deploy.jobs.tune import Request
     from hrnet_deploy.jobs.tune import tune as job
     from hrnet_deploy.report import terminal
@@ -52,10 +54,12 @@ def tune(
         minutes=minutes,
         threads=tuple(threads or ()),
         checkpoint=checkpoint,
+        throughput=throughput,
+        statistics=ranges,
         force=force,
     )
-    with working() as say:
-        done = job(request, shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
+    with counting("tuning") as progress:
+        done = job(request, shlex.join(["hrnet-deploy", *sys.argv[1:]]), progress.say, progress)
     if report is not None:
         write_json(report, done.to_dict())
     if json:
@@ -74,7 +78,7 @@ def run(
     precision: Annotated[str, typer.Option(help="fp32, fp16, int8, separated by commas.")] = "fp32,int8",
     max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until int8 moves the metric at most this.")] = None,
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
-    held_out: Annotated[int, typer.Option(help="Judge on that many others.")] = 500,
+    held_out: Annotated[int, typer.Option(help="Judge on that many others; a search chooses by as many again.")] = 500,
     seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
     seconds: Annotated[float, typer.Option(help="Measured time a row and region.")] = 5.0,
     json: Annotated[bool, typer.Option("--json", help="Everything found as JSON on stdout.")] = False,
@@ -86,9 +90,9 @@ def run(
 
     Example: hrnet-deploy run pose_hrnet_w32.pth -o out --images val
     """
-    from hrnet_deploy.jobs.quantize import Split
     from hrnet_deploy.jobs.run import Request
     from hrnet_deploy.jobs.run import run as job
+    from hrnet_deploy.jobs.split import Split
     from hrnet_deploy.report import verdicts
 
     request = Request(

@@ -22,6 +22,11 @@ class Target(StrEnum):
     trt = "trt"
 
 
+class Fusion(StrEnum):
+    int8 = "int8"
+    float = "float"
+
+
 class Method(StrEnum):
     minmax = "minmax"
     average = "average"
@@ -86,14 +91,17 @@ def quantize(
     images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json is used if there is one.")],
     annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of those images.")] = None,
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
-    held_out: Annotated[int, typer.Option(help="Judge the result on that many others.")] = 500,
+    held_out: Annotated[int, typer.Option(help="Judge the result on that many others; a search chooses by as many again.")] = 500,
     seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
     target: Annotated[Target, typer.Option(help="The engine it is for: each fuses in its own way.")] = Target.ort,
     method: Annotated[Method, typer.Option(help="How a range follows from what was seen.")] = Method.mse,
     exclude: Annotated[list[str] | None, typer.Option(help="Operators to leave in float, 'stage4.2.*'. Repeatable.")] = None,
+    fusion: Annotated[Fusion, typer.Option(help="What sums and resizes between branches are computed in.")] = Fusion.int8,
     max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until the metric moves at most this, in points.")] = None,
+    sensitivity: Annotated[list[Path] | None, typer.Option(help="Write what each block costs: .json, .png, .svg. Repeatable.")] = None,
+    speed: Annotated[bool | None, typer.Option(help="Measure what is left in float. Default: where a search left some.")] = None,
     reduced: Annotated[bool | None, typer.Option(help="7-bit weights, for x86 without VNNI. Default: what this processor needs.")] = None,
-    ranges: Annotated[Path | None, typer.Option(help="Keep the statistics in this file, and use what it holds.")] = None,
+    ranges: Annotated[Path | None, typer.Option(help="Keep statistics and findings in this file and beside it; go on from them.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
@@ -101,28 +109,38 @@ def quantize(
     """Float32 ONNX to int8, calibrated on real images and judged on others.
 
     Writes nothing where the loss is past the budget (exit code 1), and says
-    which blocks cost most.
+    which blocks cost most. With --max-drop it searches what to leave in float,
+    and judges what it found once more, on images it did not choose by.
 
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
     from hrnet_deploy.jobs import quantize as job
+    from hrnet_deploy.jobs.split import Split
+    from hrnet_deploy.report import sensitivity as blocks
     from hrnet_deploy.report import verdicts
 
+    pictures = sensitivity or []
+    blocks.check_outputs(pictures, force)
     request = job.Request(
         model=model,
         output=output,
-        split=job.Split(images, annotations, limit, held_out, seed),
+        split=Split(images, annotations, limit, held_out, seed),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),
+        fusion=fusion.value,
         max_drop=max_drop,
         reduced=reduced,
         statistics=ranges,
+        sensitivity=bool(pictures),
+        speed=speed,
         threads=threads,
         force=force,
     )
     with counting("quantizing") as progress:
-        done = job.quantize(request, progress=progress)
+        done = job.quantize(request, progress.say, progress)
+    for path in pictures:
+        blocks.write(path, done)
     if json:
         print_json(done.to_dict())
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -77,19 +78,25 @@ def check(
 
 @app.command(rich_help_panel=MEASURE)
 def bench(
-    models: Annotated[list[Path] | None, typer.Argument(help="ONNX files.")] = None,
+    models: Annotated[list[Path] | None, typer.Argument(help="ONNX files. None: the paper's cost table.")] = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(help="Repeatable: torch, torch:channels_last, torch:compile, ort. Default: ort, and torch with --checkpoint."),
     ] = None,
     checkpoint: Annotated[str, typer.Option(help="Weights for the torch engine; random ones, labelled so, if none.")] = "",
-    card: Annotated[str, typer.Option(help="Measure the network of a card instead of a file.")] = "",
+    card: Annotated[list[str] | None, typer.Option(help="Measure the network of a card instead of a file. Repeatable.")] = None,
     weights: Annotated[Weights | None, typer.Option(help="With --card: random weights.")] = None,
     size: Annotated[str | None, typer.Option(help="With --card: the input as HEIGHTxWIDTH.")] = None,
     batch: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
     threads: Annotated[list[int] | None, typer.Option(help="Repeatable; all available unless given.")] = None,
     seconds: Annotated[float, typer.Option(help="Measured time a row and region.")] = 5.0,
     rounds: Annotated[int, typer.Option(help="Turns the rows take.")] = 12,
+    task: Annotated[list[str] | None, typer.Option(help="Cost table: only networks of this task. Repeatable.")] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help="Cost table: a folder of weights called after the cards.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Cost table: a folder a task of annotated images, to score those on.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Cost table: memory and time of a training step too.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Cost table: small inputs, to see that everything works.")] = False,
+    budget: Annotated[float | None, typer.Option(help="Cost table: minutes after which no further network is begun.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write everything measured as JSON.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything measured as JSON on stdout.")] = False,
@@ -99,6 +106,10 @@ def bench(
     compute is the engine alone, end_to_end host array in and out, pipeline
     image in and decoded result out. Times are of a batch; ratios are against
     the first row.
+
+    Without a file and without --weights it measures the cost table of the
+    HRNet paper, nine networks at its input sizes, into cost_table.json; the
+    same command goes on after an interrupt.
 
     Example: hrnet-deploy bench pose.onnx --engine torch --engine ort
     """
@@ -110,17 +121,24 @@ def bench(
     from hrnet_deploy.jobs.bench import bench as job
     from hrnet_deploy.report import terminal
 
+    if not models and weights is None:
+        if checkpoint or size or batch or threads:
+            raise BadInput("--checkpoint, --size, --batch and --threads go with files, or with --card and --weights random")
+        cost_table(engine or (), task or (), card or (), checkpoints, data, train, quick, budget, output, force, json)
+        return
+    if task or checkpoints or data or train or quick or budget is not None:
+        raise BadInput(
+            "--task, --checkpoints, --data, --train, --quick and --budget are for the cost table — leave the files and --weights out"
+        )
     if output is not None:
         check_output(output, force)
-    if card and weights is None:
-        raise BadInput(
-            "a card has no weights of its own to measure with — pass --weights random (the result is labelled so), or name an ONNX file"
-        )
+    if card and len(card) > 1:
+        raise BadInput("random weights are measured of one card at a time — name one, or leave --weights out for the cost table")
     if seconds <= 0 or rounds < FEWEST_ROUNDS:
         raise BadInput(f"an interval needs at least --rounds {FEWEST_ROUNDS}, and --seconds over 0")
     request = Request(
         models=models or (),
-        card=card,
+        card=card[0] if card else "",
         checkpoint=checkpoint,
         engines=engine or (["torch", "ort"] if checkpoint else ["ort"]),
         batches=batch or [1],
@@ -140,6 +158,39 @@ def bench(
         raise typer.Exit(1)
     if missing := [r for r in result.rows if r.status == "unavailable"]:
         raise Unavailable(f"{len(missing)} of {len(result.rows)} rows cannot run here; the table says why — leave those engines out")
+
+
+def cost_table(
+    engines: Sequence[str],
+    tasks: Sequence[str],
+    cards: Sequence[str],
+    checkpoints: Path | None,
+    data: Path | None,
+    train: bool,
+    quick: bool,
+    budget: float | None,
+    output: Path | None,
+    force: bool,
+    json: bool,
+) -> None:
+    """`bench` without a file."""
+    from hrnet_deploy.jobs.suite import Request
+    from hrnet_deploy.jobs.suite import suite as job
+    from hrnet_deploy.report.suite import suite
+
+    path = output or Path("cost_table.json")
+    if force:
+        path.unlink(missing_ok=True)
+    request = Request(path, engines, tasks, cards, checkpoints, data, quick, budget, train)
+    with working() as say:
+        found = job(request, shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
+    if json:
+        print_json(found)
+    else:
+        suite(console(), found)
+        notes().print(f"everything measured is in {path}")
+    if any(c["reason"] and c["result"] is None and not budget for c in found["columns"]):
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=MEASURE)

@@ -16,10 +16,13 @@ from hrnet_deploy.engines.base import Engine, Source
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.threads import available_threads
 
+NUMBER = "N"
+
 
 @dataclass(frozen=True)
 class Entry:
-    """Where an engine lives, what it needs, and the options it takes (their values; none for a flag)."""
+    """Where an engine lives, what it needs, and the options it takes: their values, NUMBER for any from 1 on, none for
+    a flag."""
 
     title: str
     module: str = ""
@@ -52,7 +55,7 @@ ENGINES: dict[str, Entry] = {
         "OpenvinoEngine",
         needs=("openvino",),
         extra="openvino",
-        options={"precision": ("f32", "bf16")},
+        options={"precision": ("f32", "bf16"), "mode": ("latency", "throughput"), "streams": (NUMBER,)},
     ),
     "trt": Entry(
         "TensorRT on an NVIDIA GPU",
@@ -72,11 +75,18 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
     options: dict[str, str] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
-        if key not in known or (known[key] and value not in known[key]) or (not known[key] and equals):
+        if key not in known or not _allows(known[key], equals, value):
             each = [k if not v else f"{k}={'|'.join(v)}" for k, v in known.items()]
             raise BadInput(f"the {name} engine has no option {part!r} — it takes {', '.join(each) or 'none'}")
         options[key] = value
     return name, options
+
+
+def _allows(values: tuple[str, ...], equals: str, value: str) -> bool:
+    if not values:
+        return not equals
+    a_number = NUMBER in values and value.isdecimal() and int(value) > 0
+    return a_number or value in set(values) - {NUMBER}
 
 
 def why_not(name: str) -> str:

@@ -39,8 +39,9 @@ class Source:
 
 
 class Engine(Protocol):
-    """A model, opened. `facts` is what a result must say of it: provider used, threads, options, and `precision`
-    where the engine computes in another one than the file says."""
+    """A model, opened. `facts` is what a result must say of it: provider used, threads, options, `precision` where the
+    engine computes in another one than the file says, and `inferences_a_call` where a call of `resident` makes several
+    because the engine keeps them in flight together; it then has a `run_all` (see the function of that name)."""
 
     name: str
     device: str
@@ -63,6 +64,12 @@ def batch_of(engine: Engine) -> int | None:
     return first if isinstance(first, int) and first > 0 else None
 
 
+def run_all(engine: Engine, feeds: Sequence[Feeds]) -> list[Arrays]:
+    """The outputs of several inputs: in flight together where the engine can, else one after the other."""
+    together = getattr(engine, "run_all", None)
+    return together(feeds) if together is not None else [engine.run(f) for f in feeds]
+
+
 def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
     """Any number of rows through an engine, whatever batch it is fixed to.
 
@@ -78,6 +85,8 @@ def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
         if fixed and count < fixed:
             chunk = {k: np.concatenate([v, np.repeat(v[-1:], fixed - count, axis=0)]) for k, v in chunk.items()}
         parts.append({k: v[:count] for k, v in engine.run(chunk).items()})
+    if len(parts) == 1:
+        return parts[0]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,26 +11,31 @@ import openvino
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.errors import BadInput
 
+ROUNDS = 8  # inferences a request gets in one call: starting and draining the queue must not weigh
 DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i64": "int64", "i32": "int32"}
 
 
 class OpenvinoEngine:
-    """A compiled model and one inference request. `precision` is what float operators compute in; integers stay
-    integers. OpenVINO would choose bfloat16 by itself where the processor has it: here it is asked for by name."""
+    """A compiled model. `precision` is what float operators compute in; integers stay integers. OpenVINO would choose
+    bfloat16 by itself where the processor has it: here it is asked for by name.
+
+    mode `latency`: one inference at a time, on all threads. mode `throughput`: the threads are divided among `streams`
+    (as many as OpenVINO thinks best, unless given) that work on an inference each; then a call of `resident` is a
+    queue of them, and what it takes, shared out among them, is no latency.
+    """
 
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, source: Source, threads: int, precision: str = "f32") -> None:
+    def __init__(self, source: Source, threads: int, precision: str = "f32", mode: str = "latency", streams: str = "") -> None:
         if source.file is None:
             raise BadInput("the openvino engine opens an ONNX file — export the checkpoint first, or name the .onnx")
+        if streams and mode == "latency":
+            raise BadInput("openvino works on one inference at a time in latency mode — give streams with mode=throughput")
         core = openvino.Core()
-        settings = {
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-        }
+        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": mode.upper()}
+        if mode == "latency" or streams:
+            settings["NUM_STREAMS"] = int(streams or 1)
         try:
             model = core.read_model(str(source.file))
             self.compiled = core.compile_model(model, "CPU", settings)
@@ -40,7 +45,11 @@ class OpenvinoEngine:
         self.inputs = tuple(_spec(p) for p in self.compiled.inputs)
         self.outputs = tuple(_spec(p) for p in self.compiled.outputs)
         self.request = self.compiled.create_infer_request()
-        self.facts: dict[str, Any] = {"device": "CPU", "threads": threads, "hint": precision, "mode": "latency"}
+        self.facts: dict[str, Any] = {"device": "CPU", "threads": threads, "hint": precision, "mode": mode}
+        if mode == "throughput":
+            requests = self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+            streams_used = self.compiled.get_property("NUM_STREAMS")
+            self.facts |= {"streams": streams_used, "requests": requests, "inferences_a_call": requests * ROUNDS}
         has_integers = any(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
         if precision == "bf16" and not has_integers:
             self.facts["precision"] = "bf16"
@@ -50,20 +59,48 @@ class OpenvinoEngine:
         results = self.request.infer(dict(feeds))
         return {o.name: np.array(results[p]) for o, p in zip(self.outputs, self.compiled.outputs, strict=True)}
 
+    def run_all(self, feeds: Sequence[Feeds]) -> list[Arrays]:
+        """Several inputs, as many in flight as the mode allows."""
+        queue = openvino.AsyncInferQueue(self.compiled, self.facts.get("requests", 1))
+        results: list[Arrays] = [{} for _ in feeds]
+
+        def done(request: Any, index: int) -> None:
+            found = ((o.name, request.get_output_tensor(i).data) for i, o in enumerate(self.outputs))
+            results[index] = {name: np.array(array) for name, array in found}
+
+        queue.set_callback(done)
+        for index, each in enumerate(feeds):
+            check_feeds(self.inputs, each)
+            queue.start_async(dict(each), index)
+        queue.wait_all()
+        return results
+
     def resident(self, feeds: Feeds) -> Callable[[], None]:
-        """A request of its own, whose tensors hold the inputs and keep the outputs."""
-        request = self.compiled.create_infer_request()
-        for name, array in feeds.items():
-            request.set_tensor(name, openvino.Tensor(np.ascontiguousarray(array)))
-        request.infer()
+        """Requests of their own, whose tensors hold the inputs and keep the outputs."""
+        if self.facts["mode"] == "latency":
+            request = self.compiled.create_infer_request()
+            _fill(request, feeds)
+            return lambda: request.infer()
+        queue = openvino.AsyncInferQueue(self.compiled, self.facts["requests"])
+        for each in queue:
+            _fill(each, feeds)
 
         def call() -> None:
-            request.infer()
+            for _ in range(self.facts["inferences_a_call"]):
+                queue.start_async()
+            queue.wait_all()
 
         return call
 
     def close(self) -> None:
         del self.request, self.compiled
+
+
+def _fill(request: Any, feeds: Feeds) -> None:
+    """Inputs into a request for good, and its first inference."""
+    for name, array in feeds.items():
+        request.set_tensor(name, openvino.Tensor(np.ascontiguousarray(array)))
+    request.infer()
 
 
 def _spec(port: Any) -> TensorSpec:

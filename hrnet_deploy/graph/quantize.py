@@ -98,6 +98,16 @@ class Graph:
         """Whether a node computes with values, not with sizes or places (which graphs of open axes do)."""
         return node.output[0] not in self.integers
 
+    def ancestors(self, tensor: str) -> set[str]:
+        """The tensors one is computed from, and itself."""
+        found, waiting = {tensor}, [tensor]
+        while waiting:
+            maker = self.maker.get(waiting.pop())
+            fresh = set(maker.input) - found if maker is not None else set()
+            found |= fresh
+            waiting += fresh
+        return found
+
     def after_relu(self, tensor: str) -> str:
         """What becomes of a tensor that only a Relu reads: the Relu's output."""
         readers = self.readers[tensor]
@@ -161,6 +171,22 @@ def _shared(together: Sequence[tuple[str, Sequence[str]]]) -> dict[str, tuple[st
         groups.update(dict.fromkeys(joined, joined))
     outputs = {o for o, _ in together}
     return {tensor: tuple(t for t in group if t not in outputs) for tensor, group in groups.items()}
+
+
+def fusion_of(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The operators that join branches of several resolutions: every Resize, and every Add that reads one or whose
+    sides were computed apart. (At a residual Add one side was computed from what the other is, or is projected from.)"""
+    graph = Graph(model)
+    found = [n.name for n in graph.nodes if n.op_type == "Resize"]
+    for node in graph.nodes:
+        if node.op_type != JOINED or any(x in graph.constants for x in node.input):
+            continue
+        makers = [graph.maker.get(x) for x in node.input]
+        sources = [m.input[0] if m is not None and m.op_type in WEIGHTED else x for x, m in zip(node.input, makers, strict=True)]
+        residual = any(s in graph.ancestors(x) for s, x in zip(sources[::-1], node.input, strict=True))
+        if not residual or any(m is not None and m.op_type == "Resize" for m in makers):
+            found.append(node.name)
+    return tuple(found)
 
 
 def block_of(name: str) -> str:

@@ -115,14 +115,10 @@ def _of_card(request: Request, folder: Path, say: Say) -> list[Subject]:
     if path is not None:
         need("torch", "export")
         from hrnet_deploy.graph.metadata import save_model
-        from hrnet_deploy.jobs.export import Options, build
-        from hrnet_deploy.networks import build as build_network
-        from hrnet_deploy.networks import random_weights
+        from hrnet_deploy.jobs.export import Options
+        from hrnet_deploy.jobs.random_weights import random_model
 
-        network = build_network(chosen.architecture)
-        random_weights(network)
         many = len(set(request.batches)) > 1
-        options = Options(batch=request.batches[0], dynamic=("batch",) if many else ())
-        model, _ = build(network, chosen, options, {"checkpoint": "random weights, seed 0"}, say)
+        model, _ = random_model(chosen, Options(batch=request.batches[0], dynamic=("batch",) if many else ()), say)
         save_model(model, path)
     return [Subject(f"card {chosen.name}", Source(chosen, path, None, "random"), Contract(), "fp32")]

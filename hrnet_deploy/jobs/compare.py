@@ -123,7 +123,7 @@ def read_figures(path: Path) -> dict[tuple[str, str], Figure]:
     """Every figure of a result file, by what it is of and its name."""
     values = read_json(path, WANTED)
     kind = values.get("kind") if isinstance(values, dict) else None
-    if kind not in READERS:
+    if not isinstance(kind, str) or kind not in READERS:
         raise BadInput(f"{path} is no result that can be compared — expected {WANTED}")
     try:
         return READERS[kind](values)
@@ -145,6 +145,11 @@ def _bench(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
         peak = row["memory"]["peak_rss_over_before"] / 1e6
         found[subject, "memory"] = Figure(peak, 0.95 * peak, 1.05 * peak, False, "MB")  # allocators round
     return found
+
+
+def _suite(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
+    """Every column that was measured; rows name their card, so columns do not mix."""
+    return {k: f for column in values["columns"] if column["result"] for k, f in _bench(column["result"]).items()}
 
 
 def _task(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
@@ -173,6 +178,7 @@ def _exact(value: float, more_is_better: bool, unit: str) -> Figure:
 
 READERS: dict[str, Callable[[Mapping[str, Any]], dict[tuple[str, str], Figure]]] = {
     "bench": _bench,
+    "suite": _suite,
     "check": _task,
     "quantize": _task,
     "half": _task,

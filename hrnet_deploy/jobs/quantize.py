@@ -3,68 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-
 from hrnet_deploy.bench.environment import has_vnni
-from hrnet_deploy.cards import ModelCard
-from hrnet_deploy.engines import open_engine
-from hrnet_deploy.engines.base import Source, run_rows
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import check_output, sha256, whole
 from hrnet_deploy.graph import quantize as graph
 from hrnet_deploy.graph.calibrate import Feed as NamedFeed
-from hrnet_deploy.graph.calibrate import Statistics, calibrate, with_outputs
+from hrnet_deploy.graph.calibrate import Statistics, calibrate
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
-from hrnet_deploy.graph.ranges import METHODS, Range, ranges
-from hrnet_deploy.parity import Budget, Check, TaskFigures, TensorComparison, budget_for, compare_on_images, judge, passed
-from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, task_of
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.graph.ranges import METHODS, ranges
+from hrnet_deploy.jobs import speed
+from hrnet_deploy.jobs.notes import Notes, beside
+from hrnet_deploy.jobs.search import Block, Progress, Recipe, Say, Search, Trial, Workbench, worst_first
+from hrnet_deploy.jobs.speed import Speed
+from hrnet_deploy.jobs.split import Split
+from hrnet_deploy.parity import Budget, budget_for
+from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
+from hrnet_deploy.tasks.dataset import Dataset
 
-Say = Callable[[str], None]
-Progress = Callable[[int], Callable[[], None]]
 PROBES = 8  # inputs a block's cost is estimated on
 FEW = 16  # fewer images than this say too little of a range
-
-
-@dataclass(frozen=True)
-class Split:
-    """A folder of images and a seed: `limit` images to calibrate on, at most half, and `held_out` others to judge by."""
-
-    images: Path
-    annotations: Path | None = None
-    limit: int = 64
-    held_out: int = 500
-    seed: int = 0
-
-    def datasets(self) -> tuple[Dataset, Dataset]:
-        if self.limit < 1 or self.held_out < 1:
-            raise BadInput("calibration and judging need at least one image each — give --limit and --held-out 1 or more")
-        everything = load_dataset(self.images, self.annotations)
-        if len(everything) < 2:
-            raise BadInput(f"{self.images} has one image — calibration needs some, and the verdict others")
-        count = min(self.limit, len(everything) // 2)
-        order = np.random.default_rng(self.seed).permutation(len(everything))
-        return everything.only(order[:count]), everything.only(order[count : count + self.held_out])
-
-    def arguments(self) -> list[str]:
-        """This, as a command line says it."""
-        named = ["--annotations", str(self.annotations)] if self.annotations else []
-        counts = ["--limit", str(self.limit), "--held-out", str(self.held_out), "--seed", str(self.seed)]
-        return ["--images", str(self.images), *named, *counts]
+FUSION = ("int8", "float")
 
 
 @dataclass(frozen=True)
 class Request:
     """What to quantize and how. With `max_drop` blocks stay in float, the worst first, until the metric's drop fits.
-    `reduced` weights take 7 bits; None is what this processor needs."""
+    `fusion` is what the sums and resizes between branches are computed in. `reduced` weights take 7 bits; None is
+    what this processor needs. `statistics` names a file that keeps them, and beside it what a search has found.
+    `sensitivity` asks for the cost of every block, `speed` for what is left in float; None: where a search left some."""
 
     model: Path
     output: Path
@@ -72,39 +45,20 @@ class Request:
     target: str = "ort"
     method: str = "mse"
     exclude: Sequence[str] = ()
+    fusion: str = "int8"
     max_drop: float | None = None
     reduced: bool | None = None
     statistics: Path | None = None
+    sensitivity: bool = False
+    speed: bool | None = None
     threads: int | None = None
     force: bool = False
 
 
 @dataclass(frozen=True)
-class Block:
-    """What quantizing one part of the network alone costs at its output: signal to quantization noise in dB."""
-
-    pattern: str
-    sqnr_db: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One candidate: what stayed in float, and how the rest does on the held-out images."""
-
-    excluded: Sequence[str]
-    convolutions: int
-    figures: TaskFigures
-    checks: Sequence[Check]
-
-    @property
-    def passed(self) -> bool:
-        return passed(self.checks)
-
-
-@dataclass(frozen=True)
 class Quantized:
-    """What came of it. Where the verdict is no, nothing stands under the output's name and `blocks` says where the
-    loss comes from, the worst first."""
+    """What came of it. Where the verdict is no, nothing stands under the output's name and `blocks` say where the
+    loss comes from. They stand in the order of the network."""
 
     path: Path
     card: str
@@ -115,13 +69,19 @@ class Quantized:
     tensors: int
     trials: Sequence[Trial]
     blocks: Sequence[Block]
+    convolutions: int  # of the network
     outliers: Mapping[str, tuple[str, float]]  # image: its worst tensor, times that tensor's median peak
     silent: Sequence[str]
     warnings: Sequence[str]
+    speed: Speed | None = None
 
     @property
     def passed(self) -> bool:
-        return self.trials[-1].passed
+        return self.trials[-1].passed and self.trials[-1].on == "verdict"
+
+    @property
+    def worst(self) -> list[Block]:
+        return worst_first(self.blocks)
 
     def to_dict(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
@@ -133,19 +93,27 @@ def quantize(
 ) -> Quantized:
     """Calibrate, place, judge; write what passes. `task` prepares the images in another way than the card's task does."""
     check_output(request.output, request.force)
-    target = _one_of(graph.TARGETS, request.target, "target")
-    _one_of(METHODS, request.method, "calibration method")
+    if request.statistics is not None:
+        check_output(request.statistics, force=True)
+    _require_one_of(graph.TARGETS, request.target, "target")
+    _require_one_of(METHODS, request.method, "calibration method")
+    _require_one_of(FUSION, request.fusion, "precision for the fusion")
+    if request.max_drop is not None and request.max_drop < 0:
+        raise BadInput("--max-drop is how far the metric may move either way — give 0 or more")
+    target = graph.TARGETS[request.target]
     model = load_model(request.model)
     description = description_of(model, request.model)
     _require_plain_float(request.model, description)
-    graph.place(model, target, request.exclude)  # a wrong pattern is said before the work
+    left = graph.fusion_of(model) if request.fusion == "float" else ()
+    graph.place(model, target, [*request.exclude, *left])  # a wrong pattern is said before the work
     task = task or task_of(description.card)
-    calibration, judging = request.split.datasets()
+    searching = request.max_drop is not None
+    parts = request.split.parts(searching)
     names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(model, t).ranged))
-    statistics = _statistics(request, names)
+    statistics, notes = _statistics(request, names), Notes(beside(request.statistics))
 
     def feeds() -> Iterable[NamedFeed]:
-        for item, _, samples in dataset_samples(task, calibration):
+        for item, _, samples in dataset_samples(task, parts.calibration):
             for sample in samples:
                 yield item.path.name, sample.feed
 
@@ -154,145 +122,63 @@ def quantize(
             statistics.save(request.statistics)
 
     with tempfile.TemporaryDirectory() as folder:
-        reduced = request.reduced if request.reduced is not None else target.name != "trt" and not has_vnni()
-        work = _Work(Path(folder), model, description.card, request.threads, reduced)
+        bench = Workbench(Path(folder), model, description.card, request.threads)
         say("calibrating")
-        found = calibrate(statistics, lambda feed: work.tensors(names, feed), feeds, progress(len(calibration)), keep)
+        found = calibrate(statistics, bench.tapped(names), feeds, progress(len(parts.calibration)), keep)
         known, silent = ranges(found, request.method, target.grid)
-        base = Quantized(
+        reduced = request.reduced if request.reduced is not None else target.name != "trt" and not has_vnni()
+        recipe = Recipe(model, target, known, reduced, left)
+        budget = budget_for("int8", task).replaced_by(Budget(drop=request.max_drop))
+        search = Search(bench, recipe, task, parts, budget, notes, say, progress)
+        probes = [f for _, f in itertools.islice(feeds(), PROBES)]
+        trials, blocks = search.run(request.exclude, searching, probes, request.sensitivity)
+        last = trials[-1]
+        placement = recipe.placement(last.excluded)
+        result = Quantized(
             path=request.output,
             card=description.card.name,
             target=target.name,
             method=request.method,
-            images=len(calibration),
+            images=len(parts.calibration),
             samples=len(statistics.done),
-            tensors=len(graph.place(model, target, request.exclude).activations),
-            trials=(),
-            blocks=(),
+            tensors=len(placement.activations),
+            trials=trials,
+            blocks=blocks,
+            convolutions=len(graph.place(model, target).weighted),
             outliers=found.outliers,
-            silent=[s for s in silent if s in graph.place(model, target, request.exclude).ranged],
-            warnings=_warnings(statistics, calibration),
+            silent=[s for s in silent if s in placement.ranged],
+            warnings=_warnings(statistics, parts.calibration),
         )
-        probes = [f for _, f in feeds()][:PROBES]
-        result = _search(request, work, target, known, task, judging, probes, base, say, progress)
-        if result.passed:
-            last = result.trials[-1]
-            made, _ = work.quantized(target, last.excluded, known)
-            provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
-            facts = {
-                "target": target.name,
-                "method": request.method,
-                "samples": len(statistics.done),
-                "excluded": list(last.excluded),
-                "reduced": reduced,
-            }
-            new = dataclasses.replace(description, precision="int8", provenance=provenance).with_step("quantize", **facts)
-            describe(made, new.with_step("verify", against="parent", on=[f"{last.figures.images} held-out images"], passed=True))
-            with whole(request.output) as part:
-                save_model(made, part)
+        if not result.passed:
+            return result
+        made = recipe.made(last.excluded)
+        wants_speed = request.speed if request.speed is not None else len(last.excluded) > len(request.exclude)
+        if wants_speed:
+            say("measuring what is left in float")
+            models = {speed.FLOAT: model, speed.MADE: made}
+            if last.excluded or left:
+                models[speed.INTEGERS] = dataclasses.replace(recipe, left=()).made(())
+            measured = speed.measure(models, description, target.name, request.threads, Path(folder), say)
+            result = dataclasses.replace(result, speed=measured)
+        provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
+        facts = {
+            "target": target.name,
+            "method": request.method,
+            "samples": len(statistics.done),
+            "excluded": list(last.excluded),
+            "fusion": request.fusion,
+            "reduced": reduced,
+        }
+        new = dataclasses.replace(description, precision="int8", provenance=provenance).with_step("quantize", **facts)
+        describe(made, new.with_step("verify", against="parent", on=[f"{last.figures.images} held-out images"], passed=True))
+        with whole(request.output) as part:
+            save_model(made, part)
     return result
 
 
-def _search(
-    request: Request,
-    work: _Work,
-    target: graph.Target,
-    known: Mapping[str, Range],
-    task: Task,
-    judging: Dataset,
-    probes: Sequence[Feed],
-    base: Quantized,
-    say: Say,
-    progress: Progress,
-) -> Quantized:
-    """Everything quantized; where that is too much and a drop is asked for, ever more of the worst blocks in float."""
-    budget = budget_for("int8", task).replaced_by(Budget(drop=request.max_drop))
-
-    def tried(excluded: Sequence[str]) -> Trial:
-        say(f"judging on {len(judging)} held-out images")
-        made, convolutions = work.quantized(target, excluded, known)
-        reference, engine = work.opened(work.model, "reference"), work.opened(made, "candidate")
-        figures = compare_on_images(reference, task, engine, task, judging, progress(len(judging)))
-        return Trial(tuple(excluded), convolutions, figures, judge(budget, [], figures))
-
-    trials = [tried(request.exclude)]
-    blocks: list[Block] = []
-    if not trials[0].passed:
-        say("looking for what costs most")
-        blocks = work.blocks(target, request.exclude, known, probes, progress)
-        if request.max_drop is not None:
-            for count in _counts(len(blocks)):
-                trials.append(tried([*request.exclude, *(b.pattern for b in blocks[:count])]))
-                if trials[-1].passed:
-                    break
-    return dataclasses.replace(base, trials=tuple(trials), blocks=tuple(blocks))
-
-
-def _counts(blocks: int) -> list[int]:
-    """1, 2, 3, 5, 8, ... and never all."""
-    found, step = [1, 2], 0
-    while (step := found[-1] + found[-2]) < blocks:
-        found.append(step)
-    return [c for c in found if c < blocks]
-
-
-class _Work:
-    """A float model and what is tried with it, in a folder of its own."""
-
-    def __init__(self, folder: Path, model: onnx.ModelProto, card: ModelCard, threads: int | None, reduced: bool) -> None:
-        self.folder, self.model, self.card, self.threads, self.reduced = folder, model, card, threads, reduced
-        self._engines: dict[tuple[str, ...], Any] = {}
-
-    def opened(self, model: onnx.ModelProto, name: str) -> Any:
-        path = self.folder / f"{name}.onnx"
-        save_model(model, path)
-        return open_engine("ort", Source(self.card, path), self.threads)
-
-    def tensors(self, names: tuple[str, ...], feed: Feed) -> list[NDArray]:
-        """Those tensors of the float model for one input."""
-        if names not in self._engines:
-            self._engines[names] = self.opened(with_outputs(self.model, names), "tapped")
-        engine = self._engines[names]
-        outputs = {**run_rows(engine, feed), **feed}
-        return [outputs[n] for n in names]
-
-    def quantized(self, target: graph.Target, excluded: Collection[str], known: Mapping[str, Range]) -> tuple[onnx.ModelProto, int]:
-        placement = graph.place(self.model, target, excluded)
-        return graph.quantize(self.model, target, placement, known, self.reduced), len(placement.weighted)
-
-    def blocks(
-        self,
-        target: graph.Target,
-        excluded: Collection[str],
-        known: Mapping[str, Range],
-        probes: Sequence[Feed],
-        progress: Progress,
-    ) -> list[Block]:
-        """Each block quantized alone, held against the float model on the probes; the most costly first."""
-        weighted = graph.place(self.model, target, excluded).weighted
-        patterns = tuple(dict.fromkeys(graph.block_of(n) for n in weighted))
-        tick = progress(len(patterns))
-        reference = self.opened(self.model, "reference")
-        wanted = [run_rows(reference, p) for p in probes]
-        found = []
-        for pattern in patterns:
-            made, _ = self.quantized(target, [*excluded, *(p for p in patterns if p != pattern)], known)
-            engine = self.opened(made, "block")
-            sums = TensorComparison()
-            for probe, want in zip(probes, wanted, strict=True):
-                got = run_rows(engine, probe)
-                for name in want:
-                    sums.add(want[name], got[name])
-            sqnr = sums.figures("", "").sqnr_db
-            found.append(Block(pattern, float("inf") if sqnr is None else sqnr))
-            tick()
-        return sorted(found, key=lambda b: b.sqnr_db)
-
-
-def _one_of(known: Mapping[str, Any], name: str, what: str) -> Any:
+def _require_one_of(known: Collection[str], name: str, what: str) -> None:
     if name not in known:
         raise BadInput(f"there is no {what} {name!r} — choose among {', '.join(known)}")
-    return known[name]
 
 
 def _require_plain_float(path: Path, description: Description) -> None:

@@ -20,6 +20,7 @@ from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs import check, export, half, quantize
 from hrnet_deploy.jobs.bench import Subject, row_of
+from hrnet_deploy.jobs.split import Split
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
 
@@ -34,7 +35,7 @@ class Request:
 
     checkpoint: str
     folder: Path
-    split: quantize.Split
+    split: Split
     engines: Sequence[str] = ()
     precisions: Sequence[str] = ("fp32", "int8")
     max_drop: float | None = None

@@ -1,5 +1,6 @@
-"""The fastest engine and precision that is still accurate, found by trying them: each candidate is judged on held-out
-images before it may win, and all that pass are measured side by side."""
+"""The fastest engine and precision that is still accurate, found by trying them: each candidate is judged on images to
+choose by before it may win, all that pass are measured side by side, and the fastest is judged once more on images that
+nothing was chosen by."""
 
 from __future__ import annotations
 
@@ -20,19 +21,23 @@ from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.engines import ENGINES, open_engine, parse, why_not
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import check_output, whole
+from hrnet_deploy.files import check_output, sha256, whole
 from hrnet_deploy.graph.metadata import Description, read_description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.quantize import Quantized, Split, quantize
+from hrnet_deploy.jobs.notes import Notes, beside
+from hrnet_deploy.jobs.quantize import Quantized, quantize
 from hrnet_deploy.jobs.quantize import Request as QuantizeRequest
-from hrnet_deploy.parity import Budget, Check, TaskFigures, budget_for, compare_on_images, judge, passed
+from hrnet_deploy.jobs.split import Split
+from hrnet_deploy.parity import Budget, TaskFigures, budget_for, compare_on_images, judge
 from hrnet_deploy.tasks.base import task_of
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.threads import available_threads
 
 Say = Callable[[str], None]
 Progress = Callable[[int], Callable[[], None]]
 FLOAT = {"ort": ("ort",), "openvino": ("openvino", "openvino:precision=bf16")}  # how a float file can be run
+QUEUED = {"openvino": "mode=throughput"}  # what lets an engine work on several inputs at a time
 BASE = "torch"
 REGIONS = ("compute", "end_to_end")
 LEAST_SECONDS = 1.0  # a row's measured time, however little of the budget is left
@@ -40,7 +45,9 @@ LEAST_SECONDS = 1.0  # a row's measured time, however little of the budget is le
 
 @dataclass(frozen=True)
 class Request:
-    """What to tune. `max_drop` in points of the metric, either way; `minutes` bound the whole."""
+    """What to tune. `max_drop` in points of the metric, either way; `minutes` bound the whole. `throughput`: engines may
+    keep several inputs in flight, and the time is that of an input, not how long one takes. `statistics` names a file
+    that keeps what was calibrated and, beside it, what was found: an interrupted run goes on from there."""
 
     model: Path
     output: Path
@@ -49,21 +56,24 @@ class Request:
     minutes: float = 10.0
     threads: Sequence[int] = ()
     checkpoint: str = ""
+    throughput: bool = False
+    statistics: Path | None = None
     force: bool = False
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to run the network: how it did on the held-out images, why it is out, and its row of the measurement."""
+    """One way to run the network: how it did on the images to choose by, why it is out, its row of the measurement; and
+    of the fastest how it did on images that nothing was chosen by."""
 
     engine: str
     threads: int
     precision: str
     command: str  # makes the file again, empty where it is the one given
     figures: TaskFigures | None = None
-    checks: Sequence[Check] = ()
     out: str = ""
     row: Row | None = None
+    verdict: TaskFigures | None = None
 
     @property
     def title(self) -> str:
@@ -108,20 +118,22 @@ def tune(request: Request, command: str, say: Say = lambda _: None, progress: Pr
     check_output(request.output, request.force)
     if request.minutes <= 0 or request.max_drop < 0:
         raise BadInput("--minutes must be over 0, and --max-drop not below it")
+    if request.statistics is not None:
+        check_output(request.statistics, force=True)
     started = time.monotonic()
     deadline = started + 60 * request.minutes
     description = read_description(request.model)
     with tempfile.TemporaryDirectory() as folder:
         tuner = _Tuner(request, description, Path(folder), deadline, say, progress)
-        candidates = [tuner.judged(c, f) for c, f in tuner.candidates()]
+        candidates = [tuner.candidate(c) for c in tuner.candidates()]
         result = tuner.measured(candidates, command)
         by_row = {(r.engine, r.precision, r.threads): r for r in result.rows}
-        candidates = [dataclasses.replace(c, row=by_row.get((c.engine, c.precision, c.threads))) if c.accepted else c for c in candidates]
-        ranked = sorted(candidates, key=lambda c: (not c.accepted, c.milliseconds))
-        if not ranked[0].accepted or ranked[0].milliseconds == float("inf"):
+        candidates = [_with_row(c, by_row.get((c.engine, c.precision, c.threads))) for c in candidates]
+        ranked = tuner.proved(sorted(candidates, key=lambda c: (not c.accepted, c.milliseconds)))
+        if not ranked[0].accepted:
             raise BadInput("no candidate stayed within the drop allowed — allow more with --max-drop, or look at `check`")
         with whole(request.output) as part:
-            shutil.copyfile(tuner.files[ranked[0].precision, parse(ranked[0].engine)[0]], part)
+            shutil.copyfile(tuner.file(ranked[0]), part)
     return Tuned(
         request.output,
         description.card.name,
@@ -142,20 +154,15 @@ class _Tuner:
         self.say, self.progress = say, progress
         self.task = task_of(description.card)
         self.reference = open_engine("ort", Source(description.card, request.model))
-        _, self.judging = request.split.datasets()
+        self.parts = request.split.parts(search=True)
+        self.statistics = request.statistics or folder / "statistics.npz"
+        self.notes = Notes(beside(self.statistics))
         self.files: dict[tuple[str, str], Path] = {}  # by precision and engine
 
-    def _quantize_request(self, target: str) -> QuantizeRequest:
-        return QuantizeRequest(
-            model=self.request.model,
-            output=self.folder / f"int8_{target}.onnx",
-            split=self.request.split,
-            target=target,
-            max_drop=self.request.max_drop,
-            statistics=self.folder / "statistics.npz",
-        )
+    def file(self, candidate: Candidate) -> Path:
+        return self.files[candidate.precision, parse(candidate.engine)[0]]
 
-    def candidates(self) -> Iterator[tuple[Candidate, Path | None]]:
+    def candidates(self) -> Iterator[Candidate]:
         """Every engine that runs ONNX here, in float and in int8, at every number of threads."""
         counts = self.request.threads or (available_threads(),)
         for name in (n for n in ENGINES if n in TARGETS and not why_not(n)):
@@ -163,20 +170,32 @@ class _Tuner:
                 precision = "bf16" if "bf16" in spec else "fp32"
                 self.files[precision, name] = self.request.model
                 for count in counts:
-                    yield Candidate(spec, count, precision, ""), self.request.model
+                    yield Candidate(self._spec(spec), count, precision, "")
             made, command = self._int8(name)
             if made is not None and made.passed:
                 self.files["int8", name] = made.path
+            out = "" if made is not None and made.passed else "no time left to quantize" if made is None else "int8 loses too much"
             for count in counts:
-                out = "" if made is not None and made.passed else "no time left to quantize" if made is None else "int8 loses too much"
-                figures = made.trials[-1].figures if made is not None else None
-                yield Candidate(name, count, "int8", command, figures, out=out), self.files.get(("int8", name))
+                yield Candidate(self._spec(name), count, "int8", command, made.trials[-1].figures if made is not None else None, out)
+
+    def _spec(self, engine: str) -> str:
+        """An engine's name, with what lets it keep several inputs in flight where that is wanted."""
+        extra = QUEUED.get(parse(engine)[0], "") if self.request.throughput else ""
+        return engine if not extra else f"{engine}{',' if ':' in engine else ':'}{extra}"
 
     def _int8(self, target: str) -> tuple[Quantized | None, str]:
         if time.monotonic() > self.deadline:
             return None, ""
         self.say(f"quantizing for {target}")
-        request = self._quantize_request(target)
+        request = QuantizeRequest(
+            model=self.request.model,
+            output=self.folder / f"int8_{target}.onnx",
+            split=self.request.split,
+            target=target,
+            max_drop=self.request.max_drop,
+            statistics=self.statistics,
+            speed=False,  # measured here, beside everything else
+        )
         made = quantize(request, self.say, self.progress)
         words = ["hrnet-deploy", "quantize", str(request.model), "-o", str(self.request.output), *request.split.arguments()]
         words += ["--target", target, "--max-drop", f"{self.request.max_drop:g}"]
@@ -184,20 +203,46 @@ class _Tuner:
             words += ["--exclude", pattern]
         return made, shlex.join(words)
 
-    def judged(self, candidate: Candidate, file: Path | None) -> Candidate:
-        """The candidate with its figures on the held-out images, in its own engine."""
-        if candidate.out or file is None:
+    def candidate(self, candidate: Candidate) -> Candidate:
+        """The candidate with its figures on the images to choose by."""
+        if candidate.out:
             return candidate
         if time.monotonic() > self.deadline:
             return dataclasses.replace(candidate, out="no time left to judge it")
-        self.say(f"judging {candidate.engine} {candidate.precision}")
-        engine = open_engine(candidate.engine, Source(self.description.card, file), candidate.threads)
-        figures = compare_on_images(self.reference, self.task, engine, self.task, self.judging, self.progress(len(self.judging)))
-        engine.close()
+        figures, out = self._judged(candidate, self.parts.choice)
+        return dataclasses.replace(candidate, figures=figures, out=out)
+
+    def proved(self, ranked: Sequence[Candidate]) -> list[Candidate]:
+        """The fastest candidate that also stays within the drop on images nothing was chosen by, first; those before it
+        that do not are out."""
+        failed: list[Candidate] = []
+        for number, candidate in enumerate(ranked):
+            if not candidate.accepted:
+                break
+            figures, out = self._judged(candidate, self.parts.verdict)
+            if not out:
+                return [dataclasses.replace(candidate, verdict=figures), *ranked[number + 1 :], *failed]
+            failed.append(dataclasses.replace(candidate, verdict=figures, out=f"{out} on images nothing was chosen by"))
+        return [*failed, *ranked[len(failed) :]]
+
+    def _judged(self, candidate: Candidate, dataset: Dataset) -> tuple[TaskFigures, str]:
+        """Figures in the candidate's own engine, and what of them is past its limit."""
+        file = self.file(candidate)
+
+        def find() -> dict[str, Any]:
+            self.say(f"judging {candidate.title}")
+            engine = open_engine(candidate.engine, Source(self.description.card, file), candidate.threads)
+            tick = self.progress(len(dataset))
+            figures = compare_on_images(self.reference, self.task, engine, self.task, dataset, tick)
+            engine.close()
+            return dataclasses.asdict(figures)
+
+        of = {"parent": sha256(self.request.model), "file": sha256(file), "engine": candidate.engine, "threads": candidate.threads}
+        of["task"] = self.task.protocol()
+        figures = TaskFigures.from_dict(self.notes.once({**of, "images": dataset.digest}, find))
         limits = budget_for(candidate.precision, self.task).replaced_by(Budget(drop=self.request.max_drop))
         checks = judge(limits, [], figures)
-        out = "" if passed(checks) else "; ".join(f"{c.name} {c.value:.3g}" for c in checks if not c.passed)
-        return dataclasses.replace(candidate, figures=figures, checks=checks, out=out)
+        return figures, "; ".join(f"{c.name} {c.value:.3g}" for c in checks if not c.passed)
 
     def measured(self, candidates: Sequence[Candidate], command: str) -> Result:
         """PyTorch eager, where there is PyTorch, and every accepted candidate, in turns."""
@@ -210,7 +255,7 @@ class _Tuner:
             subject = Subject(self.request.model.name, Source(card, None, found), contract, "fp32")
             rows.append(row_of(subject, BASE, 1, available_threads()))
         for c in (c for c in candidates if c.accepted):
-            subject = Subject(self.request.model.name, Source(card, self.files[c.precision, parse(c.engine)[0]]), contract, c.precision)
+            subject = Subject(self.request.model.name, Source(card, self.file(c)), contract, c.precision)
             rows.append(row_of(subject, c.engine, 1, c.threads))
         left = max(0.0, self.deadline - time.monotonic())
         seconds = min(5.0, max(LEAST_SECONDS, 0.6 * left / max(1, len(rows) * len(REGIONS))))

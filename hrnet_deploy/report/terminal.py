@@ -134,6 +134,8 @@ def _note(result: Result, row: Row) -> Text:
     notes = []
     if row.weights == "random":
         notes.append("random weights")
+    if (together := row.facts.get("requests", 1)) > 1:
+        notes.append(f"{together} in flight, no latency")
     if (more := result.memory_per_extra_image(row)) is not None:
         notes.append(f"{more / 1e6:.1f} MB a further image")
     if row.unstable:

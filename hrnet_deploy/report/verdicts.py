@@ -51,12 +51,15 @@ def checked(console: Console, report: Report) -> None:
         console.print(f"first tensor that differs: {escape(report.first)}", style="red")
 
 
+PARTS = {"choice": "chosen by", "verdict": "unseen"}  # what a trial's images are
+
+
 def quantized(console: Console, done: Quantized) -> None:
     last = done.trials[-1]
     console.print(f"{done.card} in int8 for {done.target}", style="bold")
     console.print(
-        f"{last.convolutions} convolutions, {done.tensors} tensors, ranges by {done.method} from {done.images} images "
-        f"({done.samples} inputs)",
+        f"{last.convolutions} of {done.convolutions} convolutions, {done.tensors} tensors, ranges by {done.method} from "
+        f"{done.images} images ({done.samples} inputs)",
         style="dim",
     )
     for warning in done.warnings:
@@ -68,24 +71,34 @@ def quantized(console: Console, done: Quantized) -> None:
     for tensor in done.silent[:5]:
         console.print(f"warning: {tensor} was silent on every image: its scale is a floor", style="yellow")
     if len(done.trials) > 1:
-        table = table_of("left in float", "convolutions in int8", f"{last.figures.metric} difference", left=1)
+        table = table_of("left in float", "convolutions in int8", f"{last.figures.metric} difference", "on images", left=1)
         for trial in done.trials:
             change = "" if trial.figures.difference is None else f"{trial.figures.difference:+.2f}"
-            table.add_row(escape(", ".join(trial.excluded)) or "nothing", str(trial.convolutions), change)
+            images = f"{trial.figures.images} {PARTS[trial.on]}"
+            table.add_row(escape(", ".join(trial.excluded)) or "nothing", str(trial.convolutions), change, images)
         console.print(table)
     _tensors(console, last.figures.tensors)
     _moved(console, last.figures)
     _scores(console, last.figures)
-    _checks(console, last.checks, "held-out images")
+    _checks(console, last.checks, "images nothing was chosen by" if last.on == "verdict" else "images to choose by")
+    if done.speed is not None:
+        console.print(
+            f"{done.convolutions - last.convolutions} of {done.convolutions} convolutions in float; {escape(done.speed.sentence)}"
+        )
     if done.passed:
         console.print(f"{escape(str(done.path))}  {done.path.stat().st_size / 1e6:.1f} MB")
         return
     table = table_of("quantizing this block alone", "SQNR dB")
-    for block in done.blocks[:8]:
+    for block in done.worst[:8]:
         table.add_row(escape(block.pattern), f"{block.sqnr_db:.1f}")
     console.print(table)
-    worst = " ".join(f"--exclude '{b.pattern}'" for b in done.blocks[:2])
-    console.print(f"nothing was written; try {escape(worst)}, or --max-drop to search")
+    worst = " ".join(f"--exclude '{b.pattern}'" for b in done.worst[:2])
+    if len(done.trials) > 1 and last.on == "verdict":
+        console.print(
+            "nothing was written: what fits the images it was chosen by does not fit others; give more images, or a larger --max-drop"
+        )
+    else:
+        console.print(f"nothing was written; try {escape(worst)}, or {'a larger' if len(done.trials) > 1 else 'a search with'} --max-drop")
 
 
 def halved(console: Console, done: Halved) -> None:

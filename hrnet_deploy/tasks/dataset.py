@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,6 +47,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Of the images as they are on disk, and of what is known of each."""
+        each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
     def only(self, numbers: Iterable[int]) -> Dataset:
         """These items alone, in the order they had, and the truth about them."""

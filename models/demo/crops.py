@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from drawn import scene
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
+from training import console
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
@@ -27,7 +27,7 @@ SWAP = np.arange(17)
 for left, right in PAIRS:
     SWAP[[left, right]] = SWAP[[right, left]]
 MEAN, STD = torch.tensor(CARD.input.mean), torch.tensor(CARD.input.std)
-console = Console()
+
 
 Batch = tuple[Tensor, Tensor, Tensor]  # input, heatmaps, weight of each pixel in the loss
 

@@ -1,0 +1,137 @@
+"""What a step of training costs: forward, the task's loss, backward, optimizer; in a process of its own.
+
+The paper trains with batches that took four large GPUs. Where this machine's memory or a minute a step does not allow that,
+a smaller batch is measured, and labelled with it. Targets are random, which costs what real ones cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hrnet_deploy.bench import memory
+from hrnet_deploy.bench.run import Worker
+from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.errors import DeployError
+from hrnet_deploy.tasks.base import noise
+from hrnet_deploy.threads import available_threads
+
+Say = Callable[[str], None]
+FEWEST = 2  # a batch norm over pooled features has nothing to normalise in a batch of one
+STEPS, QUICK_STEPS = 5, 2
+MOST_SECONDS = 60.0  # a step
+SHARE = 0.6  # of the memory that is free, which a step may take
+THINGS = 8  # boxes an image
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A network to train for some steps."""
+
+    card: ModelCard
+    batch: int
+    threads: int
+
+    def opened(self) -> TrainingRow:
+        return TrainingRow(self)
+
+
+class TrainingRow:
+    """In the worker: the network, an optimizer and one random batch."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        import torch
+
+        from hrnet_deploy.networks import build, random_weights
+
+        torch.manual_seed(0)
+        torch.set_num_threads(job.threads)
+        self.before = memory.resident()
+        memory.reset_peak()
+        network = build(job.card.architecture)
+        random_weights(network)
+        self.network = network.train()
+        self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"])
+        self.loss = _loss(job, network, self.image)
+        adam = job.card.task == "pose"  # as the papers' own repositories train
+        parameters = network.parameters()
+        self.optimizer: Any = torch.optim.Adam(parameters, 1e-5) if adam else torch.optim.SGD(parameters, 1e-6, momentum=0.9)
+
+    def step(self) -> float:
+        """Seconds of one iteration."""
+        begin = time.perf_counter()
+        loss = self.loss()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        seconds = time.perf_counter() - begin
+        if not bool(loss.isfinite()):
+            raise DeployError("the loss is not finite — the network or its weights are broken")
+        return seconds
+
+    def peak_bytes(self) -> int:
+        """The most over what the process held before the network was built."""
+        return max(0, memory.peak() - self.before)
+
+
+def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:
+    """A call that gives the task's loss on random targets."""
+    import torch
+
+    from hrnet_deploy.networks import losses
+
+    architecture, (batch, _, height, width) = job.card.architecture, image.shape
+    if architecture.task == "pose":
+        target = torch.rand(batch, architecture.labels, height // 4, width // 4)
+        weight = torch.ones(batch, architecture.labels)
+        return lambda: losses.pose_loss(network(image), target, weight)
+    if architecture.task == "segmentation":
+        labels = torch.randint(0, architecture.labels, (batch, height, width))
+        return lambda: losses.segmentation_loss(network(image), labels)
+    corner = torch.rand(batch, THINGS, 2) * torch.tensor([width, height]) * 0.5
+    side = (0.1 + 0.4 * torch.rand(batch, THINGS, 2)) * torch.tensor([width, height])
+    kinds = torch.randint(0, architecture.labels, (batch, THINGS, 1))
+    things = torch.cat([kinds, corner, corner + side], -1)
+    return lambda: losses.detection_loss(network, image, list(things))
+
+
+def training(card: ModelCard, paper: Mapping[str, Any], quick: bool, say: Say = lambda _: None) -> dict[str, Any]:
+    """Rows by batch: the smallest, and the largest up to the paper's that this machine takes."""
+    if not quick:
+        card = card.resized(*map(int, paper["training_input"].split("x")))
+    first = _row(card, FEWEST, quick, say)
+    rows = [first]
+    batch, free = FEWEST, memory.available()
+    while first["status"] == "ok" and not quick and batch * 2 <= paper["training_batch"]:
+        factor = batch * 2 / FEWEST
+        if first["peak_bytes"] * factor > SHARE * free or first["seconds"] * factor > MOST_SECONDS:
+            break
+        batch *= 2
+    if batch > FEWEST:
+        rows.append(_row(card, batch, quick, say))
+    return {"rows": rows}
+
+
+def _row(card: ModelCard, batch: int, quick: bool, say: Say) -> dict[str, Any]:
+    say(f"training with a batch of {batch}")
+    row: dict[str, Any] = {
+        "batch": batch,
+        "input_size": card.input.size,
+        "peak_bytes": 0,
+        "seconds": 0.0,
+        "rounds": [],
+        "status": "ok",
+        "reason": "",
+    }
+    worker = Worker(TrainingJob(card, batch, available_threads()))
+    try:
+        worker.ask("step")  # the first one allocates, and is not counted
+        times = [worker.ask("step") for _ in range(QUICK_STEPS if quick else STEPS)]
+        row |= {"seconds": sorted(times)[len(times) // 2], "rounds": [[1e3 * t] for t in times], "peak_bytes": worker.ask("peak_bytes")}
+    except DeployError as error:
+        row |= {"status": "failed", "reason": str(error)}
+    finally:
+        worker.close()
+    return row

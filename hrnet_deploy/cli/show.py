@@ -1,0 +1,56 @@
+"""report: results as a page or as Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hrnet_deploy.cli.app import MEASURE, app, notes
+
+
+@app.command(rich_help_panel=MEASURE)
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Result files of any command, as JSON.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page: a name that ends in .html or .md.")],
+    compare: Annotated[bool, typer.Option("--compare", help="Of two results, say first what really changed.")] = False,
+    pictures: Annotated[Path | None, typer.Option(help="With .md: the folder for its charts, as SVG files.")] = None,
+    title: Annotated[str, typer.Option(help="The page's title.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+) -> None:
+    """One self-contained page of any results: tables, charts, provenance.
+
+    The page loads nothing and runs nothing; it reads on a phone, in print,
+    light and dark.
+
+    Example: hrnet-deploy report bench.json check.json -o page.html
+    """
+    from hrnet_deploy.errors import BadInput
+    from hrnet_deploy.files import check_output, whole
+    from hrnet_deploy.report.markdown import Pictures, markdown, relative
+    from hrnet_deploy.report.page import html_page
+    from hrnet_deploy.report.sections import document, guarded
+
+    kind = output.suffix.lower()
+    if kind not in (".html", ".htm", ".md"):
+        raise BadInput(f"{output} is neither a page nor Markdown — name a file that ends in .html or .md")
+    if pictures is not None and kind != ".md":
+        raise BadInput("--pictures is for Markdown; a page holds its own — leave it out, or name an output that ends in .md")
+    if pictures is not None and pictures.exists() and not pictures.is_dir():
+        raise BadInput(f"{pictures} is a file — name a folder")
+    check_output(output, force)
+    drawn = Pictures(relative(pictures, output.parent) if pictures else None)
+    made = document(results, compare, title)
+    text = guarded(lambda: markdown(made, drawn) if kind == ".md" else html_page(made), ", ".join(map(str, results)))
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+        for name in drawn.files:
+            check_output(pictures / name, force)
+        for name, svg in drawn.files.items():
+            with whole(pictures / name) as part:
+                part.write_text(svg, encoding="utf-8")
+    with whole(output) as part:
+        part.write_text(text, encoding="utf-8")
+    count = f" and {len(drawn.files)} pictures in {pictures}" if pictures else ""
+    notes().print(f"{output}{count}", markup=False)

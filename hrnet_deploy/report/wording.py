@@ -1,0 +1,54 @@
+"""Names and figures as text, the same in every table and picture."""
+
+from __future__ import annotations
+
+import re
+
+# Control characters that no document may hold, halves of surrogate pairs that cannot be written, and marks that turn
+# the direction of the text after them: a name in a file must not be able to rearrange the line it stands in.
+UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def clean(text: object) -> str:
+    """Any value of a file as text that can stand in any document."""
+    return UNFIT.sub("\ufffd", str(text))
+
+
+def said(value: object) -> str:
+    """A setting, as people write it."""
+    if isinstance(value, list):
+        return ", ".join(map(said, value)) or "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else "none" if value in (None, "") else str(value)
+
+
+def ms(value: float) -> str:
+    """Milliseconds, without the unit."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+
+
+def seconds(milliseconds: float) -> str:
+    """Seconds as the paper writes them, from milliseconds."""
+    value = milliseconds / 1000
+    return f"{value:.1f}" if value >= 100 else f"{value:.2f}" if value >= 10 else f"{value:.3f}"
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:.1f}" if size < 1e7 else f"{size / 1e6:.0f}"
+
+
+def gigabytes(size: float) -> str:
+    return f"{size / 1e9:.2f}"
+
+
+def signed(value: float) -> str:
+    """Two decimals and a sign that can be seen; what rounds to nothing has none."""
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
+
+
+def times(value: float) -> str:
+    return f"{value:.2f}×"
+
+
+def between(low: str, high: str) -> str:
+    return f"{low} to {high}"
