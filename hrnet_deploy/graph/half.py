@@ -1,8 +1,8 @@
 """A float32 graph in float16: weights and activations in half the bytes, inputs and outputs as they were.
 
 What does not fit stays in float32 and is named: float16 ends at 65504, and what passes that on one image is
-infinite for everything after it. The arithmetic of boxes stays in float32 as well (`graph.extent`). Scales of an int8 graph become float16 too (opset 19), so that what lies between
-integers is float16.
+infinite for everything after it. The arithmetic of boxes stays in float32 as well (`graph.extent`). Scales of an int8 graph
+become float16 too (opset 19), so that what lies between integers is float16.
 """
 
 from __future__ import annotations
