@@ -74,7 +74,7 @@ def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
     """Any number of rows through an engine, whatever batch it is fixed to.
 
     feeds: (n, ...) each, split into batches; the last one of a fixed batch is filled up with its own last row, and
-    what that gives is dropped.
+    what that gives is dropped. A result may have several rows an input (a tensor of regions).
     """
     fixed = batch_of(engine)
     rows = len(next(iter(feeds.values())))
@@ -84,7 +84,8 @@ def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
         chunk = {k: v[start : start + count] for k, v in feeds.items()}
         if fixed and count < fixed:
             chunk = {k: np.concatenate([v, np.repeat(v[-1:], fixed - count, axis=0)]) for k, v in chunk.items()}
-        parts.append({k: v[:count] for k, v in engine.run(chunk).items()})
+        size = fixed or count
+        parts.append({k: v[: len(v) * count // size] for k, v in engine.run(chunk).items()})
     if len(parts) == 1:
         return parts[0]
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}

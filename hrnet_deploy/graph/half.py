@@ -1,8 +1,8 @@
 """A float32 graph in float16: weights and activations in half the bytes, inputs and outputs as they were.
 
 What does not fit stays in float32 and is named: float16 ends at 65504, and what passes that on one image is
-infinite for everything after it. Scales of an int8 graph become float16 too (opset 19), so that what lies between
-integers is float16.
+infinite for everything after it. The arithmetic of boxes stays in float32 as well (`graph.extent`). Scales of an int8 graph
+become float16 too (opset 19), so that what lies between integers is float16.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.graph.extent import by_place, network_part
 from hrnet_deploy.graph.quantize import Graph
 
 LARGEST = 65504.0
@@ -28,9 +29,16 @@ def too_large(peaks: Mapping[str, float]) -> list[str]:
 
 
 def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
-    """The float results of every operator."""
-    integers = Graph(model).integers
-    return tuple(o for n in model.graph.node for o in n.output if o and o not in integers and n.op_type not in NOT_FLOAT)
+    """The float results of every operator that can be float16."""
+    integers, apart = Graph(model).integers, _apart(model)
+    nodes = [n for n in model.graph.node if n.name not in apart and n.op_type not in NOT_FLOAT]
+    return tuple(o for n in nodes for o in n.output if o and o not in integers)
+
+
+def _apart(model: onnx.ModelProto) -> set[str]:
+    """The names of operators that compute with places, and of those that read them."""
+    part = network_part(model)
+    return {n.name for n in model.graph.node if n.name not in part or by_place(n)}
 
 
 def halve(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple[onnx.ModelProto, list[str]]:
@@ -54,7 +62,8 @@ class _Writer:
         self.graph = model.graph
         self.constants = {i.name: i for i in self.graph.initializer if i.data_type == TensorProto.FLOAT}
         large = {n for n, c in self.constants.items() if np.abs(numpy_helper.to_array(c)).max(initial=0) > LARGEST}
-        self.single = [n.name for n in self.graph.node if (keep | large) & {*n.input, *n.output}]
+        self.apart = _apart(model)
+        self.single = [n.name for n in self.graph.node if n.name not in self.apart and (keep | large) & {*n.input, *n.output}]
         self.outputs = {v.name for v in self.graph.output}
         self.integers = Graph(model).integers
         # how wide each float value is at the moment; the graph's inputs come as they always did
@@ -64,7 +73,7 @@ class _Writer:
         self.new: dict[str, TensorProto] = {}
 
     def node(self, node: NodeProto) -> None:
-        width = TensorProto.FLOAT if node.name in self.single else TensorProto.FLOAT16
+        width = TensorProto.FLOAT if node.name in self.apart or node.name in self.single else TensorProto.FLOAT16
         for i, name in enumerate(node.input):
             if i in FLOAT_INPUTS.get(node.op_type, ()):
                 continue
@@ -78,6 +87,8 @@ class _Writer:
         if node.op_type == "Cast":  # sizes and places that become values
             node.attribute[0].i = width
         for i, name in enumerate(node.output):
+            if name in self.integers:
+                continue
             self.width[name] = width
             if name in self.outputs and width == TensorProto.FLOAT16:
                 node.output[i] = f"{name}.half"

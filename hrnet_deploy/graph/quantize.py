@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.graph.extent import network_part
 from hrnet_deploy.graph.ranges import S8, U8, Grid, Range, scale_of
 
-WEIGHTED = ("Conv",)
-SAME_VALUES = ("Resize", "MaxPool")  # give values of their input (or between them), so they keep its scale
+WEIGHTED = ("Conv", "Gemm")
+SAME_VALUES = ("Resize", "MaxPool", "AveragePool")  # give values of their input (or between them), so they keep its scale
 TOGETHER = "Concat"  # gives values of all its inputs, which share one scale with it: so it stays a copy of bytes
 JOINED = "Add"
+OPS = (*WEIGHTED, JOINED, "Relu", *SAME_VALUES)
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,9 @@ class Target:
 
 
 TARGETS = {
-    "ort": Target("ort", U8, ("Conv", "Add", "Relu", "Resize", "MaxPool", "Concat"), outputs=True, integer_bias=True, fused_add=False),
-    "openvino": Target(
-        "openvino", U8, ("Conv", "Add", "Relu", "Resize", "MaxPool", "Concat"), outputs=True, integer_bias=False, fused_add=True
-    ),
-    "trt": Target("trt", S8, ("Conv", "Add", "Relu", "Resize", "MaxPool"), outputs=False, integer_bias=False, fused_add=True),
+    "ort": Target("ort", U8, (*OPS, TOGETHER), outputs=True, integer_bias=True, fused_add=False),
+    "openvino": Target("openvino", U8, (*OPS, TOGETHER), outputs=True, integer_bias=False, fused_add=True),
+    "trt": Target("trt", S8, OPS, outputs=False, integer_bias=False, fused_add=True),
 }
 
 
@@ -121,8 +121,9 @@ class Graph:
 
 
 def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ()) -> Placement:
-    """Where pairs go. `exclude` names operators (`stage4.*`) that stay in float; each must name one."""
-    graph = Graph(model)
+    """Where pairs go, all of them in the network: what it ends in stays as it is. `exclude` names operators (`stage4.*`) that stay in
+    float; each must name one."""
+    graph, part = Graph(model), network_part(model)
     kept = {n.name for n in graph.nodes for pattern in exclude if fnmatch(n.name, pattern)}
     for pattern in exclude:
         if not any(fnmatch(n.name, pattern) for n in graph.nodes):
@@ -134,15 +135,17 @@ def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ())
     for node in graph.nodes:
         if node.op_type not in target.ops or node.name in kept or node.op_type == "Relu" or not graph.of_values(node):
             continue
+        if node.name not in part:
+            continue
         inputs = graph.activations(node)
         if node.op_type in WEIGHTED:
-            if node.input[1] not in graph.constants:
+            if node.input[1] not in graph.constants or not _by_output(node):
                 continue
             weighted.append(node.name)
         fused = graph.convolution_side(node) if node.op_type == JOINED and target.fused_add else ""
         activations.update(dict.fromkeys(x for x in inputs if x != fused))
         output = graph.after_relu(node.output[0])
-        if target.outputs and output not in graph.outputs:
+        if target.outputs and any(r.name in part for r in graph.readers[output]):
             feeds_fused = target.fused_add and any(
                 r.op_type == JOINED and r.name not in kept and graph.convolution_side(r) == output for r in graph.readers[output]
             )
@@ -153,6 +156,11 @@ def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ())
     if not weighted:
         raise BadInput("no convolution is left to quantize — exclude less")
     return Placement(tuple(activations), tuple(weighted), _shared([(o, i) for o, i in together if o in activations]))
+
+
+def _by_output(node: NodeProto) -> bool:
+    """Whether a weight's first axis is that of the outputs, as in a convolution and in PyTorch's linear layers."""
+    return node.op_type == "Conv" or any(a.name == "transB" and a.i == 1 for a in node.attribute)
 
 
 def _shared(together: Sequence[tuple[str, Sequence[str]]]) -> dict[str, tuple[str, ...]]:
@@ -248,14 +256,17 @@ class _Writer:
         bias = numpy_helper.to_array(self.graph.constants[bias_name]) if bias_name else None
         scale = np.maximum(np.abs(values).reshape(len(values), -1).max(axis=1), 1e-8) / self.limit
         integer_bias = self.target.integer_bias and bias is not None and node.input[0] in self.scales
-        if integer_bias and bias is not None:  # a bias must fit 32 bits at the scale its sum has
-            scale = np.maximum(scale, np.abs(bias) / self.scales[node.input[0]] / 2**30)
+        if integer_bias and bias is not None:  # a bias must fit 32 bits at the scale its sum has, for every input a shared layer reads
+            inputs = [self.scales[r.input[0]] for r in self.graph.readers[name] if r.input[0] in self.scales]
+            scale = np.maximum(scale, np.abs(bias) / min(inputs) / 2**30)
         scale = scale.astype(np.float32)
         steps = np.round(values / scale.reshape(-1, *[1] * (values.ndim - 1)))
         node.input[1] = self._dequantized(name, np.clip(steps, -self.limit, self.limit).astype(np.int8), scale)
         if integer_bias and bias is not None:
             sums = self.scales[node.input[0]] * scale
-            node.input[2] = self._dequantized(bias_name, np.round(bias / sums).astype(np.int32), sums)
+            once = len(self.graph.readers[name]) == 1
+            called = bias_name if once else f"{bias_name}.{node.name}"
+            node.input[2] = self._dequantized(called, np.round(bias / sums).astype(np.int32), sums)
 
     def finish(self) -> None:
         graph = self.model.graph

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Arrays, Engine, Source, run_rows
+from hrnet_deploy.graph import extent
 from hrnet_deploy.graph import quantize as graph
 from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.metadata import save_model
@@ -32,7 +33,7 @@ On = Literal["choice", "verdict"]  # images: those a search chooses by, or those
 
 @dataclass(frozen=True)
 class Block:
-    """What quantizing one part of the network alone costs at its outputs: signal to quantization noise in dB."""
+    """What quantizing one part of the network alone costs where the network ends: signal to quantization noise in dB."""
 
     pattern: str
     convolutions: int
@@ -83,9 +84,9 @@ class Workbench:
         save_model(model, path)
         return open_engine("ort", Source(self.card, path), self.threads)
 
-    def tapped(self, names: Sequence[str]) -> Callable[[Feed], list[NDArray]]:
-        """What gives those tensors of the float model for an input."""
-        engine = self.opened(with_outputs(self.model, names), "tapped")
+    def tapped(self, names: Sequence[str], model: onnx.ModelProto | None = None) -> Callable[[Feed], list[NDArray]]:
+        """What gives those tensors of a model, the float one unless given, for an input."""
+        engine = self.opened(with_outputs(model or self.model, names), "tapped")
 
         def run(feed: Feed) -> list[NDArray]:
             outputs: Arrays = {**run_rows(engine, feed), **feed}
@@ -131,7 +132,7 @@ class Search:
         patterns = list(dict.fromkeys(names))
         inputs = hashlib.sha256(b"".join(v.tobytes() for p in probes for v in p.values())).hexdigest()
         tick = self.progress(len(patterns))
-        wanted = [run_rows(self.bench.reference, p) for p in probes]
+        wanted = self._at_ends(self.bench.model, probes)
         found = []
         for pattern in patterns:
             made = self.recipe.made([*excluded, *(p for p in patterns if p != pattern)])
@@ -141,16 +142,25 @@ class Search:
             tick()
         return found
 
-    def _sqnr(self, made: onnx.ModelProto, probes: Sequence[Feed], wanted: Sequence[Arrays]) -> float:
-        """Over all outputs together, in dB; infinite where nothing differs."""
-        engine = self.bench.opened(made, "block")
-        sums = TensorComparison()
-        for probe, want in zip(probes, wanted, strict=True):
-            got = run_rows(engine, probe)
-            for name in want:
-                sums.add(want[name], got[name])
-        sqnr = sums.figures("", "").sqnr_db
-        return float("inf") if sqnr is None else sqnr
+    def _at_ends(self, made: onnx.ModelProto, probes: Sequence[Feed]) -> list[list[list[NDArray]]]:
+        """The tensors in which a network ends, for each probe: those of the input, then those of regions."""
+        inputs, regions = extent.ends(self.bench.model)
+        run = self.bench.tapped([*inputs, *regions], made)
+        given = [run(p) for p in probes]
+        return [[g[: len(inputs)] for g in given], [g[len(inputs) :] for g in given]]
+
+    def _sqnr(self, made: onnx.ModelProto, probes: Sequence[Feed], wanted: Sequence[Sequence[Sequence[NDArray]]]) -> float:
+        """Over all tensors the network ends in together, in dB; infinite where nothing differs. What is said of regions counts
+        only where they are the same regions, as they are where nothing before differs."""
+        for want, got in zip(wanted, self._at_ends(made, probes), strict=True):
+            sums = TensorComparison()
+            for a, b in zip(want, got, strict=True):
+                for x, y in zip(a, b, strict=True):
+                    sums.add(x, y)
+            sqnr = sums.figures("", "").sqnr_db
+            if sqnr is not None:
+                return sqnr
+        return float("inf")
 
     def run(self, exclude: Sequence[str], searching: bool, probes: Sequence[Feed], table: bool) -> tuple[list[Trial], list[Block]]:
         """Every trial, the verdict last where a search came to one; and the blocks, where `table` asks for them or

@@ -73,8 +73,8 @@ class DetectionTask(Task):
     def samples(self, image: Image, item: Item) -> list[Sample]:
         height, width = image.shape[:2]
         feed = self.feed(image)
-        used = feed[IMAGE_SIZE][0]
-        return [Sample(item.image_id, feed, Placed(item.image_id, (float(used[1] / width), float(used[0] / height))))]
+        rows, columns = (float(v) for v in feed[IMAGE_SIZE][0])
+        return [Sample(item.image_id, feed, Placed(item.image_id, (columns / width, rows / height)))]
 
     def feed(self, image: Image) -> Feed:
         """An image (H, W, 3) RGB uint8 as the network takes it, and how much of the input it fills."""
