@@ -58,16 +58,20 @@ def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once."""
+    return exporter(tiny_checkpoint, SIZE, tmp_path_factory.mktemp("onnx"))
+
+
+def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[..., Path]:
+    """Exports a checkpoint with the options it is called with, once for the same ones."""
     from hrnet_deploy.jobs.export import Options, export
 
-    folder = tmp_path_factory.mktemp("onnx")
     made: dict[str, Path] = {}
 
     def make(**options: object) -> Path:
         key = repr(sorted(options.items()))
         if key not in made:
             path = folder / f"tiny{len(made)}.onnx"
-            done = export(str(tiny_checkpoint), path, Options(size=SIZE, **options))  # type: ignore[arg-type]
+            done = export(str(checkpoint), path, Options(size=size, **options))  # type: ignore[arg-type]
             assert done.passed, done.checks
             made[key] = path
         return made[key]
@@ -78,6 +82,21 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def tiny_onnx(exported: Callable[..., Path]) -> Path:
     return exported()
+
+
+@pytest.fixture(scope="session")
+def seg_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = build(TINY_SEG)
+    random_weights(network, seed=3)
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny_seg.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported_seg(seg_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """As `exported`, of the tiny segmentation network."""
+    return exporter(seg_checkpoint, SEG_SIZE, tmp_path_factory.mktemp("onnx_seg"))
 
 
 @pytest.fixture
