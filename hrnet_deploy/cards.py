@@ -197,7 +197,8 @@ def card(name: str) -> ModelCard:
 
 @functools.cache
 def _shipped_sha256(checkpoint: str) -> str:
-    return sha256(folder() / checkpoint) if checkpoint else ""
+    path = folder() / checkpoint
+    return sha256(path) if path.is_file() else ""
 
 
 def shipped_checkpoint(of: ModelCard) -> Path | None:

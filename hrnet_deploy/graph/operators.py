@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 EVERY = 2**31 - 1  # at most so many boxes of a group may stay
+OUTSIDE = (-4, -4, -3, -3)  # a box of one cell, in cells: each of its samples is more than one away from the map
 
 
 def translations() -> dict[Any, Callable[..., Any]]:
@@ -35,7 +36,8 @@ def _nms(boxes: Any, scores: Any, iou: float, score: float) -> Any:
 
 
 def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequence[int], size: int) -> Any:
-    """A RoiAlign a level, in which the boxes of other levels are empty and give zeros; then their sum."""
+    """A RoiAlign a level, in which the boxes of other levels lie outside the map and give zeros; then their sum. (An empty
+    box gives zeros by the operator's definition, and 0/0 in OpenVINO.)"""
     import onnx_ir
 
     op = _opset()
@@ -43,7 +45,7 @@ def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequen
     pooled = []
     for number, (features, stride) in enumerate(zip(levels, strides, strict=True)):
         here = op.Unsqueeze(op.Equal(level, op.Constant(value_int=number)), op.Constant(value_ints=[1]))
-        own = op.Where(here, boxes, op.Constant(value_float=0.0))
+        own = op.Where(here, boxes, op.Constant(value_floats=[c * float(stride) for c in OUTSIDE]))
         pooled.append(
             op.RoiAlign(
                 features,

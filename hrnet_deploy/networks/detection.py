@@ -23,7 +23,7 @@ from hrnet_deploy.networks.resnet import ResNet
 
 STDS = (0.1, 0.1, 0.2, 0.2)  # of the box head's deltas
 BOUNDARIES = (112, 224, 448)  # a box of at least so many pixels (the root of its area) is pooled from a higher level
-NOTHING = -1  # the label of what fills up the results
+NOTHING = -1  # the label, and the level, of what fills up the results
 
 
 class RoIHead(nn.Module):
@@ -34,8 +34,9 @@ class RoIHead(nn.Module):
         self.bbox_head = BoxHead(shape.neck, shape.hidden, shape.classes)
 
     def forward(self, levels: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """levels (1, width, H_i, W_i), boxes (R, 4) -> what the box head says of them."""
-        regions: Tensor = pool_regions(list(levels[:POOLED]), boxes, level_of(boxes), list(STRIDES[:POOLED]), REGION)
+        """levels (1, width, H_i, W_i), boxes (R, 4) -> what the box head says of them. Empty boxes are pooled from nowhere."""
+        level = torch.where(area(boxes) > 0, level_of(boxes), NOTHING)
+        regions: Tensor = pool_regions(list(levels[:POOLED]), boxes, level, list(STRIDES[:POOLED]), REGION)
         return self.bbox_head(regions)
 
 

@@ -45,7 +45,7 @@ def _greedy(over: Tensor) -> Tensor:
 @torch.library.custom_op("hrnet_deploy::pool_regions", mutates_args=())
 def pool_regions(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: list[int], size: int) -> Tensor:
     """Each box pooled from one level of a pyramid. levels (1, C, H_i, W_i), boxes (R, 4) in pixels of the image, level (R,)
-    int64: which of the levels a box is taken from -> (R, C, size, size)."""
+    int64: which of the levels a box is taken from; zeros from none -> (R, C, size, size)."""
     pooled = boxes.new_zeros(len(boxes), levels[0].shape[1], size, size)
     for i, (features, stride) in enumerate(zip(levels, strides, strict=True)):
         here = (level == i).nonzero()[:, 0]
