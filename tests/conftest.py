@@ -42,7 +42,8 @@ def tiny_checkpoint(tiny_network: torch.nn.Module, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="session")
 def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once."""
+    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once; its report is beside it."""
+    from hrnet_deploy.files import write_json
     from hrnet_deploy.jobs.export import Options, export
 
     folder = tmp_path_factory.mktemp("onnx")
@@ -54,6 +55,7 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
             path = folder / f"tiny{len(made)}.onnx"
             done = export(str(tiny_checkpoint), path, Options(size=SIZE, **options))  # type: ignore[arg-type]
             assert done.passed, done.checks
+            write_json(path.with_suffix(".json"), done.to_dict())
             made[key] = path
         return made[key]
 
@@ -63,6 +65,22 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def tiny_onnx(exported: Callable[..., Path]) -> Path:
     return exported()
+
+
+@pytest.fixture(scope="session")
+def checked(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of `check` on annotated images, as a file."""
+    import generate
+
+    from hrnet_deploy.files import write_json
+    from hrnet_deploy.jobs.check import Request, check
+
+    folder = tmp_path_factory.mktemp("checked")
+    generate.generate(folder / "people", range(6), seed=41)
+    report = check(Request(tiny_onnx, str(tiny_checkpoint), images=folder / "people"))
+    assert report.task.difference is not None
+    write_json(folder / "check.json", report.to_dict())
+    return folder / "check.json"
 
 
 @pytest.fixture
