@@ -215,7 +215,7 @@ def assert_tables(text: str) -> None:
             assert cells == width, line
 
 
-def test_figures_of_a_measurement_are_the_result_s(kinds: dict[str, Path]) -> None:
+def test_figures_of_a_measurement_are_the_result_s() -> None:
     values = json.loads(SPEED.read_text())
     page = page_of(SPEED)
     head, *rows = page.tables["Every row that was asked for"]
@@ -234,7 +234,7 @@ def test_figures_of_a_measurement_are_the_result_s(kinds: dict[str, Path]) -> No
         assert fact in said
 
 
-def test_bars_are_as_long_as_their_figures(kinds: dict[str, Path]) -> None:
+def test_bars_are_as_long_as_their_figures() -> None:
     values = json.loads(SPEED.read_text())
     page = page_of(SPEED)
     bars = [a for t, a in page.tags if t == "rect"][: len(values["rows"])]
