@@ -5,7 +5,7 @@ BIN := .venv/bin
 OUT := build/demo
 MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256
 
-.PHONY: demo test fast lint clean
+.PHONY: demo test fast lint results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,9 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy hrnet_deploy models/demo tests
+
+results: .venv/ready  ## benchmarks/README.md and its pictures, of benchmarks/results
+	$(BIN)/python benchmarks/make_readme.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

@@ -57,12 +57,13 @@ def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once."""
+    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once; its report is beside it."""
     return exporter(tiny_checkpoint, SIZE, tmp_path_factory.mktemp("onnx"))
 
 
 def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[..., Path]:
     """Exports a checkpoint with the options it is called with, once for the same ones."""
+    from hrnet_deploy.files import write_json
     from hrnet_deploy.jobs.export import Options, export
 
     made: dict[str, Path] = {}
@@ -73,6 +74,7 @@ def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[
             path = folder / f"tiny{len(made)}.onnx"
             done = export(str(checkpoint), path, Options(size=size, **options))  # type: ignore[arg-type]
             assert done.passed, done.checks
+            write_json(path.with_suffix(".json"), done.to_dict())
             made[key] = path
         return made[key]
 
@@ -97,6 +99,22 @@ def seg_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported_seg(seg_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """As `exported`, of the tiny segmentation network."""
     return exporter(seg_checkpoint, SEG_SIZE, tmp_path_factory.mktemp("onnx_seg"))
+
+
+@pytest.fixture(scope="session")
+def checked(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of `check` on annotated images, as a file."""
+    import generate
+
+    from hrnet_deploy.files import write_json
+    from hrnet_deploy.jobs.check import Request, check
+
+    folder = tmp_path_factory.mktemp("checked")
+    generate.generate(folder / "people", range(6), seed=41)
+    report = check(Request(tiny_onnx, str(tiny_checkpoint), images=folder / "people"))
+    assert report.task.difference is not None
+    write_json(folder / "check.json", report.to_dict())
+    return folder / "check.json"
 
 
 @pytest.fixture
