@@ -25,7 +25,7 @@ TINY = arch.PoseHRNet(
     keypoints=17,
 )
 SIZE = (96, 64)
-TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, upsample=arch.Upsample("bilinear")), classes=19)
+TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, stages=TINY.body.stages[:2], upsample=arch.Upsample("bilinear")), classes=19)
 SEG_SIZE = (64, 128)
 
 
