@@ -27,7 +27,7 @@ TINY = arch.PoseHRNet(
 SIZE = (96, 64)
 DETECTOR = arch.FasterRCNN(TINY.body, classes=6, neck=16, hidden=32)
 FRAME = (96, 128)
-TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, upsample=arch.Upsample("bilinear")), classes=19)
+TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, stages=TINY.body.stages[:2], upsample=arch.Upsample("bilinear")), classes=19)
 SEG_SIZE = (64, 128)
 
 
