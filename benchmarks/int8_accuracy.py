@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT / "models/demo"))
 
 from generate import generate  # noqa: E402
 
+from hrnet_deploy.bench.environment import environment  # noqa: E402
 from hrnet_deploy.cards import ModelCard, card  # noqa: E402
 from hrnet_deploy.files import read_json, write_json  # noqa: E402
 from hrnet_deploy.graph.quantize import TARGETS  # noqa: E402
@@ -91,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
     results = Results(parser.parse_args().output)
+    results.found |= {"schema": 1, "kind": "int8_accuracy", "command": shlex.join(["python", *sys.argv]), "environment": environment()}
     results.found |= {"card": NAME, "calibration": CALIBRATION, "held_out": HELD_OUT}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
