@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Callable
@@ -10,9 +11,13 @@ from pathlib import Path
 import generate
 import pytest
 from test_demo_model import NAME
+from test_search import Counted
 
+from hrnet_deploy.bench.run import Plan
 from hrnet_deploy.graph.metadata import read_description
+from hrnet_deploy.jobs import tune
 from hrnet_deploy.jobs.export import Options, export
+from hrnet_deploy.jobs.split import Split
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -43,6 +48,29 @@ def test_the_winner_is_fast_accurate_and_can_be_made_again(people: Path, tmp_pat
         words = shlex.split(winner["command"].replace(str(out), str(again)))
         assert run(*words[1:])[0] == 0
         assert again.read_bytes() == out.read_bytes()
+
+
+@pytest.mark.slow
+def test_what_tune_has_judged_it_does_not_judge_again(
+    tiny_onnx: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """int8 of random weights may lose too much; float never does, so there is a winner."""
+    monkeypatch.setattr(tune, "Plan", lambda seconds, regions: Plan(0.02, 6, 0.0, 0.02, regions=regions))
+    split = Split(people, limit=4, held_out=3)
+    request = tune.Request(tiny_onnx, tmp_path / "a.onnx", split, max_drop=100.0, threads=(1,), statistics=tmp_path / "r.npz")
+    first, second, third = Counted(), Counted(), Counted()
+    done = tune.tune(request, "", first.say, first)
+    assert done.winner.figures is not None and done.winner.verdict is not None
+    assert done.winner.figures.images == done.winner.verdict.images == 3
+    assert sum(n for what, n in first.ticks.items() if what.startswith("judging")) >= 4 * 3
+    again = tune.tune(dataclasses.replace(request, output=tmp_path / "b.onnx"), "", second.say, second)
+    assert sorted(c.title for c in again.candidates) == sorted(c.title for c in done.candidates)
+    # the fastest may be another one this time: of its images for the verdict nothing is known yet
+    assert sum(n for what, n in second.ticks.items() if what.startswith("judging")) <= 2 * 3
+    queued = tune.tune(dataclasses.replace(request, output=tmp_path / "c.onnx", throughput=True), "", third.say, third)
+    engines = {c.engine for c in queued.candidates}
+    assert engines == {"ort", "openvino:mode=throughput", "openvino:precision=bf16,mode=throughput"}
+    assert sum(n for what, n in third.ticks.items() if what.startswith("judging ort")) <= 3
 
 
 @pytest.mark.slow
