@@ -172,7 +172,7 @@ def _search(trials: Sequence[Mapping[str, Any]]) -> list[Block]:
         if figures["difference"] is not None:
             low, high = figures["interval"]
             change = Cell(signed(figures["difference"]), between(signed(low), signed(high)))
-            name = f"{t['convolutions']} convolutions in int8"
+            name = f"{t['convolutions']} convolutions in int8{', unseen images' if t.get('on') == 'verdict' else ''}"
             bars.append(Bar(name, figures["difference"], signed(figures["difference"]), low, high, "int8"))
         images = Cell(str(figures["images"]), PARTS.get(t.get("on", ""), ""))
         rows.append([str(t["convolutions"]), Cell(", ".join(t["excluded"]) or "nothing"), images, change])

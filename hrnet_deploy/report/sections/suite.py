@@ -192,7 +192,10 @@ def _faster(column: Column, kind: str) -> Cell:
     row, eager = column.best(kind), column.best(EAGER)
     if row is None or eager is None or row.batch != eager.batch:
         return NOTHING
-    return measured.ratio_cell(faster(region(eager).rounds, region(row).rounds))
+    cell = measured.ratio_cell(faster(region(eager).rounds, region(row).rounds))
+    if measured.unstable(region(eager)) or measured.unstable(region(row)):
+        return Cell(cell.text, f"{cell.note}, UNSTABLE", "warning")
+    return cell
 
 
 def _paper_seconds(value: float | None) -> Cell:
