@@ -25,7 +25,8 @@ TINY = arch.PoseHRNet(
     keypoints=17,
 )
 SIZE = (96, 64)
-DETECTOR = arch.FasterRCNN(TINY.body, classes=6, neck=16, hidden=32)
+BODY = dataclasses.replace(TINY.body, stages=(*TINY.body.stages[:2], dataclasses.replace(TINY.body.stages[2], modules=1)))
+DETECTOR = arch.FasterRCNN(BODY, classes=6, neck=16, hidden=32)
 FRAME = (96, 128)
 TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, stages=TINY.body.stages[:2], upsample=arch.Upsample("bilinear")), classes=19)
 SEG_SIZE = (64, 128)
@@ -52,6 +53,16 @@ def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random_weights(network, seed=4)
     path = tmp_path_factory.mktemp("checkpoints") / "detector.pth"
     torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def detector_onnx(tiny_detector: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from hrnet_deploy.jobs.export import Options, export
+
+    path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
+    done = export(str(tiny_detector), path, Options(size=FRAME))
+    assert done.passed, done.checks
     return path
 
 

@@ -82,11 +82,12 @@ def _made(kind: Any, value: Any) -> Any:
 def check_size(architecture: Architecture, height: int, width: int) -> None:
     """Refuse an input the network cannot take, naming the nearest it can."""
     divisor = architecture.divisor
-    if height < divisor or width < divisor or height % divisor or width % divisor:
-        near = [max(divisor, round(v / divisor) * divisor) for v in (height, width)]
+    least = getattr(architecture, "least", divisor)
+    if height < least or width < least or height % divisor or width % divisor:
+        near = [max(least, round(v / divisor) * divisor) for v in (height, width)]
         raise BadInput(
             f"{architecture.title} cannot take an input of {height}x{width}: height and width must be multiples of "
-            f"{divisor} — the nearest is --size {near[0]}x{near[1]}"
+            f"{divisor}{f', {least} or more' if least > divisor else ''} — the nearest is --size {near[0]}x{near[1]}"
         )
 
 

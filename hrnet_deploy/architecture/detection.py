@@ -82,6 +82,11 @@ class FasterRCNN:
         return self.classes
 
     @property
+    def least(self) -> int:
+        """The smallest input whose pyramid has a cell on every level."""
+        return STRIDES[-1]
+
+    @property
     def scale(self) -> str:
         if isinstance(self.body, Body):
             return f"w{self.body.width}"

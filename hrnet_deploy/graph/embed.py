@@ -11,12 +11,20 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks import input_graph, pose_graph, segmentation_graph
 
+FORMS = ("pose", "segmentation")
 BEFORE, AFTER = "before.", "after."  # in front of the names of what is put around the network
+
+
+def require_form(card: ModelCard) -> None:
+    """Refuse a task whose results no graph of ours decodes, before any work is done."""
+    if card.task not in FORMS:
+        raise BadInput(f"--embed is not available for {card.task} — leave it out, and decode with `hrnet-deploy predict`")
 
 
 def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.ModelProto:
     """A model with static shapes, wrapped. With a flip test its batch holds images, then their mirror images, so
     the result takes half as many. Raises BadInput where an axis is open or the task has no embedded form."""
+    require_form(card)
     image, output = model.graph.input[0], model.graph.output[0]
     shape = _static_shape(output)
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
@@ -38,9 +46,8 @@ def _after(card: ModelCard, shape: tuple[int, ...], flip_test: bool, opset: int)
         if flip_test and not card.keypoints.flip_pairs:
             raise BadInput(f"{card.name} does not say which keypoints mirror each other — embed it without --flip-test")
         return pose_graph.after(card.input, card.keypoints, shape, flip_test, opset)
-    if card.task == "segmentation" and card.classes is not None:
-        return segmentation_graph.after(card.input, card.classes, shape, flip_test, opset)
-    raise BadInput(f"--embed is not available for {card.task} yet — decode outside the graph with `hrnet-deploy predict`")
+    assert card.classes is not None
+    return segmentation_graph.after(card.input, card.classes, shape, flip_test, opset)
 
 
 def _static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:

@@ -8,22 +8,22 @@ outside, and stays in float32 whatever becomes of the network: a coordinate over
 from __future__ import annotations
 
 import onnx
-from onnx import NodeProto
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 VALUES = {"RoiAlign": 1, "NonMaxSuppression": 0}  # so many of the first inputs are values, the rest are places
-# pools by coordinates, which have its type; and the sum over a pyramid's levels, of which all but one are zero
-BY_PLACE = ("RoiAlign", "Sum")
+POOLED = "RoiAlign"
 
 
-def network_part(model: onnx.ModelProto) -> set[str]:
-    """The names of the operators that are the network."""
+def network_part(model: onnx.ModelProto, regions: bool = True) -> set[str]:
+    """The names of the operators that are the network; without `regions` not those that only bring together what regions
+    are pooled from."""
     part: set[str] = set()
     needed: set[str] = set()  # tensors an operator with weights is computed from
     for node in reversed(model.graph.node):
         if node.op_type in WEIGHTED or needed.intersection(node.output):
             part.add(node.name)
-            needed.update(node.input[: VALUES.get(node.op_type)])
+            if regions or node.op_type != POOLED:
+                needed.update(node.input[: VALUES.get(node.op_type)])
     return part
 
 
@@ -33,7 +33,7 @@ def ends(model: onnx.ModelProto) -> tuple[list[str], list[str]]:
     part = network_part(model)
     read = {x for n in model.graph.node if n.name in part for x in n.input}
     last = [o for n in model.graph.node if n.name in part for o in n.output if o and o not in read]
-    regional = _after(model, "RoiAlign")
+    regional = _after(model, POOLED)
     return [t for t in last if t not in regional], [t for t in last if t in regional]
 
 
@@ -44,7 +44,3 @@ def _after(model: onnx.ModelProto, kind: str) -> set[str]:
         if node.op_type == kind or found.intersection(node.input):
             found.update(node.output)
     return found
-
-
-def by_place(node: NodeProto) -> bool:
-    return node.op_type in BY_PLACE

@@ -14,7 +14,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.graph.extent import by_place, network_part
+from hrnet_deploy.graph.extent import POOLED, network_part
 from hrnet_deploy.graph.quantize import Graph
 
 LARGEST = 65504.0
@@ -36,9 +36,9 @@ def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def _apart(model: onnx.ModelProto) -> set[str]:
-    """The names of operators that compute with places, and of those that read them."""
+    """The names of operators that compute with places, and of those that read them (whose values have the type of places)."""
     part = network_part(model)
-    return {n.name for n in model.graph.node if n.name not in part or by_place(n)}
+    return {n.name for n in model.graph.node if n.name not in part or n.op_type == POOLED}
 
 
 def halve(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple[onnx.ModelProto, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 EVERY = 2**31 - 1  # at most so many boxes of a group may stay
-OUTSIDE = (-4, -4, -3, -3)  # a box of one cell, in cells: each of its samples is more than one away from the map
+OUTSIDE = (-4.0, -4.0, -3.0, -3.0)  # a box of one cell, in cells: each of its samples is more than one away from the map
 
 
 def translations() -> dict[Any, Callable[..., Any]]:
@@ -36,30 +36,39 @@ def _nms(boxes: Any, scores: Any, iou: float, score: float) -> Any:
 
 
 def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequence[int], size: int) -> Any:
-    """A RoiAlign a level, in which the boxes of other levels lie outside the map and give zeros; then their sum. (An empty
-    box gives zeros by the operator's definition, and 0/0 in OpenVINO.)"""
+    """One RoiAlign over all levels, put below each other with their border repeated around each.
+
+    Boxes lie inside the image, so no sample is more than half a cell outside its level, where the border counts; a RoiAlign a level
+    would compute every box four times. What is pooled from no level lies outside, where all is zero.
+    """
     import onnx_ir
 
     op = _opset()
-    image = op.ConstantOfShape(_rows(boxes), value=onnx_ir.tensor(np.zeros(1, np.int64)))
-    pooled = []
-    for number, (features, stride) in enumerate(zip(levels, strides, strict=True)):
-        here = op.Unsqueeze(op.Equal(level, op.Constant(value_int=number)), op.Constant(value_ints=[1]))
-        own = op.Where(here, boxes, op.Constant(value_floats=[c * float(stride) for c in OUTSIDE]))
-        pooled.append(
-            op.RoiAlign(
-                features,
-                own,
-                image,
-                coordinate_transformation_mode="half_pixel",
-                mode="avg",
-                output_height=size,
-                output_width=size,
-                sampling_ratio=0,
-                spatial_scale=1 / stride,
-            )
-        )
-    return op.Sum(*pooled)
+    heights, widths = ([int(f.shape[axis]) for f in levels] for axis in (2, 3))
+    right = [max(widths) + 1 - w for w in widths]
+    padded = [op.Pad(f, op.Constant(value_ints=[0, 0, 1, 1, 0, 0, 1, r]), mode="edge") for f, r in zip(levels, right, strict=True)]
+    above = [sum(h + 2 for h in heights[:i]) + 1 for i in range(len(heights))]
+    scales = op.Constant(value=_table([[1 / s] * 4 for s in strides] + [[0.0] * 4]))
+    corners = op.Constant(value=_table([[1, y, 1, y] for y in above] + [OUTSIDE]))
+    scaled = op.Mul(boxes, op.Gather(scales, level))
+    own = op.Add(scaled, op.Gather(corners, level))  # level -1 reads the last row
+    return op.RoiAlign(
+        op.Concat(*padded, axis=2),
+        own,
+        op.ConstantOfShape(_rows(boxes), value=onnx_ir.tensor(np.zeros(1, np.int64))),
+        coordinate_transformation_mode="half_pixel",
+        mode="avg",
+        output_height=size,
+        output_width=size,
+        sampling_ratio=0,
+        spatial_scale=1.0,
+    )
+
+
+def _table(rows: Sequence[Sequence[float]]) -> Any:
+    import onnx_ir
+
+    return onnx_ir.tensor(np.array(rows, np.float32))
 
 
 def _opset() -> Any:

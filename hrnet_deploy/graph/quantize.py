@@ -123,7 +123,7 @@ class Graph:
 def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ()) -> Placement:
     """Where pairs go, all of them in the network: what it ends in stays as it is. `exclude` names operators (`stage4.*`) that stay in
     float; each must name one."""
-    graph, part = Graph(model), network_part(model)
+    graph, part = Graph(model), network_part(model, regions=False)
     kept = {n.name for n in graph.nodes for pattern in exclude if fnmatch(n.name, pattern)}
     for pattern in exclude:
         if not any(fnmatch(n.name, pattern) for n in graph.nodes):

@@ -150,7 +150,7 @@ def build(
     network: nn.Module, chosen: ModelCard, options: Options, provenance: dict[str, str], say: Say = lambda _: None
 ) -> tuple[onnx.ModelProto, Description]:
     """A network to a described ONNX model, not yet verified."""
-    from hrnet_deploy.graph.embed import embed
+    from hrnet_deploy.graph.embed import embed, require_form
     from hrnet_deploy.graph.export import OPSET, export_graph
     from hrnet_deploy.graph.metadata import Description, describe
     from hrnet_deploy.graph.simplify import simplify
@@ -162,6 +162,8 @@ def build(
         raise BadInput("--flip-test is for --embed; without it `predict` and `check` take --flip-test themselves")
     if options.embed and options.dynamic:
         raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
+    if options.embed:
+        require_form(chosen)
     batch = options.batch * 2 if options.flip_test else options.batch
     say(f"exporting with torch's {options.exporter} exporter")
     opset = options.opset or OPSET
