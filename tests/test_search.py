@@ -18,6 +18,7 @@ import pytest
 from test_quantize import placed
 
 from hrnet_deploy.bench.run import Plan
+from hrnet_deploy.bench.stats import Ratio
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.jobs import quantize, speed
@@ -211,8 +212,10 @@ BLOCKS = [Block("conv1", 1, 38.2), Block("stage2.0.branches.0.*", 8, float("inf"
 
 
 def test_the_table_of_blocks_is_in_the_order_of_the_network(tmp_path: Path) -> None:
-    sensitivity.write(tmp_path / "a.json", quantized(BLOCKS, ("final_layer",)))
+    measured = speed.Speed("ort", {"float": 2.0, "as made": 1.0}, Ratio(2.0, 1.9, 2.1))
+    sensitivity.write(tmp_path / "a.json", dataclasses.replace(quantized(BLOCKS, ("final_layer",)), speed=measured))
     found = json.loads((tmp_path / "a.json").read_text())
+    assert found["speed"]["over_float"]["ratio"] == 2.0
     assert [(b["pattern"], b["sqnr_db"], b["in_float"]) for b in found["blocks"]] == [
         ("conv1", 38.2, False),
         ("stage2.0.branches.0.*", None, False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -49,7 +50,7 @@ def table(done: Quantized) -> dict[str, Any]:
     last = done.trials[-1]
     blocks = [{**vars(b), "in_float": in_float(b, last.excluded)} for b in done.blocks]
     facts = {"card": done.card, "target": done.target, "method": done.method, "written": done.passed}
-    speed = vars(done.speed) if done.speed else None
+    speed = dataclasses.asdict(done.speed) if done.speed else None
     return {"schema": 1, "kind": "sensitivity", **facts, "blocks": blocks, "speed": speed}
 
 
