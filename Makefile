@@ -3,23 +3,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT := build/demo
-MODEL := pose_hrnet_w16_demo_128x96
+MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256
 
-.PHONY: demo test fast lint clean
+.PHONY: demo test fast lint results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,report,dev]'
 	@touch $@
 
-demo: .venv/ready  ## export, verify, bench, check and predict with the checkpoint that comes along
+demo: .venv/ready  ## export, check, quantize and predict with the three checkpoints that come along, and bench one
 	@mkdir -p $(OUT)
 	$(BIN)/python models/demo/generate.py --count 120 --seed 7 -o $(OUT)/images
-	$(BIN)/hrnet-deploy export $(MODEL) -o $(OUT)/pose.onnx --dynamic batch --force
-	$(BIN)/hrnet-deploy bench $(OUT)/pose.onnx --engine torch --engine torch:channels_last --engine ort --checkpoint $(MODEL) -o $(OUT)/bench.json --force
-	$(BIN)/hrnet-deploy check $(OUT)/pose.onnx --against $(MODEL) --images $(OUT)/images -o $(OUT)/check.json --force
-	$(BIN)/hrnet-deploy predict $(OUT)/pose.onnx $(OUT)/images -o $(OUT)/predictions --force
-	@echo "pictures are in $(OUT)/predictions"
+	set -e; for name in $(MODELS); do \
+	  task=$${name%%_*}; \
+	  $(BIN)/hrnet-deploy export $$name -o $(OUT)/$$task.onnx --force; \
+	  $(BIN)/hrnet-deploy check $(OUT)/$$task.onnx --against $$name --images $(OUT)/images -o $(OUT)/$$task-check.json --force; \
+	  $(BIN)/hrnet-deploy quantize $(OUT)/$$task.onnx -o $(OUT)/$$task-int8.onnx --images $(OUT)/images --max-drop 2 --force; \
+	  $(BIN)/hrnet-deploy predict $(OUT)/$$task-int8.onnx $(OUT)/images -o $(OUT)/$$task --force; \
+	done
+	$(BIN)/hrnet-deploy bench $(OUT)/pose.onnx $(OUT)/pose-int8.onnx --engine torch --engine ort --checkpoint $(word 1,$(MODELS)) -o $(OUT)/bench.json --force
+	$(BIN)/hrnet-deploy report $(OUT)/bench.json $(OUT)/pose-check.json $(OUT)/seg-check.json $(OUT)/det-check.json -o $(OUT)/page.html --force
+	@echo "pictures are in $(OUT)/pose, $(OUT)/seg and $(OUT)/det; the figures in $(OUT)/page.html"
 
 test: .venv/ready  ## every test that needs no GPU, the slow ones included
 	$(BIN)/pytest -m "not gpu"
@@ -31,6 +36,9 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy hrnet_deploy models/demo tests
+
+results: .venv/ready  ## benchmarks/README.md and its pictures, of benchmarks/results
+	$(BIN)/python benchmarks/make_readme.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

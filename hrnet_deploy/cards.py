@@ -219,7 +219,7 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
     same = [c for c in alike if getattr(c.architecture, "body", None) == body]
     usual = card(USUAL[architecture.task])
     named = next((c for c in [*same, usual, *alike] if c.architecture.labels == architecture.labels), None)
-    size = (same or ([named] if named else []) or [usual])[0].input
+    size = (named or usual).input
     kind = LABELS[architecture.task]
     one = {"keypoints": "keypoint", "classes": "class"}[kind]
     numbered = tuple(f"{one}_{i}" for i in range(architecture.labels))

@@ -28,7 +28,7 @@ SIZE = (96, 64)
 BODY = dataclasses.replace(TINY.body, stages=(*TINY.body.stages[:2], dataclasses.replace(TINY.body.stages[2], modules=1)))
 DETECTOR = arch.FasterRCNN(BODY, classes=6, neck=16, hidden=32)
 FRAME = (96, 128)
-TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, upsample=arch.Upsample("bilinear")), classes=19)
+TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, stages=TINY.body.stages[:2], upsample=arch.Upsample("bilinear")), classes=19)
 SEG_SIZE = (64, 128)
 
 
@@ -68,18 +68,24 @@ def detector_onnx(tiny_detector: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once."""
+    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once; its report is beside it."""
+    return exporter(tiny_checkpoint, SIZE, tmp_path_factory.mktemp("onnx"))
+
+
+def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[..., Path]:
+    """Exports a checkpoint with the options it is called with, once for the same ones."""
+    from hrnet_deploy.files import write_json
     from hrnet_deploy.jobs.export import Options, export
 
-    folder = tmp_path_factory.mktemp("onnx")
     made: dict[str, Path] = {}
 
     def make(**options: object) -> Path:
         key = repr(sorted(options.items()))
         if key not in made:
             path = folder / f"tiny{len(made)}.onnx"
-            done = export(str(tiny_checkpoint), path, Options(size=SIZE, **options))  # type: ignore[arg-type]
+            done = export(str(checkpoint), path, Options(size=size, **options))  # type: ignore[arg-type]
             assert done.passed, done.checks
+            write_json(path.with_suffix(".json"), done.to_dict())
             made[key] = path
         return made[key]
 
@@ -89,6 +95,37 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def tiny_onnx(exported: Callable[..., Path]) -> Path:
     return exported()
+
+
+@pytest.fixture(scope="session")
+def seg_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = build(TINY_SEG)
+    random_weights(network, seed=3)
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny_seg.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported_seg(seg_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """As `exported`, of the tiny segmentation network."""
+    return exporter(seg_checkpoint, SEG_SIZE, tmp_path_factory.mktemp("onnx_seg"))
+
+
+@pytest.fixture(scope="session")
+def checked(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of `check` on annotated images, as a file."""
+    import generate
+
+    from hrnet_deploy.files import write_json
+    from hrnet_deploy.jobs.check import Request, check
+
+    folder = tmp_path_factory.mktemp("checked")
+    generate.generate(folder / "people", range(6), seed=41)
+    report = check(Request(tiny_onnx, str(tiny_checkpoint), images=folder / "people"))
+    assert report.task.difference is not None
+    write_json(folder / "check.json", report.to_dict())
+    return folder / "check.json"
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from hrnet_deploy.bench.result import Region, Result, Row, read_result
 from hrnet_deploy.bench.run import Worker
 from hrnet_deploy.bench.stats import faster, median_interval, summarise
 from hrnet_deploy.bench.worker import REGIONS, Job
+from hrnet_deploy.bench.worker import Row as WorkerRow
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError
 from hrnet_deploy.graph.metadata import load_model, read_description, save_model
@@ -190,6 +193,28 @@ def test_a_worker_that_is_killed_is_noticed(worker: Worker) -> None:
     with pytest.raises(DeployError, match="killed by signal 9"):
         worker.ask("measure", "compute", 0.1, 3)
     worker.close()
+
+
+def test_a_row_with_several_inferences_in_flight_shares_their_time_out(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    """Image by image, as a pipeline goes, nothing is in flight together: that region is left out."""
+    out = tmp_path / "r.json"
+    code, said, err = run(
+        "bench", tiny_onnx, "--engine", "ort", "--engine", "openvino:mode=throughput,streams=2", *QUICK[:-1], 2, "-o", out
+    )
+    assert code == 0, err
+    plain, queued = read_result(out).rows
+    assert set(plain.regions) == set(REGIONS)
+    assert set(queued.regions) == {"compute", "end_to_end"}
+    assert "2 in flight, no latency" in " ".join(said.split())
+
+
+def test_a_call_of_many_inferences_is_divided_among_them(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = read_description(tiny_onnx)
+    row = WorkerRow(Job("openvino:mode=throughput", Source(description.card, tiny_onnx), Contract(), 1, 1))
+    assert row.inferences == row.engine.facts["inferences_a_call"] > 1
+    ticks = itertools.count(0, 1_000_000 * row.inferences)  # a clock on which every call takes a millisecond an inference
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(ticks))
+    assert row.measure("compute", 0.0, 5) == [1.0] * 5
 
 
 def test_a_worker_measures_at_least_what_it_is_asked(worker: Worker) -> None:

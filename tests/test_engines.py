@@ -12,7 +12,7 @@ from conftest import SIZE, TINY
 
 from hrnet_deploy import engines
 from hrnet_deploy.cards import card_for
-from hrnet_deploy.engines.base import Engine, Source, batch_of, run_rows, run_samples
+from hrnet_deploy.engines.base import Engine, Source, batch_of, run_all, run_rows, run_samples
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.threads import available_threads, cgroup_quota
 
@@ -86,6 +86,8 @@ def test_a_feed_the_model_was_not_made_for_is_refused(feed: dict, source: Source
         ("ort:fast", "has no option 'fast'"),
         ("ort:optimization=most", "it takes optimization=all|extended|basic|disabled"),
         ("torch:channels_last=1", "has no option"),
+        ("openvino:streams=0", "it takes precision=f32|bf16, mode=latency|throughput, streams=N"),
+        ("openvino:mode=throughput,streams=N", "has no option 'streams=N'"),
     ],
 )
 def test_unknown_engines_and_options_name_the_known_ones(name: str, sentence: str) -> None:
@@ -117,6 +119,23 @@ def test_openvino_computes_in_what_was_asked_for(source: Source, exported: Calla
     open_batch = engines.open_engine("openvino", Source(CARD, exported(dynamic=("batch",))))
     assert batch_of(open_batch) is None
     assert open_batch.run({"image": np.repeat(x["image"], 3, axis=0)})["heatmaps"].shape[0] == 3
+
+
+def test_openvino_keeps_several_inputs_in_flight_and_gives_each_its_own_output(source: Source) -> None:
+    feeds = [{"image": np.random.default_rng(i).standard_normal((1, 3, *SIZE), dtype=np.float32)} for i in range(7)]
+    latency = engines.open_engine("openvino", source)
+    queued = engines.open_engine("openvino:mode=throughput,streams=2", source, threads=2)
+    assert "inferences_a_call" not in latency.facts
+    assert queued.facts["mode"] == "throughput" and queued.facts["streams"] == queued.facts["requests"] == 2
+    assert queued.facts["inferences_a_call"] % 2 == 0
+    wanted = [latency.run(f)["heatmaps"] for f in feeds]
+    for engine in (latency, queued):
+        for want, got in zip(wanted, run_all(engine, feeds), strict=True):
+            assert np.abs(want - got["heatmaps"]).max() < 1e-5 * np.abs(want).max()
+    queued.resident(feeds[0])()
+    assert np.abs(queued.run(feeds[3])["heatmaps"] - wanted[3]).max() < 1e-5 * np.abs(wanted[3]).max()
+    with pytest.raises(BadInput, match="give streams with mode=throughput"):
+        engines.open_engine("openvino:streams=2", source)
 
 
 def test_openvino_refuses_what_is_no_onnx(tmp_path: Path) -> None:

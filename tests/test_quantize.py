@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import generate
@@ -15,8 +18,8 @@ from onnx import TensorProto, numpy_helper
 from test_demo_model import NAME
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.graph.metadata import load_model, read_description
-from hrnet_deploy.graph.quantize import TARGETS, Graph, Placement, block_of, place, quantize
+from hrnet_deploy.graph.metadata import describe, load_model, read_description, save_model
+from hrnet_deploy.graph.quantize import TARGETS, Graph, Placement, block_of, fusion_of, place, quantize
 from hrnet_deploy.graph.ranges import Range
 from hrnet_deploy.jobs.export import Options, export
 from hrnet_deploy.jobs.quantize import Request
@@ -86,7 +89,6 @@ def test_integers_stand_where_the_target_wants_them(target: str, tiny_onnx: Path
 @pytest.mark.parametrize("name", ["pose_hrnet_w32_256x192", "pose_hrnet_w48_256x192", "pose_resnet50_256x192"])
 def test_the_rules_hold_for_the_networks_of_the_paper(name: str, tmp_path: Path) -> None:
     from hrnet_deploy.cards import card
-    from hrnet_deploy.graph.metadata import save_model
     from hrnet_deploy.jobs.export import build
     from hrnet_deploy.networks import build as build_network
     from hrnet_deploy.networks import random_weights
@@ -99,6 +101,10 @@ def test_the_rules_hold_for_the_networks_of_the_paper(name: str, tmp_path: Path)
         made, _ = placed(tmp_path / "float.onnx", target)
         if "hrnet" in name:
             check_rules(made, target)
+            adds = {n.name for n in model.graph.node if fnmatch(n.name, "stage?.?.add*")}
+            assert adds and adds == {n for n in fusion_of(model) if "resize" not in n}
+        else:
+            assert fusion_of(model) == ()
         operators = Counter(n.op_type for n in made.graph.node)
         assert operators["Conv"] == sum(n.op_type == "Conv" for n in model.graph.node)
 
@@ -114,6 +120,21 @@ def test_a_resize_keeps_the_scale_of_what_it_enlarges(tiny_onnx: Path) -> None:
             a, b = (numpy_helper.to_array(graph.constants[n.input[i]]) for n in (before, after))
             assert a == b
         assert node.output[0] not in placement.ranged
+
+
+def test_the_fusion_is_found_by_structure_and_can_stay_in_float(tiny_onnx: Path) -> None:
+    model = load_model(tiny_onnx)
+    graph = Graph(model)
+    fusion = fusion_of(model)
+    assert set(fusion) == {n.name for n in graph.nodes if fnmatch(n.name, "stage?.?.add*") or n.op_type == "Resize"}
+    residual = {n.name for n in graph.nodes if n.op_type == "Add"} - set(fusion)
+    assert residual == {n.name for n in graph.nodes if n.op_type == "Add" and (".branches." in n.name or n.name.startswith("layer1."))}
+    for target in TARGETS:
+        _, placement = placed(tiny_onnx, target, fusion)
+        integers, whole = set(placement.activations), placed(tiny_onnx, target)[1]
+        assert not {graph.maker[x].op_type for x in integers if x in graph.maker} & {"Resize"}
+        assert len(integers) < len(whole.activations)
+        assert placement.weighted == whole.weighted
 
 
 def test_what_is_excluded_stays_in_float(tiny_onnx: Path) -> None:
@@ -181,6 +202,12 @@ def test_past_the_budget_nothing_is_written_and_the_worst_blocks_are_named(tiny_
         (("--exclude", "nothing.*"), "names no operator of the graph"),
         (("--images", "nowhere"), "nowhere is not a folder"),
         (("--ranges", "README.md"), "holds no calibration statistics"),
+        (("--ranges", "nowhere/ranges.npz"), "the folder nowhere does not exist"),
+        (("--target", "tvm"), "is not one of"),
+        (("--method", "best"), "is not one of"),
+        (("--fusion", "bf16"), "is not one of"),
+        (("--max-drop", "-1"), "give 0 or more"),
+        (("--sensitivity", "blocks.txt"), "is neither a table nor a picture"),
     ],
 )
 def test_what_cannot_be_used_is_said(
@@ -189,8 +216,55 @@ def test_what_cannot_be_used_is_said(
     given = ["--images", people] if "--images" not in arguments else []
     code, _, err = run("quantize", tiny_onnx, "-o", tmp_path / "a.onnx", *given, *arguments)
     assert code == 2
-    assert sentence in err and "Traceback" not in err
+    assert sentence in " ".join(err.split()) and "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_images_and_an_image_that_is_none_are_named(tiny_onnx: Path, people: Path, tmp_path: Path, run: Run) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    code, _, err = run("quantize", tiny_onnx, "-o", tmp_path / "a.onnx", "--images", images)
+    assert code == 2 and f"there are no images in {images}" in err
+    shutil.copytree(people, images, dirs_exist_ok=True)
+    for name in ("000004.png", "000005.png"):  # wherever they fall: among those calibrated on, or those judged by
+        (images / name).write_bytes(b"nothing")
+        code, _, err = run("quantize", tiny_onnx, "-o", tmp_path / "a.onnx", "--images", images, "--ranges", tmp_path / "r.npz")
+        assert code == 2 and f"{name} is not an image this machine can read" in err
+        shutil.copy(people / name, images / name)
+        (tmp_path / "r.npz").unlink(missing_ok=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["images"]
+
+
+def test_images_that_are_all_the_same_are_said_to_be(tiny_onnx: Path, people: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        shutil.copy(people / "000000.png", tmp_path / f"{number}.png")
+    done = job(Request(tiny_onnx, tmp_path / "a.onnx", Split(tmp_path)))
+    assert "all calibration images are the same image" in done.warnings
+    other = job(Request(tiny_onnx, tmp_path / "b.onnx", Split(people)))
+    assert not [w for w in other.warnings if "same" in w]
+
+
+def test_a_model_that_is_int8_already_is_refused(tiny_onnx: Path, people: Path, tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "int8.onnx"
+    made, _ = placed(tiny_onnx, "ort")
+    describe(made, dataclasses.replace(read_description(tiny_onnx), precision="int8"))
+    save_model(made, path)
+    code, _, err = run("quantize", path, "-o", tmp_path / "a.onnx", "--images", people)
+    assert code == 2 and "int8.onnx is int8 already — quantize the fp32 file it was made from" in err
+    code, _, err = run("quantize", tiny_onnx, "-o", path, "--images", people)
+    assert code == 2 and "exists already — pass --force" in err
+
+
+def test_a_dead_relu_is_named_and_its_scale_is_a_number(tiny_onnx: Path, people: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_onnx)
+    for name, value in (("stage2.0.branches.0.0.conv1.weight", 0.0), ("stage2.0.branches.0.0.conv1.weight_bias", -1.0)):
+        tensor = next(i for i in model.graph.initializer if i.name == name)
+        tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), value), name))
+    save_model(model, tmp_path / "dead.onnx")
+    for target in TARGETS:
+        done = job(Request(tmp_path / "dead.onnx", tmp_path / "a.onnx", Split(people), target=target, force=True))
+        assert done.silent == ["stage2.0.branches.0.0.relu"]
+        assert np.isfinite([t.sqnr_db for t in done.trials[-1].figures.tensors if t.sqnr_db is not None]).all()
 
 
 def test_an_embedded_graph_is_refused(exported: Callable[..., Path], people: Path, tmp_path: Path) -> None:

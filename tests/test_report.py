@@ -143,35 +143,30 @@ def suite_of(result: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def kinds(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def kinds(tiny_onnx: Path, checked: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A result file of every kind, from small real runs where they are quick; `tune` and `run` of their real parts."""
-    from hrnet_deploy.jobs.check import Request, check
     from hrnet_deploy.jobs.compare import compare
-    from hrnet_deploy.jobs.export import Options, export
     from hrnet_deploy.jobs.half import half
-    from hrnet_deploy.jobs.quantize import Request as Quantization
-    from hrnet_deploy.jobs.quantize import Split, quantize
+    from hrnet_deploy.jobs.quantize import Request, Split, quantize
     from hrnet_deploy.jobs.run import Done, Stage
     from hrnet_deploy.jobs.tune import Candidate, Tuned
 
     folder = tmp_path_factory.mktemp("kinds")
     people = folder / "people"
     generate.generate(people, range(12), seed=43)
-    checked = check(Request(tiny_onnx, str(tiny_checkpoint), images=people))
     split = Split(people, limit=6, held_out=6)
-    quantized = quantize(Quantization(tiny_onnx, folder / "int8.onnx", split, exclude=["stage?.*"], max_drop=0.001))
-    assert checked.task.difference is not None and quantized.blocks
+    quantized = quantize(Request(tiny_onnx, folder / "int8.onnx", split, exclude=["stage?.*"], max_drop=0.001))
+    figures = quantized.trials[-1].figures
+    assert figures.difference is not None and quantized.blocks
     result = read_result(SPEED)
     candidates = [
-        Candidate(r.engine, r.threads, r.precision, "", checked.task, "" if r.precision != "bf16" else "too far", r)
+        Candidate(r.engine, r.threads, r.precision, "", figures=figures, out="too far" if r.precision == "bf16" else "", row=r)
         for r in result.rows
         if r.engine != "torch"
     ]
-    stages = [Stage("check fp32 in ort", checked.passed, checked.to_dict()), Stage("int8_ort", quantized.passed, quantized.to_dict())]
+    stages = [Stage("check fp32 in ort", True, json.loads(checked.read_text())), Stage("int8_ort", quantized.passed, quantized.to_dict())]
     made: dict[str, Any] = {
         "suite": suite_of(json.loads(SPEED.read_text())),
-        "check": checked.to_dict(),
-        "export": export(str(tiny_checkpoint), folder / "again.onnx", Options(size=(96, 64))).to_dict(),
         "half": half(tiny_onnx, folder / "half.onnx", people).to_dict(),
         "quantize": quantized.to_dict(),
         "tune": Tuned(folder / "best.onnx", "tiny", candidates, result, None, "ort int8 wins", ["cp a b"], 1.0).to_dict(),
@@ -186,7 +181,8 @@ def kinds(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempP
     for kind, values in made.items():
         write_json(folder / f"{kind}.json", values)
     paths = {kind: folder / f"{kind}.json" for kind in made}
-    return {**paths, "bench": SPEED, "int8_accuracy": RESULTS / "int8_accuracy.json"}
+    known = {"bench": SPEED, "int8_accuracy": RESULTS / "int8_accuracy.json"}
+    return {**paths, **known, "check": checked, "export": tiny_onnx.with_suffix(".json")}
 
 
 def test_every_kind_is_a_page_and_markdown(kinds: dict[str, Path]) -> None:
@@ -219,7 +215,7 @@ def assert_tables(text: str) -> None:
             assert cells == width, line
 
 
-def test_figures_of_a_measurement_are_the_result_s(kinds: dict[str, Path]) -> None:
+def test_figures_of_a_measurement_are_the_result_s() -> None:
     values = json.loads(SPEED.read_text())
     page = page_of(SPEED)
     head, *rows = page.tables["Every row that was asked for"]
@@ -238,7 +234,7 @@ def test_figures_of_a_measurement_are_the_result_s(kinds: dict[str, Path]) -> No
         assert fact in said
 
 
-def test_bars_are_as_long_as_their_figures(kinds: dict[str, Path]) -> None:
+def test_bars_are_as_long_as_their_figures() -> None:
     values = json.loads(SPEED.read_text())
     page = page_of(SPEED)
     bars = [a for t, a in page.tags if t == "rect"][: len(values["rows"])]
@@ -344,8 +340,11 @@ def test_files_that_are_no_results_are_one_sentence(arguments: tuple[str, ...], 
         code, out, err = run("report", MEASURED, tmp_path / name, "-o", tmp_path / "page.html", *arguments)
         assert (code, out) == (2, "") and err.count("\n") == 1 and sentence in err, (name, err)
         assert not (tmp_path / "page.html").exists()
-    code, _, err = run("report", tmp_path / "nowhere.json", "-o", tmp_path / "page.html")
-    assert code == 2 and ("does not exist" in err or arguments)
+    code, _, err = run("report", MEASURED, tmp_path / "nowhere.json", "-o", tmp_path / "page.html", *arguments)
+    assert code == 2 and "does not exist" in err
+
+
+WRONG: tuple[Any, ...] = (None, "text", 3, [], {})
 
 
 def broken(values: Any, depth: int = 5) -> Iterator[Any]:
@@ -353,25 +352,30 @@ def broken(values: Any, depth: int = 5) -> Iterator[Any]:
     if depth and isinstance(values, dict):
         for key in values:
             yield {k: v for k, v in values.items() if k != key}
-            yield from ({**values, key: other} for other in (None, "text", 3, [], {}))
+            yield from ({**values, key: other} for other in WRONG)
             yield from ({**values, key: part} for part in broken(values[key], depth - 1))
     elif depth and isinstance(values, list) and values:
         yield from ([part, *values[1:]] for part in broken(values[0], depth - 1))
 
 
-@pytest.mark.parametrize("kind", ["check", "quantize", "sensitivity", "compare", "half"])
+@pytest.mark.parametrize("kind", ["suite", "check", "quantize", "sensitivity", "compare", "half"])
 def test_any_damage_is_a_page_or_a_sentence(kind: str, kinds: dict[str, Path], tmp_path: Path) -> None:
     """Whatever is missing or of another type: no other end than a page or BadInput."""
     values = json.loads(kinds[kind].read_text())
-    path, refused, count = tmp_path / "damaged.json", 0, 0
-    for count, damaged in enumerate(broken(values), 1):
+    if kind == "suite":  # one row with little in it, since every part of it is broken in turn
+        del values["columns"][1:], values["columns"][0]["result"]["rows"][1:]
+        for region in values["columns"][0]["result"]["rows"][0]["regions"].values():
+            region["rounds"] = [r[:1] for r in region["rounds"][:6]]
+    path = tmp_path / "damaged.json"
+    refused = shown = 0
+    for damaged in broken(values, 8 if kind == "suite" else 5):
         path.write_text(json_text(damaged))
         try:
-            made = document([path])
-            guarded(lambda made=made: html_page(made), str(path))
+            guarded(lambda: html_page(document([path])), str(path))
+            shown += 1
         except BadInput:
             refused += 1
-    assert 0 < refused < count
+    assert refused and shown
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_written(kinds: dict[str, Path], tmp_path: Path, run: Run) -> None:

@@ -29,8 +29,10 @@ class SegHRNet:
 
     @property
     def title(self) -> str:
-        what = f"HRNetV2-{self.body.title}{' + OCR' if self.ocr else ''} segmentation"
-        return f"{what}, {self.classes} classes, upsampled {self.body.upsample.title}"
+        rule = self.body.upsample
+        name = f"HRNetV2-{self.body.title}{' + OCR' if self.ocr else ''} segmentation, {self.classes} classes"
+        how = ", ".join(["align_corners"] * rule.align_corners + ["fused in two steps"] * rule.two_steps)
+        return f"{name} ({how})" if how else name
 
     @property
     def labels(self) -> int:

@@ -39,17 +39,21 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
     """A trained HRNet checkpoint in; a verified, measured engine out."""
 
 
+INTERRUPTED = 130
 PREPARE, MEASURE, CHOOSE, USE, LOOK = "Prepare", "Measure", "Choose", "Use", "Look around"
 
 
 def main() -> None:
     """Run a command. Whatever goes wrong is one sentence on stderr and a stable exit code."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # the command line library has caught Ctrl-C already
+            raise KeyboardInterrupt
+        sys.exit(code)
     except DeployError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted — nothing was written", 130)
+        _fail("interrupted — nothing was written but what a file of --ranges or a folder of `run` keeps; run it again", INTERRUPTED)
     except SystemExit as stop:
         # what the command line library makes of a reader that has left its pipe is the code of a failed verdict
         left = isinstance(stop.__context__, BrokenPipeError)

@@ -16,8 +16,8 @@ from hrnet_deploy.cli.app import CHOOSE, app, console, counting, parse_list, pri
 def tune(
     model: Annotated[Path, typer.Argument(help="A float32 ONNX file made by export.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the winner's ONNX file goes.")],
-    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json is used if there is one.")],
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of those images.")] = None,
+    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json or labels/ is used.")],
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
     max_drop: Annotated[float, typer.Option(help="How much the metric may move, in points.")] = 0.5,
     minutes: Annotated[float, typer.Option(help="How long it may take.")] = 10.0,
     threads: Annotated[list[int] | None, typer.Option(help="Repeatable; all available unless given.")] = None,
@@ -72,8 +72,8 @@ def tune(
 def run(
     checkpoint: Annotated[str, typer.Argument(help="A .pth, .pt or .safetensors file, or a card that comes with weights.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder for every file made; an interrupted run goes on in it.")],
-    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json is used if there is one.")],
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of those images.")] = None,
+    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json or labels/ is used.")],
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Repeatable; every one that runs here unless given.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16, int8, separated by commas.")] = "fp32,int8",
     max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until int8 moves the metric at most this.")] = None,

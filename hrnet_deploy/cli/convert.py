@@ -88,8 +88,8 @@ def export(
 def quantize(
     model: Annotated[Path, typer.Argument(help="A float32 ONNX file made by export.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
-    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json is used if there is one.")],
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of those images.")] = None,
+    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json or labels/ is used.")],
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
     held_out: Annotated[int, typer.Option(help="Judge the result on that many others; a search chooses by as many again.")] = 500,
     seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,

@@ -22,8 +22,8 @@ class Weights(StrEnum):
 def check(
     model: Annotated[Path, typer.Argument(help="The ONNX file.")],
     against: Annotated[str, typer.Option(help="The checkpoint it was made from (or its card), or another ONNX file.")],
-    images: Annotated[Path | None, typer.Option(help="A folder of images; its annotations.json is used if there is one.")] = None,
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of those images.")] = None,
+    images: Annotated[Path | None, typer.Option(help="A folder of images; its annotations.json or labels/ is used.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use that many images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")] = None,
     engine: Annotated[str, typer.Option(help="The engine to hold against the reference.")] = "ort",
@@ -33,6 +33,7 @@ def check(
     max_pixels: Annotated[float | None, typer.Option(help="Mean keypoint distance, in pixels of the input.")] = None,
     max_moved: Annotated[float | None, typer.Option(help="Share of keypoints that moved over a pixel.")] = None,
     max_score: Annotated[float | None, typer.Option(help="Largest difference of a keypoint's score, over the best score.")] = None,
+    max_differing: Annotated[float | None, typer.Option(help="Share of pixels whose class changed (segmentation).")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Points of the metric, either way.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the report as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML.")] = None,
@@ -56,7 +57,7 @@ def check(
     for path in (output, junit):
         if path is not None:
             check_output(path, force)
-    distances = {"pixels_mean": max_pixels, "moved_over_1px": max_moved, "score_relative": max_score}
+    distances = {"pixels_mean": max_pixels, "moved_over_1px": max_moved, "score_relative": max_score, "differing": max_differing}
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
     request = Request(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits)
     with counting("comparing") as progress:

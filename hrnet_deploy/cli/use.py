@@ -14,7 +14,7 @@ from hrnet_deploy.cli.app import USE, app, console, counting
 def predict(
     model: Annotated[Path, typer.Argument(help="The ONNX file.")],
     inputs: Annotated[list[Path], typer.Argument(help="Images, folders of images, or one video.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder for results.json and the pictures.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder for results.json, label maps and pictures.")],
     boxes: Annotated[Path | None, typer.Option(help="COCO annotations or detections: whom to look at. Else the whole image.")] = None,
     engine: Annotated[str, typer.Option(help="The engine to run.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,

@@ -80,16 +80,23 @@ class Request:
     limits: Budget = dataclasses.field(default_factory=Budget)
 
 
-def check(request: Request, say: Say = lambda _: None, progress: Callable[[int], Callable[[], None]] | None = None) -> Report:
+def check(
+    request: Request,
+    say: Say = lambda _: None,
+    progress: Callable[[int], Callable[[], None]] | None = None,
+    dataset: Dataset | None = None,
+) -> Report:
     """Compare an ONNX file with the checkpoint it was made from, or with another ONNX file (which needs no torch).
 
-    `progress` is told how many images come and gives back what to call after each.
+    `progress` is told how many images come and gives back what to call after each. `dataset`: some of the images of
+    the folder, where they are known already.
     """
     parse(request.engine)
     if request.images is None and (request.annotations or request.limit or request.seed is not None):
         raise BadInput("--annotations, --limit and --seed speak of images — give their folder with --images")
     description = read_description(request.model)
-    dataset = load_dataset(request.images, request.annotations, request.limit, request.seed) if request.images else sample_images()
+    if dataset is None:
+        dataset = load_dataset(request.images, request.annotations, request.limit, request.seed) if request.images else sample_images()
     say("opening both")
     reference, theirs, source = _reference(request, description)
     engine = open_engine(request.engine, Source(description.card, request.model), request.threads)

@@ -202,7 +202,10 @@ def _warnings(statistics: Statistics, calibration: Dataset) -> list[str]:
     said = []
     if len(calibration) < FEW:
         said.append(f"{len(calibration)} images say little of the ranges of activations — {FEW} or more would be better")
-    fed = {key.rpartition(":")[2] for key in statistics.done}
-    if len(fed) == 1 and len(statistics.done) > 1:
+    fed: dict[str, set[str]] = {}  # what each image gave the network
+    for key in statistics.done:
+        image, _, digest = key.rpartition(":")
+        fed.setdefault(image, set()).add(digest)
+    if len(fed) > 1 and len(set(map(frozenset, fed.values()))) == 1:
         said.append("all calibration images are the same image")
     return said

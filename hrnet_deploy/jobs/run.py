@@ -79,6 +79,7 @@ def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
     folder = request.folder
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder} is a file — name a folder")
+    verdict = request.split.parts(search=request.max_drop is not None).verdict  # nothing is chosen by these
     _same_run(request)
     stages: list[Stage] = []
 
@@ -107,7 +108,7 @@ def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
             if precision == "int8" and not stage(path.stem, quantize.quantize, _quantization(request, float_file, path)):
                 continue
             asked = check.Request(path, request.checkpoint, request.split.images, request.split.annotations, engine=engine)
-            if stage(f"check {precision} in {engine}", check.check, asked):
+            if stage(f"check {precision} in {engine}", check.check, asked, dataset=verdict):
                 files[engine, precision] = path
     bench = folder / "bench.json"
     if bench.exists():

@@ -129,12 +129,13 @@ def suite(request: Request, command: str, say: Say = lambda _: None, table: Sequ
 
 
 def _chosen(request: Request, found: Sequence[Column]) -> list[Column]:
-    for wanted, known, what in (
-        (request.tasks, {c.task for c in found}, "task"),
-        (request.cards, {c.card.name for c in found}, "card"),
-    ):
-        if unknown := set(wanted) - known:
-            raise BadInput(f"the cost table has no {what} {sorted(unknown)[0]!r} — it has {', '.join(sorted(known))}")
+    if unknown := set(request.tasks) - {c.task for c in found}:
+        raise BadInput(f"the cost table has no task {unknown.pop()!r} — it has pose, segmentation and detection")
+    if unknown := set(request.cards) - {c.card.name for c in found}:
+        raise BadInput(
+            f"the cost table has no card {unknown.pop()!r} — pass --weights random to measure any card by itself, or choose "
+            f"among {', '.join(c.card.name for c in found)}"
+        )
     found = [c for c in found if (not request.tasks or c.task in request.tasks) and (not request.cards or c.card.name in request.cards)]
     if not found:
         raise BadInput("no column of the cost table is of that task and that card — leave one of them out")

@@ -46,6 +46,11 @@ def signed(value: float) -> str:
     return "0.00" if float(text) == 0 else text.replace("-", "−")
 
 
+def percent(value: float) -> str:
+    """A change, with its sign."""
+    return f"{value:+.1f}%".replace("-", "−")
+
+
 def times(value: float) -> str:
     return f"{value:.2f}×"
 

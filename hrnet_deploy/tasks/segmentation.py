@@ -100,9 +100,7 @@ class SegmentationTask(Task):
         self.flip_test = flip_test and not contract.flip_test  # a graph that does it itself needs no second pass
         self.classes = card.classes or Classes(())
         if card.input.fit not in FITS:
-            raise BadInput(
-                f"{card.name} does not say how an image is brought to {card.input.size} — its input needs `fit: stretch` or `pad`"
-            )
+            raise BadInput(f"{card.name} does not say how an image becomes {card.input.size} — its input needs fit: stretch or pad")
         if self.flip_test and contract.embedded:
             raise BadInput("this file decodes inside the graph without a flip test — export it again with --embed --flip-test")
         if len(self.classes.names) > self.classes.ignore:
@@ -189,9 +187,8 @@ class SegmentationTask(Task):
         assert item.labels is not None
         truth = read_labels(item.labels)
         if truth.shape != labels.shape:
-            raise BadInput(
-                f"{item.labels} is {truth.shape[0]}x{truth.shape[1]}, its image {labels.shape[0]}x{labels.shape[1]} — they must agree"
-            )
+            sizes = f"{truth.shape[0]}x{truth.shape[1]}, its image {labels.shape[0]}x{labels.shape[1]}"
+            raise BadInput(f"{item.labels} is {sizes} — give the label map of that image, at its size")
         count, ignore = len(self.classes.names), self.classes.ignore
         if (beyond := truth[(truth >= count) & (truth != ignore)]).size:
             raise BadInput(

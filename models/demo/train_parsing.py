@@ -1,13 +1,16 @@
 """Train the demo parsing network, body parts of drawn people: `python models/demo/train_parsing.py`.
 
 Seeded; interrupted runs go on where they were. Draws its scenes once (into --work), trains a small HRNetV2 on augmented
-views of them, measures the statistics of every batch norm, settles the network with those fixed (see `training`), scores
+views of them, first with rare parts weighted up, so that they are found at all, then with every pixel counting alike, as
+in the metric; measures the statistics of every batch norm, settles the network with those fixed (see `training`), scores
 mIoU on images it has never seen, and writes the checkpoint with its figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,12 +54,12 @@ def batches(drawn: Scenes, size: int, seed: int, first: int, last: int) -> Itera
     return ahead(batch, first, last)
 
 
-def loss(net: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy of every pixel of the input, the rare parts weighted up."""
+def loss(net: nn.Module, batch: Batch, weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy of every pixel of the input."""
     x, labels = batch
     with torch.autocast("cpu", torch.bfloat16):
         logits = net(x)
-    return segmentation_loss(logits.float(), labels, WEIGHTS)
+    return segmentation_loss(logits.float(), labels, weight)
 
 
 def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]:
@@ -84,8 +87,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_name("seg_hrnetv2_w16.safetensors"))
     parser.add_argument("--work", type=Path, default=Path("build/demo-scenes"), help="scenes and the state of the run")
     parser.add_argument("--scenes", type=int, default=9_000)
-    parser.add_argument("--steps", type=int, default=4_500)
-    parser.add_argument("--settle", type=int, default=800, help="steps with fixed batch statistics")
+    parser.add_argument("--steps", type=int, default=4_000, help="steps with rare parts weighted up")
+    parser.add_argument("--even", type=int, default=3_500, help="steps with every pixel counting alike")
+    parser.add_argument("--settle", type=int, default=400, help="steps with fixed batch statistics")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save-every", type=int, default=250)
@@ -102,15 +106,18 @@ def main() -> None:
         args.batch,
         args.save_every,
     )
-    net = fit(build(CARD.architecture), Phase("parsing", 0, args.steps, lr=2e-3), run)
-    end = args.steps + args.settle
+    weighted = dataclasses.replace(run, loss=functools.partial(loss, weight=WEIGHTS))
+    net = fit(build(CARD.architecture), Phase("parsing", 0, args.steps, lr=2e-3), weighted)
+    trained = args.steps + args.even
+    net = fit(net, Phase("parsing-even", args.steps, trained, lr=1.2e-3), run)
+    end = trained + args.settle
     measure_batch_statistics(net, lambda n, batch: n(batch[0]), run.batches(end, end + 128), 128)
     console.print_json(json.dumps({"before settling": score(net, args.images, detail=True)}))
-    net = fit(net, Phase("parsing-settle", args.steps, end, lr=5e-4, settle=True), run)
+    net = fit(net, Phase("parsing-settle", trained, end, lr=5e-4, settle=True), run)
     save(net, args.output)
     figures = score(net, args.images, detail=True)
     console.print_json(json.dumps(figures))
-    facts = {"images": args.images, "steps": args.steps, "settle": args.settle, "scenes": args.scenes, "seed": args.seed}
+    facts = {"images": args.images, "steps": trained, "settle": args.settle, "scenes": args.scenes, "seed": args.seed}
     args.output.with_suffix(".json").write_text(json.dumps({**facts, **figures}, indent=1) + "\n")
 
 

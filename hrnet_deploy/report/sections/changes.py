@@ -7,6 +7,7 @@ from typing import Any
 
 from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
+from hrnet_deploy.report.wording import percent
 
 
 def section(values: Mapping[str, Any], where: str) -> Section:
@@ -21,14 +22,17 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     if any(c["limit"] for c in changes):
         passed = values["passed"]
         found.append(Text("Passed: nothing got worse past its limit." if passed else "FAILED: past a limit.", "good" if passed else "bad"))
-    bars = [_bar(c) for c in changes if c["percent"] is not None]
-    if bars:
+    groups: dict[str, list[Bar]] = {}
+    for c in changes:
+        if c["percent"] is not None:
+            groups.setdefault(c["subject"], []).append(_bar(c))
+    if groups:
         axis = "change in percent of the base; faint where there is no real one"
-        found.append(Bars("What changed", axis, [Group("", bars)]))
+        found.append(Bars("What changed", axis, [Group(subject, bars) for subject, bars in groups.items()]))
     rows: list[Line] = []
     for c in changes:
-        percent = "" if c["percent"] is None else f"{c['percent']:+.1f}%"
-        rows.append([c["subject"], c["name"], _figure(c["base"], c["unit"]), _figure(c["new"], c["unit"]), _change(c, percent), _state(c)])
+        said = "" if c["percent"] is None else percent(c["percent"])
+        rows.append([c["subject"], c["name"], _figure(c["base"], c["unit"]), _figure(c["new"], c["unit"]), _change(c, said), _state(c)])
     found.append(Table("Every figure of both", ["of", "figure", "base", "new", "change", "verdict"], rows, "llrrrl"))
     found += [
         Text(f"Only in {values[side]}: {'; '.join(values[only])}.", "note")
@@ -45,10 +49,10 @@ def _figure(value: float, unit: str) -> str:
     return f"{value:.4g} {unit}"
 
 
-def _change(change: Mapping[str, Any], percent: str) -> Cell:
+def _change(change: Mapping[str, Any], share: str) -> Cell:
     if not change["real"]:
-        return Cell("no difference", percent, "note")
-    return Cell(f"{change['change']:+.4g} {change['unit']}", percent)
+        return Cell("no difference", share, "note")
+    return Cell(f"{change['change']:+.4g} {change['unit']}".replace("-", "−", 1), share)
 
 
 def _state(change: Mapping[str, Any]) -> Cell:
@@ -61,8 +65,7 @@ def _state(change: Mapping[str, Any]) -> Cell:
 
 
 def _bar(change: Mapping[str, Any]) -> Bar:
-    real, percent = change["real"], change["percent"]
-    name = f"{change['subject']}, {change['name']}"
-    said = "" if not real else " worse" if change["worse"] else " better"
+    real, share = change["real"], change["percent"]
+    said = ", no difference" if not real else ", worse" if change["worse"] else ", better"
     tone = "plain" if not real else "bad" if change["worse"] else "good"
-    return Bar(name, percent, f"{percent:+.1f}%{said}", tone=tone, faint=not real)
+    return Bar(f"{change['name']}{said}", share, percent(share), tone=tone, faint=not real)
