@@ -83,7 +83,6 @@ def test_wrong_arguments_are_code_2_and_no_traceback(arguments: tuple[str, ...],
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("bench",), "nothing to measure — name an ONNX file, or a card"),
         (("bench", "--card", "pose_hrnet_w42", "--weights", "random"), "did you mean pose_hrnet"),
         (("bench", "a.onnx", "--rounds", "1"), "at least --rounds 6"),
         (("bench", "a.onnx", "--batch", "0"), "counted from 1"),
