@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hrnet_deploy.bench.result import Result, Row
     from hrnet_deploy.jobs.compare import Comparison
-    from hrnet_deploy.jobs.tune import Tuned
+    from hrnet_deploy.jobs.tune import Candidate, Tuned
 
 
 def table_of(*columns: str, left: int = 1, title: str = "") -> Table:
@@ -181,6 +181,7 @@ def tuned(console: Console, done: Tuned) -> None:
         table.add_row(c.title, str(c.threads), times, peak, score, drop, state)
     console.print(f"{done.card}: {len(done.candidates)} candidates in {done.seconds / 60:.1f} minutes", style="bold")
     console.print(table)
+    console.print(_on_which_images(done.winner), style="dim")
     if done.faster_than_base is not None and done.result.base is not None:
         ratio = done.faster_than_base
         console.print(f"{ratio.ratio:.2f} times faster than {done.result.base.title} eager ({ratio.low:.2f} to {ratio.high:.2f})")
@@ -188,3 +189,15 @@ def tuned(console: Console, done: Tuned) -> None:
     console.print(f"{escape(str(done.output))} is the winner; made and measured again by:", style="dim")
     for command in done.commands:
         console.print(f"  {escape(command)}", soft_wrap=True)
+
+
+def _on_which_images(winner: Candidate) -> str:
+    """What the scores of the table stand on, and what became of the winner's on other images."""
+    if winner.figures is None or winner.verdict is None:
+        return ""
+    images = f"scores are of {winner.figures.images} images to choose by; on {winner.verdict.images} others the winner"
+    verdict = winner.verdict
+    if verdict.difference is None or verdict.interval is None:
+        return f"{images} {verdict.distance.sentence}"
+    low, high = verdict.interval
+    return f"{images} differs by {verdict.difference:+.2f} ({low:+.2f} to {high:+.2f})"
