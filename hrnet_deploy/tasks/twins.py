@@ -63,11 +63,11 @@ def compare_found(reference: Sequence[Detected], other: Sequence[Detected]) -> D
     }
     which = f"over {least:.2g}" if best > CONFIDENT else f"over {least:.2g}, of none of which the reference is confident"
     sentence = (
-        f"{len(reference)} images, {counted} detections {which}: {missing} without a twin, {extra} more of the other; twins lie "
+        f"{counted} detections {which}: {missing} without a twin, {extra} more of the other; twins lie "
         f"{figures['pixels_mean']:.4f} px apart on average, {figures['pixels_max']:.3f} px at most (pixels of the input), scores differ by "
         f"{figures['score_max']:.1e} at most"
     )
-    return Distance(figures, sentence if counted else f"{len(reference)} images, on which the reference finds nothing")
+    return Distance(figures, sentence if counted else "the reference finds nothing on any of them")
 
 
 def _counted(found: Detected, least: float) -> NDArray[np.intp]:
