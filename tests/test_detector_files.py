@@ -130,6 +130,24 @@ def test_a_bias_that_levels_share_has_a_scale_for_each(detector_onnx: Path) -> N
         assert np.abs(back - onnx.numpy_helper.to_array(zero)).max() <= scales[2].max()
 
 
+def test_integer_layers_give_what_their_pairs_say(detector_onnx: Path) -> None:
+    """ONNX Runtime makes one operator of a fully connected layer between pairs, with a scale an output."""
+    model = load_model(detector_onnx)
+    placement = place(model, TARGETS["ort"])
+    made = quantize(model, TARGETS["ort"], placement, dict.fromkeys(placement.ranged, (-3.0, 4.0)))
+    regions = next(n.output[0] for n in made.graph.node if n.op_type == "RoiAlign")
+    head = onnx.utils.Extractor(made).extract_model([regions], ends(model)[1])
+    x = np.random.default_rng(0).standard_normal((20, 16, 7, 7), dtype=np.float32)
+    results = []
+    for level in ("ORT_DISABLE_ALL", "ORT_ENABLE_ALL"):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        session = onnxruntime.InferenceSession(head.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        results.append(session.run(None, {regions: x}))
+    for plain, fused in zip(*results, strict=True):
+        assert np.abs(plain - fused).max() < 0.02 * np.abs(plain).max()  # a step of the hidden layer
+
+
 class Lenient(DetectionTask):
     """Random weights tell boxes apart by less than integers do."""
 

@@ -54,12 +54,13 @@ class DetectionTask(Task):
 
     metric = "AP"
     comparable = False
-    # missing and extra: shares of detections over 0.3 with none beside them in the other; pixels of the input
+    # missing and extra: shares of detections over 0.3 without a twin in the other; pixels of the input. With integers before
+    # it, now and then another of two overlapping boxes survives: that is what the largest distances are, so means are bounded
     limits: Mapping[str, Mapping[str, float]] = {
         "fp32": {"missing": 0.0, "extra": 0.0, "pixels_max": 0.05, "score_max": 1e-3},
         "fp16": {"missing": 0.01, "extra": 0.01, "pixels_mean": 0.2, "score_mean": 0.01},
-        "bf16": {"missing": 0.05, "extra": 0.05, "pixels_mean": 0.5, "score_mean": 0.03},
-        "int8": {"missing": 0.1, "extra": 0.1, "pixels_mean": 2.0, "score_mean": 0.05},
+        "bf16": {"missing": 0.02, "extra": 0.02, "pixels_mean": 1.0, "score_mean": 0.03},
+        "int8": {"missing": 0.05, "extra": 0.05, "pixels_mean": 2.0, "score_mean": 0.05},
     }
 
     def __init__(self, card: ModelCard, contract: Contract, flip_test: bool = False) -> None:
