@@ -137,7 +137,7 @@ def test_integer_layers_give_what_their_pairs_say(detector_onnx: Path) -> None:
     made = quantize(model, TARGETS["ort"], placement, dict.fromkeys(placement.ranged, (-3.0, 4.0)))
     regions = next(n.output[0] for n in made.graph.node if n.op_type == "RoiAlign")
     head = onnx.utils.Extractor(made).extract_model([regions], ends(model)[1])
-    x = np.random.default_rng(0).standard_normal((20, 16, 7, 7), dtype=np.float32)
+    x = np.random.default_rng(0).standard_normal((DETECTOR.proposals.kept, 16, 7, 7), dtype=np.float32)
     results = []
     for level in ("ORT_DISABLE_ALL", "ORT_ENABLE_ALL"):
         options = onnxruntime.SessionOptions()
@@ -205,6 +205,7 @@ def test_predict_writes_boxes_in_the_format_of_coco(detector_onnx: Path, tmp_pat
     assert (tmp_path / "out" / "000003.png").exists()
 
 
+@pytest.mark.slow
 def test_a_detector_is_measured(detector_onnx: Path, tiny_detector: Path, tmp_path: Path, run: Run) -> None:
     quick = ("--seconds", "0.05", "--rounds", "6", "--threads", "1")
     code, out, err = run("bench", detector_onnx, "--engine", "torch", "--engine", "ort", "--checkpoint", tiny_detector, *quick)
