@@ -39,7 +39,7 @@ def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequen
     """One RoiAlign over all levels, put below each other with their border repeated around each.
 
     Boxes lie inside the image, so no sample is more than half a cell outside its level, where the border counts; a RoiAlign a level
-    would compute every box four times. What is pooled from no level lies outside, where all is zero.
+    would visit every box four times. What is pooled from no level lies outside, where all is zero.
     """
     import onnx_ir
 

@@ -74,25 +74,27 @@ def roi_align(features: Tensor, boxes: Tensor, scale: float, size: int, sampling
         sides = sides.clamp(min=1)
     counts = torch.full_like(sides, sampling, dtype=torch.int64) if sampling else (sides / size).ceil().long()
     kinds, kind = torch.unique(counts, dim=0, return_inverse=True)
-    pooled, rows = [table.new_zeros(0, size, size, channels)], [kind.new_zeros(0)]
+    none = counts.new_zeros(0)
+    order, sizes, index, share = [none], [none], [none], [boxes.new_zeros(0)]  # a bag of cells a bin: a box has size^2 of them
     for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
         here = (kind == number).nonzero()[:, 0]
-        if across <= 0 or down <= 0:
-            pooled.append(table.new_zeros(len(here), size, size, channels))
-        else:
-            x, x_share = _samples(edges[here, 0], sides[here, 0], size, across, width)
-            y, y_share = _samples(edges[here, 1], sides[here, 1], size, down, height)
-            index = y[:, :, None, :, None] * width + x[:, None, :, None, :]
-            share = y_share[:, :, None, :, None] * x_share[:, None, :, None, :]
-            flat = F.embedding_bag(index.flatten(0, 2).flatten(1), table, mode="sum", per_sample_weights=share.flatten(0, 2).flatten(1))
-            pooled.append(flat.reshape(len(here), size, size, channels))
-        rows.append(here)
-    return torch.cat(pooled)[torch.cat(rows).argsort()].permute(0, 3, 1, 2)
+        x, x_share = _cells(edges[here, 0], sides[here, 0], size, across, width, merged=not sampling)
+        y, y_share = _cells(edges[here, 1], sides[here, 1], size, down, height, merged=not sampling)
+        index.append((y[:, :, None, :, None] * width + x[:, None, :, None, :]).flatten())
+        share.append((y_share[:, :, None, :, None] * x_share[:, None, :, None, :]).flatten())
+        order.append(here)
+        sizes.append(here.new_full((len(here) * size * size,), x.shape[-1] * y.shape[-1]))
+    ends = torch.cat(sizes).cumsum(0)
+    bags = F.embedding_bag(torch.cat(index), table, ends - torch.cat(sizes), mode="sum", per_sample_weights=torch.cat(share))
+    return bags.reshape(-1, size, size, channels)[torch.cat(order).argsort()].permute(0, 3, 1, 2)
 
 
-def _samples(start: Tensor, length: Tensor, size: int, count: int, cells: int) -> tuple[Tensor, Tensor]:
-    """Along one axis, the cells each bin reads and their shares: (R, size, 2 count) both. A sample more than a cell outside
-    counts as zero; one nearer takes the cell at the border."""
+def _cells(start: Tensor, length: Tensor, size: int, count: int, cells: int, merged: bool) -> tuple[Tensor, Tensor]:
+    """Along one axis, the cells each bin reads and their shares: (R, size, K) both. A sample more than a cell outside counts as
+    zero; one nearer takes the cell at the border. `merged`: samples are at most a cell apart, so each bin reads count + 1 cells
+    in a row; else two a sample."""
+    if count <= 0:
+        return torch.zeros(len(start), size, 0, dtype=torch.int64, device=start.device), start.new_zeros(len(start), size, 0)
     step = length[:, None, None] / size
     within = (torch.arange(count, device=start.device) + 0.5) * step / count
     at = start[:, None, None] + torch.arange(size, device=start.device)[:, None] * step + within
@@ -100,7 +102,10 @@ def _samples(start: Tensor, length: Tensor, size: int, count: int, cells: int) -
     at = at.clamp(0, cells - 1)
     low = at.floor().clamp(max=max(cells - 2, 0))
     part = at - low
-    first = low.long()
-    index = torch.stack([first, (first + 1).clamp(max=cells - 1)], -1)
-    share = torch.stack([1 - part, part], -1) * counted[..., None]
-    return index.flatten(-2), share.flatten(-2)
+    index = torch.stack([low, low + 1], -1).long().flatten(-2)
+    share = (torch.stack([1 - part, part], -1) * counted[..., None]).flatten(-2)
+    if merged:
+        first = index[..., :1]
+        share = share.new_zeros(*share.shape[:-1], count + 1).scatter_add(-1, index - first, share)
+        index = first + torch.arange(count + 1, device=first.device)
+    return index.clamp(max=cells - 1), share
