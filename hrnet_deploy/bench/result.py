@@ -13,6 +13,7 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, write_json
 
 SCHEMA = 1
+SLOW = 1000.0  # milliseconds of a call, of which a warm-up has too few to tell
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,13 @@ class Region:
     @property
     def summary(self) -> Summary:
         return summarise(self.rounds)
+
+    @property
+    def unstable(self) -> bool:
+        """Rounds far apart, or a warm-up that did not become steady. Of a call so slow that a warm-up has only a few of them,
+        which say nothing, the rounds alone decide."""
+        found = self.summary
+        return found.unstable or (not self.steady and found.p50 < SLOW)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Row:
 
     @property
     def unstable(self) -> bool:
-        return any(r.summary.unstable or not r.steady for r in self.regions.values())
+        return any(r.unstable for r in self.regions.values())
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,20 @@ class Result:
         if base is None or row is base or region not in row.regions or region not in base.regions or row.batch != base.batch:
             return None
         return faster(base.regions[region].rounds, row.regions[region].rounds)
+
+    def gains(self) -> list[str]:
+        """Of every engine measured in int8 and in something else: what int8 gains on the fastest of that, in a sentence."""
+        said = []
+        for row in (r for r in self.rows if r.status == "ok" and r.precision == "int8"):
+            like = [r for r in self.rows if r.status == "ok" and r.precision != "int8" and _comparable(r) == _comparable(row)]
+            for region in (n for n in ("end_to_end", "compute") if n in row.regions):
+                rivals = [r for r in like if region in r.regions]
+                if rivals:
+                    other = min(rivals, key=lambda r: r.regions[region].summary.p50)
+                    ratio = faster(other.regions[region].rounds, row.regions[region].rounds)
+                    said.append(verdict(row.title, row.precision, other.title, ratio))
+                break
+        return said
 
     def memory_per_extra_image(self, row: Row) -> float | None:
         """Bytes a further image in the batch adds to the peak: this row against its like of batch 1."""
@@ -104,6 +126,21 @@ class Result:
 
     def write(self, path: Path) -> None:
         write_json(path, self.to_dict())
+
+
+WORTH = 1.1  # times faster, below which what loses accuracy is hardly worth it
+
+
+def verdict(here: str, precision: str, there: str, ratio: Ratio) -> str:
+    """Whether something of that precision pays beside something else, in a sentence."""
+    if not ratio.differs:
+        return f"{here} and {there} are equally fast here" + (f": take {there}" if precision == "int8" else "")
+    worth = "" if precision == "fp32" or ratio.ratio >= WORTH else ": hardly worth it" if ratio.ratio > 1 else ": not worth it"
+    return f"{here} is {ratio.ratio:.2f}x {there} here{worth}"
+
+
+def _comparable(row: Row) -> tuple[Any, ...]:
+    return (row.engine.partition(":")[0], row.card, row.input_size, row.batch, row.threads)
 
 
 def _key(row: Row) -> tuple[Any, ...]:

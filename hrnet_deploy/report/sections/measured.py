@@ -18,6 +18,10 @@ MEMORY = {  # what each figure of a row covers
     "peak_rss_over_before": "peak over before opening",
     "rss": "resident when open",
     "file": "file on disk",
+    "activations": "activations on the GPU, as the engine declares",
+    "weights": "weights on the GPU, as the engine declares",
+    "process": "this process on the GPU, by NVML",
+    "torch_peak_allocated": "PyTorch's peak on the GPU",
 }
 NOT_CHARTED = ("rss_before_open",)  # of the process, not of the model
 LAYERS = 20  # the slowest that a chart shows
@@ -99,12 +103,8 @@ def time_cell(row: Row, region: str) -> Cell | str:
     """The median, its interval, and whether to rely on it."""
     if region not in row.regions:
         return Cell("–", tone="note")
-    s, shaky = row.regions[region].summary, unstable(row.regions[region])
+    s, shaky = row.regions[region].summary, row.regions[region].unstable
     return Cell(ms(s.p50), f"{between(ms(s.low), ms(s.high))}{', unstable' if shaky else ''}", "warning" if shaky else "")
-
-
-def unstable(region: Region) -> bool:
-    return region.summary.unstable or not region.steady
 
 
 def tone(precision: str) -> str:
@@ -152,7 +152,7 @@ def _in_flight(row: Row) -> str:
 
 
 def _latency(row: Row, region: Region, name: str) -> Bar:
-    s, shaky = region.summary, unstable(region)
+    s, shaky = region.summary, region.unstable
     return Bar(f"{name}, UNSTABLE" if shaky else name, s.p50, f"{ms(s.p50)} ms", s.low, s.high, tone(row.precision), shaky)
 
 
@@ -181,7 +181,8 @@ def _region(result: Result) -> str:
 
 def _remark(result: Result, row: Row) -> Cell:
     more = result.memory_per_extra_image(row)
-    note = _in_flight(row) if more is None else f"{megabytes(more)} MB a further image"
+    grows = "" if more is None else f"{megabytes(more)} MB a further image"
+    note = ", ".join(filter(None, (grows or _in_flight(row), row.facts.get("note", ""))))
     return Cell("UNSTABLE", note, "warning") if row.unstable else Cell("", note)
 
 
@@ -192,7 +193,7 @@ def _remarks(result: Result) -> list[Block]:
     said += (
         " first s is opening and the first inference. peak MB is resident memory at its peak, over what it was before the model was opened."
     )
-    notes: list[Block] = [Text(said, "note")]
+    notes: list[Block] = [*(Text(f"{sentence}.") for sentence in result.gains()), Text(said, "note")]
     if any(r.unstable for r in result.rows if r.status == "ok"):
         notes.append(Text("Rows marked UNSTABLE moved too much between rounds to be quoted to the second digit.", "warning"))
     return notes

@@ -17,7 +17,7 @@ from hrnet_deploy.report.wording import between, gigabytes, seconds, times
 # What the paper's figures were measured on ("Deep High-Resolution Representation Learning for Visual Recognition",
 # TPAMI, Table 13): the eager figures on PyTorch 1.0, those of a static graph on MXNet.
 PAPER = {"inference": "one V100, PyTorch 1.0", "static": "one V100, MXNet 1.5.1", "training": "four V100, PyTorch 1.0"}
-EAGER, STATIC, HALF, INT8 = "PyTorch eager", "static graph, float32", "static graph, half precision", "static graph, int8"
+EAGER, STATIC, HALF, INT8 = "PyTorch eager", "static graph, float32", "half precision", "static graph, int8"
 CLASSES = (EAGER, STATIC, HALF, INT8)
 NOTHING = Cell("–", tone="note")
 
@@ -79,18 +79,42 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     blocks += [table(columns), *reasons.texts(), *speedups(columns)]
     blocks.append(
         Text(
-            "Memory here is the resident peak over what it was before the model was opened, weights included; the paper's is the GPU's. "
-            "Hardware differs, so only the ratios on one machine can be held against each other.",
+            "Memory here is the resident peak over what it was before the model was opened, weights included (of PyTorch on a GPU, the "
+            "peak it allocated there); the paper's is the GPU's. Hardware differs, so only the ratios on one machine can be held "
+            "against each other.",
             "note",
         )
     )
-    under = [Section("Every column", [], [_column(c) for c in columns], key="columns")]
+    under = [*_gpu(values.get("gpu", {}), where), Section("Every column", [], [_column(c) for c in columns], key="columns")]
     return Section(f"The paper's cost table ({where})", [*blocks, *origin(values, where)], under, key="table")
+
+
+GPU = {
+    "modes": "HRNetV1-W48 in every mode of PyTorch",
+    "throughput": "Its throughput by batch",
+    "onnxruntime": "ONNX Runtime on the GPU",
+}
+
+
+def _gpu(found: Mapping[str, Any], where: str) -> list[Section]:
+    """What `benchmarks/gpu.py` found besides the columns."""
+    sections = []
+    if rates := found.get("matrix_rates"):
+        rows: list[Line] = [[name, f"{rate:.2f}"] for name, rate in rates.items()]
+        table_ = Table("Rate of a plain matrix product", ["precision", "1e12 multiply-accumulates a second"], rows, "lr")
+        sections.append(Section("", [table_], key="rates"))
+    for key, title in GPU.items():
+        part = found.get(key)
+        if part and "why_not" in part:
+            sections.append(Section(title, [Text(f"Not measured: {part['why_not']}.", "warning")], key=key))
+        elif part:
+            sections.append(Section(title, [], measured.parts(result_of(part, where)), key=key))
+    return sections
 
 
 def class_of(row: Row) -> str:
     """What the paper would call a row: eager, or a static graph, and of which precision."""
-    eager = row.engine.partition(":")[0] == "torch" and "compile" not in row.engine
+    eager = row.engine.partition(":")[0] == "torch" and row.facts.get("mode", "eager") == "eager"
     if eager and row.precision == "fp32":
         return EAGER
     return {"fp32": STATIC, "fp16": HALF, "bf16": HALF, "int8": INT8}.get(row.precision, row.precision)
@@ -144,7 +168,7 @@ def speedups(columns: Sequence[Column]) -> list[Bars]:
             if row is None or eager is None or row.batch != eager.batch:
                 continue
             found = faster(region(eager).rounds, region(row).rounds)
-            shaky = measured.unstable(region(row)) or measured.unstable(region(eager))
+            shaky = region(row).unstable or region(eager).unstable
             name = f"{row.title}{', UNSTABLE' if shaky else ''}"
             bars.append(Bar(name, found.ratio, times(found.ratio), found.low, found.high, measured.tone(row.precision), shaky))
         if bars:
@@ -174,7 +198,8 @@ def _memory(column: Column, kind: str) -> Cell:
     row = column.best(kind)
     if row is None:
         return column.why_not(kind)
-    return Cell(gigabytes(row.memory["peak_rss_over_before"] / row.batch), row.engine)
+    peak = row.memory.get("torch_peak_allocated") or row.memory["peak_rss_over_before"]
+    return Cell(gigabytes(peak / row.batch), row.engine)
 
 
 def _seconds(column: Column, kind: str) -> Cell:
@@ -182,7 +207,7 @@ def _seconds(column: Column, kind: str) -> Cell:
     if row is None:
         return column.why_not(kind)
     found = region(row)
-    s, shaky = found.summary, measured.unstable(found)
+    s, shaky = found.summary, found.unstable
     batch = f", batch {row.batch}" if row.batch != 1 else ""
     note = f"{row.engine}{batch}, {between(seconds(s.low / row.batch), seconds(s.high / row.batch))}{', UNSTABLE' if shaky else ''}"
     return Cell(seconds(s.p50 / row.batch), note, "warning" if shaky else "")
@@ -193,7 +218,7 @@ def _faster(column: Column, kind: str) -> Cell:
     if row is None or eager is None or row.batch != eager.batch:
         return NOTHING
     cell = measured.ratio_cell(faster(region(eager).rounds, region(row).rounds))
-    if measured.unstable(region(eager)) or measured.unstable(region(row)):
+    if region(eager).unstable or region(row).unstable:
         return Cell(cell.text, f"{cell.note}, UNSTABLE", "warning")
     return cell
 
