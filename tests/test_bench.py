@@ -20,6 +20,7 @@ from hrnet_deploy.bench.run import Worker
 from hrnet_deploy.bench.stats import faster, median_interval, summarise
 from hrnet_deploy.bench.worker import REGIONS, Job
 from hrnet_deploy.bench.worker import Row as WorkerRow
+from hrnet_deploy.engines import why_not
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError
 from hrnet_deploy.graph.metadata import load_model, read_description, save_model
@@ -143,14 +144,32 @@ def test_random_weights_are_said_to_be_so_on_the_table(tiny_onnx: Path, run: Run
 
 
 def test_an_engine_that_is_not_here_has_its_reason_in_its_cell(tiny_onnx: Path, run: Run) -> None:
-    code, out, err = run("bench", tiny_onnx, "--engine", "ort", "--engine", "trt", *QUICK)
+    asked = ("trt", "torch:cuda,graph", "ort:provider=cuda")
+    code, out, err = run("bench", tiny_onnx, "--engine", "ort", *(a for e in asked for a in ("--engine", e)), *QUICK)
     assert code == 3
-    assert "unavailable: " in out
+    assert " ".join(out.split()).count("unavailable: this machine") == 3
     assert "1 (base)" in out
-    assert "1 of 2 rows cannot run here" in err
-    code, out, err = run("bench", tiny_onnx, "--engine", "trt")
-    assert (code, out) == (3, "")
-    assert "the trt engine cannot run here" in err
+    assert "3 of 4 rows cannot run here" in err
+    for engine in asked:
+        code, out, err = run("bench", tiny_onnx, "--engine", engine)
+        assert (code, out) == (3, "")
+        assert f"the {engine} engine cannot run here: this machine has no NVIDIA driver" in err
+
+
+@pytest.mark.skipif(not why_not("trt"), reason="TensorRT is here")
+def test_every_command_of_tensorrt_ends_in_a_sentence_where_it_is_not(tiny_onnx: Path, run: Run, tmp_path: Path) -> None:
+    for command in (
+        ("build", tiny_onnx, "-o", tmp_path / "tiny.plan"),
+        ("bench", tiny_onnx, "--engine", "trt", "--sweep", "graph", "--layers"),
+    ):
+        code, out, err = run(*command)
+        assert (code, out) == (3, "")
+        assert "the trt" in err and "cannot run here: this machine has no NVIDIA driver" in err
+    assert not list(tmp_path.iterdir())
+    code, _, err = run("build", tiny_onnx, "-o", tmp_path / "tiny.plan", "--batch", "1:x:2")
+    assert code == 2 and "'x' is no count" in err
+    code, _, err = run("build", tiny_onnx, "-o", tmp_path / "tiny.plan", "--size", "64x64:96x96")
+    assert code == 2 and "least, tuned for and most" in err
 
 
 def test_a_row_that_fails_says_why_and_the_rest_goes_on(exported: Callable[..., Path], run: Run) -> None:

@@ -30,6 +30,7 @@ class Plan:
     warm_up_most: float = 5.0
     least: int = 3
     regions: Sequence[str] = field(default_factory=lambda: REGIONS)
+    layers: bool = False  # the time of each layer too, where an engine can tell
 
 
 class Worker:
@@ -115,6 +116,10 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Plan, command: str, say: S
                     samples = attempt(index, "measure", region, plan.seconds / plan.rounds, plan.least)
                     if samples is not None:
                         times[index].setdefault(region, []).append(samples)
+        for index in list(workers) if plan.layers else ():
+            say(f"timing the layers of {done[index].title}")
+            if layers := attempt(index, "layers"):
+                done[index] = dataclasses.replace(done[index], facts={**done[index].facts, "layers": layers})
     finally:
         for worker in workers.values():
             worker.close()

@@ -14,7 +14,7 @@ from typing import Any
 from hrnet_deploy.bench import memory
 from hrnet_deploy.bench.run import Worker
 from hrnet_deploy.cards import ModelCard
-from hrnet_deploy.errors import DeployError
+from hrnet_deploy.errors import DeployError, Unavailable
 from hrnet_deploy.tasks.base import noise
 from hrnet_deploy.threads import available_threads
 
@@ -33,6 +33,7 @@ class TrainingJob:
     card: ModelCard
     batch: int
     threads: int
+    device: str = "cpu"
 
     def opened(self) -> TrainingRow:
         return TrainingRow(self)
@@ -44,6 +45,9 @@ class TrainingRow:
     def __init__(self, job: TrainingJob) -> None:
         import torch
 
+        if job.device == "cuda" and not torch.cuda.is_available():
+            raise Unavailable("PyTorch sees no GPU — leave the engines of a GPU out")
+
         from hrnet_deploy.networks import build, random_weights
 
         torch.manual_seed(0)
@@ -52,8 +56,9 @@ class TrainingRow:
         memory.reset_peak()
         network = build(job.card.architecture)
         random_weights(network)
-        self.network = network.train()
-        self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"])
+        self.device = job.device
+        self.network = network.train().to(job.device)
+        self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
         self.loss = _loss(job, network, self.image)
         adam = job.card.task == "pose"  # as the papers' own repositories train
         parameters = network.parameters()
@@ -66,13 +71,21 @@ class TrainingRow:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
         if not bool(loss.isfinite()):
             raise DeployError("the loss is not finite — the network or its weights are broken")
         return seconds
 
     def peak_bytes(self) -> int:
-        """The most over what the process held before the network was built."""
+        """The most over what the process held before the network was built; on a GPU, what PyTorch took of it."""
+        if self.device == "cuda":
+            import torch
+
+            return torch.cuda.max_memory_allocated()
         return max(0, memory.peak() - self.before)
 
 
@@ -84,37 +97,46 @@ def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:
 
     architecture, (batch, _, height, width) = job.card.architecture, image.shape
     if architecture.task == "pose":
-        target = torch.rand(batch, architecture.labels, height // 4, width // 4)
-        weight = torch.ones(batch, architecture.labels)
+        target = torch.rand(batch, architecture.labels, height // 4, width // 4, device=job.device)
+        weight = torch.ones(batch, architecture.labels, device=job.device)
         return lambda: losses.pose_loss(network(image), target, weight)
     if architecture.task == "segmentation":
-        labels = torch.randint(0, architecture.labels, (batch, height, width))
+        labels = torch.randint(0, architecture.labels, (batch, height, width), device=job.device)
         return lambda: losses.segmentation_loss(network(image), labels)
     corner = torch.rand(batch, THINGS, 2) * torch.tensor([width, height]) * 0.5
     side = (0.1 + 0.4 * torch.rand(batch, THINGS, 2)) * torch.tensor([width, height])
     kinds = torch.randint(0, architecture.labels, (batch, THINGS, 1))
-    things = torch.cat([kinds, corner, corner + side], -1)
+    things = torch.cat([kinds, corner, corner + side], -1).to(job.device)
     return lambda: losses.detection_loss(network, image, list(things))
 
 
-def training(card: ModelCard, paper: Mapping[str, Any], quick: bool, say: Say = lambda _: None) -> dict[str, Any]:
+def training(card: ModelCard, paper: Mapping[str, Any], quick: bool, say: Say = lambda _: None, device: str = "cpu") -> dict[str, Any]:
     """Rows by batch: the smallest, and the largest up to the paper's that this machine takes."""
     if not quick:
         card = card.resized(*map(int, paper["training_input"].split("x")))
-    first = _row(card, FEWEST, quick, say)
+    first = _row(card, FEWEST, quick, say, device)
     rows = [first]
-    batch, free = FEWEST, memory.available()
+    batch, free = FEWEST, _free(device)
     while first["status"] == "ok" and not quick and batch * 2 <= paper["training_batch"]:
         factor = batch * 2 / FEWEST
         if first["peak_bytes"] * factor > SHARE * free or first["seconds"] * factor > MOST_SECONDS:
             break
         batch *= 2
     if batch > FEWEST:
-        rows.append(_row(card, batch, quick, say))
-    return {"rows": rows}
+        rows.append(_row(card, batch, quick, say, device))
+    return {"rows": rows, "device": device}
 
 
-def _row(card: ModelCard, batch: int, quick: bool, say: Say) -> dict[str, Any]:
+def _free(device: str) -> int:
+    """Bytes a step may look for: of the machine, or of its GPU."""
+    if device == "cpu":
+        return memory.available()
+    from hrnet_deploy.engines.driver import probe
+
+    return probe().memory
+
+
+def _row(card: ModelCard, batch: int, quick: bool, say: Say, device: str) -> dict[str, Any]:
     say(f"training with a batch of {batch}")
     row: dict[str, Any] = {
         "batch": batch,
@@ -125,7 +147,7 @@ def _row(card: ModelCard, batch: int, quick: bool, say: Say) -> dict[str, Any]:
         "status": "ok",
         "reason": "",
     }
-    worker = Worker(TrainingJob(card, batch, available_threads()))
+    worker = Worker(TrainingJob(card, batch, available_threads(), device))
     try:
         worker.ask("step")  # the first one allocates, and is not counted
         times = [worker.ask("step") for _ in range(QUICK_STEPS if quick else STEPS)]

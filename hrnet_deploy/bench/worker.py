@@ -129,11 +129,18 @@ class Row:
     def describe(self) -> dict[str, Any]:
         """What was opened, what opening it took, and bytes: of the file, before it was opened, after the first
         inferences, and the most in between."""
-        return {"facts": self.engine.facts, "device": self.engine.device, "cold": self.cold, "memory": self._memory}
+        facts = dict(self.engine.facts)
+        own = facts.pop("memory", {})  # what an engine says of its device, each figure by its name
+        return {"facts": facts, "device": self.engine.device, "cold": self.cold, "memory": {**self._memory, **own}}
 
     def offers(self) -> tuple[str, ...]:
         """The regions that can be measured."""
         return self.regions
+
+    def layers(self) -> list[dict[str, Any]] | None:
+        """Milliseconds of each layer, in runs of their own; None where the engine cannot tell."""
+        told = getattr(self.engine, "layer_times", None)
+        return None if told is None else list(told(self.feeds[0]))
 
     def _call(self, region: str) -> Callable[[], object]:
         """One inference of the batch, its input the next in rotation; as many as the engine keeps in flight."""

@@ -149,5 +149,30 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
+def parse_bounds(text: str | None, each: Callable[[str], Any], name: str) -> tuple[Any, Any, Any] | None:
+    """`1:4:16` -> what `each` makes of the three; one value alone stands for all three."""
+    if text is None:
+        return None
+    parts = [each(part) for part in text.split(":")]
+    if len(parts) not in (1, 3):
+        raise BadInput(f"{name} {text} is no bound — give one value, or least, tuned for and most: MIN:OPT:MAX")
+    return (parts * 3)[0], (parts * 3)[1], (parts * 3)[2]
+
+
+def parse_count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise BadInput(f"{text!r} is no count — give a whole number from 1 on")
+    return int(text)
+
+
+def parse_factors(text: str) -> tuple[float, ...]:
+    """`0.5,1` -> (0.5, 1.0)."""
+    try:
+        return tuple(float(part) for part in parse_list(text))
+    except ValueError:
+        raise BadInput(f"{text!r} is no list of factors — give numbers separated by commas, 0.5,1,1.5") from None
+
+
 def parse_list(text: str) -> list[str]:
     return [t.strip() for t in text.split(",") if t.strip()]

@@ -1,4 +1,4 @@
-"""export: checkpoint to ONNX; quantize: to int8; half: to float16."""
+"""export: checkpoint to ONNX; quantize: to int8; half: to float16; build: to a plan of TensorRT."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import PREPARE, app, console, counting, parse_list, parse_size, print_json, working
+from hrnet_deploy.cli.app import PREPARE, app, console, counting, parse_bounds, parse_count, parse_list, parse_size, print_json, working
 
 
 class Exporter(StrEnum):
@@ -175,3 +175,48 @@ def half(
         verdicts.halved(console(), done)
     if not done.passed:
         raise typer.Exit(1)
+
+
+class BuildEngine(StrEnum):
+    trt = "trt"
+
+
+@app.command(rich_help_panel=PREPARE)
+def build(
+    model: Annotated[Path, typer.Argument(help="An ONNX file made by export, quantize --target trt or half.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The plan to write, X.plan; its manifest goes beside it.")],
+    engine: Annotated[BuildEngine, typer.Option(help="The engine to build for.")] = BuildEngine.trt,
+    batch: Annotated[str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX; 1:1:16 unless given.")] = None,
+    size: Annotated[str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW; the card's unless given.")] = None,
+    workspace: Annotated[int | None, typer.Option(help="Most memory a kernel may take while it runs, in MB.")] = None,
+    level: Annotated[int, typer.Option(help="0 builds fast, 5 tries most.")] = 3,
+    aux_streams: Annotated[int | None, typer.Option("--aux-streams", help="Streams beside the first; its own choice if none.")] = None,
+    tf32: Annotated[bool, typer.Option("--tf32", help="Let float32 be computed in TF32.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing plan.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+) -> None:
+    """An ONNX file to a TensorRT plan, with a manifest of what it fits.
+
+    Precision is what the file says: build the int8 or float16 file for int8
+    or float16. A plan fits this GPU and this TensorRT alone, so keep the file.
+
+    Example: hrnet-deploy build int8.onnx --engine trt -o int8.plan --batch 1:8:32
+    """
+    from hrnet_deploy.graph.plan import Options
+    from hrnet_deploy.jobs.build import build as job
+    from hrnet_deploy.report import verdicts
+
+    options = Options(
+        batch=parse_bounds(batch, parse_count, "--batch"),
+        size=parse_bounds(size, parse_size, "--size"),
+        workspace=None if workspace is None else workspace * 2**20,
+        level=level,
+        aux_streams=aux_streams,
+        tf32=tf32,
+    )
+    with working() as say:
+        done = job(model, output, options, force, say)
+    if json:
+        print_json(done.to_dict())
+    else:
+        verdicts.built(console(), done)

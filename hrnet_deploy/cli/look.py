@@ -29,7 +29,7 @@ def models(json: Json = False) -> None:
 
 @app.command(rich_help_panel=LOOK)
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A checkpoint or an ONNX file.")],
+    file: Annotated[Path, typer.Argument(help="A checkpoint, an ONNX file or a plan.")],
     json: Json = False,
 ) -> None:
     """What a file is: architecture, task, input, precision, and where it comes from.

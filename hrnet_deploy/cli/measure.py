@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import MEASURE, app, console, counting, notes, parse_size, print_json, working
+from hrnet_deploy.cli.app import MEASURE, app, console, counting, notes, parse_list, parse_size, print_json, working
 
 
 class Weights(StrEnum):
@@ -98,6 +98,8 @@ def bench(
     train: Annotated[bool, typer.Option("--train", help="Cost table: memory and time of a training step too.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Cost table: small inputs, to see that everything works.")] = False,
     budget: Annotated[float | None, typer.Option(help="Cost table: minutes after which no further network is begun.")] = None,
+    sweep: Annotated[str, typer.Option(help="Try each value of an engine's option: aux-streams,graph (trt).")] = "",
+    layers: Annotated[bool, typer.Option("--layers", help="The time of each layer too, in a run of its own (trt).")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write everything measured as JSON.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything measured as JSON on stdout.")] = False,
@@ -116,6 +118,7 @@ def bench(
     """
     from hrnet_deploy.bench.run import Plan
     from hrnet_deploy.bench.stats import FEWEST_ROUNDS
+    from hrnet_deploy.engines import swept
     from hrnet_deploy.errors import BadInput, Unavailable
     from hrnet_deploy.files import check_output
     from hrnet_deploy.jobs.bench import Request
@@ -123,8 +126,9 @@ def bench(
     from hrnet_deploy.report import terminal
 
     if not models and weights is None:
-        if checkpoint or size or batch or threads:
-            raise BadInput("--checkpoint, --size, --batch and --threads go with files, or with --card and --weights random")
+        if checkpoint or size or batch or threads or sweep or layers:
+            said = "--checkpoint, --size, --batch, --threads, --sweep and --layers"
+            raise BadInput(f"{said} go with files, or with --card and --weights random")
         cost_table(engine or (), task or (), card or (), checkpoints, data, train, quick, budget, output, force, json)
         return
     if task or checkpoints or data or train or quick or budget is not None:
@@ -141,13 +145,13 @@ def bench(
         models=models or (),
         card=card[0] if card else "",
         checkpoint=checkpoint,
-        engines=engine or (["torch", "ort"] if checkpoint else ["ort"]),
+        engines=swept(engine or (["torch", "ort"] if checkpoint else ["ort"]), parse_list(sweep)),
         batches=batch or [1],
         threads=threads or (),
         size=parse_size(size),
     )
     with working() as say:
-        result = job(request, Plan(seconds=seconds, rounds=rounds), shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
+        result = job(request, Plan(seconds=seconds, rounds=rounds, layers=layers), shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
     if output is not None:
         result.write(output)
     if json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,24 +30,39 @@ class Entry:
     needs: tuple[str, ...] = ()
     extra: str = ""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    planned: str = ""  # what is said of an engine this version does not have yet
+    missing: str = ""  # module:function that is given the options and says why it cannot run here, besides its packages
+    passes: str = ""  # what an option begins with that is passed on to the engine's library as it is
 
 
 ENGINES: dict[str, Entry] = {
     "torch": Entry(
-        "PyTorch on the CPU, the reference",
+        "PyTorch, the reference; on an NVIDIA GPU with torch:cuda",
         "hrnet_deploy.engines.torch_",
         "TorchEngine",
         needs=("torch",),
         extra="export",
-        options={"channels_last": (), "compile": ()},
+        options={
+            "channels_last": (),
+            "compile": (),
+            "cuda": (),
+            "precision": ("fp32", "tf32", "fp16", "bf16"),
+            "graph": (),
+            "streams": (),
+        },
+        missing="hrnet_deploy.engines.driver:why_not",
     ),
     "ort": Entry(
-        "ONNX Runtime, CPU execution provider",
+        "ONNX Runtime; on an NVIDIA GPU with ort:provider=cuda",
         "hrnet_deploy.engines.ort",
         "OrtEngine",
         needs=("onnxruntime",),
-        options={"optimization": ("all", "extended", "basic", "disabled")},
+        options={
+            "optimization": ("all", "extended", "basic", "disabled"),
+            "provider": ("cpu", "cuda", "tensorrt"),
+            "graph": (),
+        },
+        missing="hrnet_deploy.engines.driver:why_not",
+        passes="provider.",
     ),
     "openvino": Entry(
         "OpenVINO on the CPU",
@@ -59,9 +74,18 @@ ENGINES: dict[str, Entry] = {
     ),
     "trt": Entry(
         "TensorRT on an NVIDIA GPU",
+        "hrnet_deploy.engines.trt.engine",
+        "TrtEngine",
         needs=("tensorrt", "pycuda"),
         extra="trt",
-        planned="this version of hrnet-deploy has no trt engine yet",
+        options={
+            "graph": ("on", "off"),
+            "contexts": (NUMBER,),
+            "aux_streams": ("0", NUMBER),
+            "level": ("0", "1", "2", "3", "4", "5"),
+            "tf32": (),
+        },
+        missing="hrnet_deploy.engines.trt.missing:why_not",
     ),
 }
 
@@ -75,7 +99,8 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
     options: dict[str, str] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
-        if key not in known or not _allows(known[key], equals, value):
+        passed = bool(ENGINES[name].passes) and key.startswith(ENGINES[name].passes) and bool(value)
+        if not passed and (key not in known or not _allows(known[key], equals, value)):
             each = [k if not v else f"{k}={'|'.join(v)}" for k, v in known.items()]
             raise BadInput(f"the {name} engine has no option {part!r} — it takes {', '.join(each) or 'none'}")
         options[key] = value
@@ -89,37 +114,55 @@ def _allows(values: tuple[str, ...], equals: str, value: str) -> bool:
     return a_number or value in set(values) - {NUMBER}
 
 
-def why_not(name: str) -> str:
-    """Empty if an engine can run here, else what is missing and what to do, without a final stop."""
+SWEEPS = {  # what `--sweep` tries of an engine's option
+    "aux-streams": ("aux_streams", ("0", "1", "3", "7")),
+    "graph": ("graph", ("on", "off")),
+}
+
+
+def swept(texts: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Engine names with every combination of the options swept; an engine without such an option stays as it is."""
+    for name in names:
+        if name not in SWEEPS:
+            raise BadInput(f"--sweep knows no {name!r} — choose among {', '.join(SWEEPS)}")
+        key, values = SWEEPS[name]
+        if not any(_sweeps(t, key, values) for t in texts):
+            raise BadInput(f"no engine asked for has {name} to sweep — it goes with --engine trt")
+        texts = [v for t in texts for v in _variants(t, key, values)]
+    return list(texts)
+
+
+def _variants(text: str, key: str, values: Sequence[str]) -> list[str]:
+    if not _sweeps(text, key, values):
+        return [text]
+    return [f"{text}{',' if parse(text)[1] else ':'}{key}={v}" for v in values]
+
+
+def _sweeps(text: str, key: str, values: Sequence[str]) -> bool:
+    """Whether an engine has an option of those values, and the text does not settle it."""
+    engine, options = parse(text)
+    return key not in options and all(_allows(ENGINES[engine].options.get(key, ()), "=", v) for v in values)
+
+
+def why_not(text: str) -> str:
+    """Empty if an engine with those options can run here, else what is missing and what to do, without a final stop."""
+    name, options = parse(text)
     entry = ENGINES[name]
+    if entry.missing:
+        module, _, function = entry.missing.partition(":")
+        if reason := str(getattr(importlib.import_module(module), function)(options)):
+            return reason
     missing = [m for m in entry.needs if importlib.util.find_spec(m) is None]
-    problems = [entry.planned] if entry.planned else []
-    if name == "trt" and not _nvidia_driver():
-        problems.append("this machine has no NVIDIA driver")
-    if missing:
-        problems.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed")
-    if not problems:
+    if not missing:
         return ""
-    cure = "use --engine ort" if entry.planned else f"install with: pip install 'hrnet-deploy[{entry.extra}]'"
-    return f"{'; '.join(problems)} — {cure}"
-
-
-def _nvidia_driver() -> bool:
-    """Whether libcuda loads, initialises and sees a device. Asked before anything of NVIDIA's is imported."""
-    import ctypes
-
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int(0)
-    return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    are = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {are} not installed — install with: pip install 'hrnet-deploy[{entry.extra}]'"
 
 
 def require(text: str) -> None:
     """Raise what `open_engine` would for a name or engine that cannot run here, without opening anything."""
     name, _ = parse(text)
-    if reason := why_not(name):
+    if reason := why_not(text):
         raise Unavailable(f"the {name} engine cannot run here: {reason}")
 
 

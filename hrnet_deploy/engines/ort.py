@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime: on the CPU, or by its CUDA or TensorRT execution provider on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -24,56 +24,85 @@ DTYPES = {
     "tensor(int64)": "int64",
     "tensor(int32)": "int32",
 }
-PROVIDER = "CPUExecutionProvider"
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+GRAPH = {"cuda": "enable_cuda_graph", "tensorrt": "trt_cuda_graph_enable"}  # the provider's option that captures a CUDA graph
+GRAPH_ID, NO_GRAPH = "gpu_graph_id", "-1"
 
 
 class OrtEngine:
-    """A session whose provider and threads are what was asked for, or an error."""
+    """A session whose provider and threads are what was asked for, or an error: ONNX Runtime itself goes on with the CPU
+    where a provider does not load. Options that begin with `provider.` are passed to it."""
 
     name = "ort"
-    device = "cpu"
 
-    def __init__(self, source: Source, threads: int, optimization: str = "all") -> None:
+    def __init__(
+        self, source: Source, threads: int, optimization: str = "all", provider: str = "cpu", graph: bool = False, **passed: Any
+    ) -> None:
         if source.file is None:
             raise BadInput("the ort engine opens an ONNX file — export the checkpoint first, or name the .onnx")
+        if graph and provider not in GRAPH:
+            raise BadInput("ort captures a graph on a GPU alone — add provider=cuda or provider=tensorrt, or leave graph out")
+        self.device = "cpu" if provider == "cpu" else "cuda"
+        wanted = PROVIDERS[provider]
+        if wanted not in onnxruntime.get_available_providers():
+            raise Unavailable(f"this onnxruntime has no {wanted} — install onnxruntime-gpu in its place")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = LEVELS[optimization]
         options.log_severity_level = 3
+        settings = {key.partition(".")[2]: str(value) for key, value in passed.items()}
+        if graph:
+            settings[GRAPH[provider]] = "1"
         try:
-            self.session = onnxruntime.InferenceSession(str(source.file), options, providers=[PROVIDER])
+            self.session = onnxruntime.InferenceSession(str(source.file), options, providers=[(wanted, settings)])
         except Exception as error:  # onnxruntime has a type an error code, all unrelated
             first = str(error).strip().splitlines()[0]
             raise BadInput(f"ONNX Runtime cannot open {source.file} ({first[:200]}) — export it again") from error
         used = self.session.get_providers()
-        if used != [PROVIDER]:
-            raise Unavailable(f"ONNX Runtime runs on {', '.join(used)} instead of {PROVIDER} — reinstall onnxruntime")
+        if used[0] != wanted:
+            raise Unavailable(f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, cuDNN) load")
         self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
         self.outputs = tuple(_spec(o) for o in self.session.get_outputs())
         self.facts: dict[str, Any] = {"provider": used[0], "threads": threads, "optimization": optimization}
+        if self.device == "cuda":
+            self.facts |= {"provider_options": self.session.get_provider_options().get(wanted, settings), "graph": graph}
+        self._graph, self._captured = graph, 0
 
     def run(self, feeds: Feeds) -> Arrays:
         check_feeds(self.inputs, feeds)
         names = [o.name for o in self.outputs]
-        return {n: np.asarray(v) for n, v in zip(names, self.session.run(names, dict(feeds)), strict=True)}
+        found = self.session.run(names, dict(feeds), self._options(NO_GRAPH))
+        return {n: np.asarray(v) for n, v in zip(names, found, strict=True)}
 
     def resident(self, feeds: Feeds) -> Callable[[], None]:
-        """Inputs and outputs bound once: no allocation and no copy is in the call."""
+        """Inputs and outputs bound once, where the provider computes: no allocation and no copy is in the call."""
         outputs = self.run(feeds)
         binding = self.session.io_binding()
         kept = []
         for name, array in feeds.items():
-            kept.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)))
+            kept.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self.device, 0))
             binding.bind_ortvalue_input(name, kept[-1])
         for name, array in outputs.items():
-            kept.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(array)))
+            kept.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(array), self.device, 0))
             binding.bind_ortvalue_output(name, kept[-1])
+        options = self._options(str(self._captured))  # each set of addresses is a graph of its own
+        self._captured += 1
 
         def call(_keep: list[Any] = kept) -> None:
-            self.session.run_with_iobinding(binding)
+            self.session.run_with_iobinding(binding, options)
+            if self.device == "cuda":
+                binding.synchronize_outputs()
 
         return call
+
+    def _options(self, graph: str) -> Any:
+        """Which CUDA graph a run captures and replays, where graphs are captured at all."""
+        if not self._graph:
+            return None
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry(GRAPH_ID, graph)
+        return options
 
     def close(self) -> None:
         del self.session

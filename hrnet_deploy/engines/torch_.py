@@ -1,8 +1,9 @@
-"""PyTorch on the CPU: the network itself, which every other engine is held against."""
+"""PyTorch: the network itself, which every other engine is held against. On the CPU, or on an NVIDIA GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,53 +15,121 @@ from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_f
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.networks import build, random_weights
 
+LOWER = {"fp16": torch.float16, "bf16": torch.bfloat16}
+WARM_UP = 3  # runs before a capture, in which libraries choose their kernels
+
 
 class TorchEngine:
-    """Eager by default. The number of threads is PyTorch's own setting, so it holds for the whole process."""
+    """Eager by default. The number of threads is PyTorch's own setting, so it holds for the whole process.
+
+    With `cuda`: precision fp32 (TF32 off, which PyTorch leaves on for convolutions), tf32, fp16 or bf16; graph: captured
+    as a CUDA graph and replayed; streams: HRNet's branches side by side (see `parallel_branches`).
+    """
 
     name = "torch"
-    device = "cpu"
 
-    def __init__(self, source: Source, threads: int, channels_last: bool = False, compile: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        threads: int,
+        channels_last: bool = False,
+        compile: bool = False,
+        cuda: bool = False,
+        precision: str = "fp32",
+        graph: bool = False,
+        streams: bool = False,
+    ) -> None:
+        if not cuda and (precision != "fp32" or graph or streams):
+            raise BadInput("torch takes precision, graph and streams on a GPU alone — write torch:cuda,…")
+        self.device = "cuda" if cuda else "cpu"
+        self._precision, self._graph = precision, graph
         self.network = network_of(source)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = self.network.to(memory_format=self.format)  # type: ignore[call-overload]
-        self.call: Callable[..., Any] = torch.compile(self.network) if compile else self.network
-        self.compiled = compile
         torch.set_num_threads(threads)
-        shapes = {INPUT: ("batch", 3, "height", "width"), IMAGE_SIZE: ("batch", 2)}
-        self.inputs = tuple(TensorSpec(i, shapes[i], "float32") for i in source.card.architecture.inputs)
-        self.outputs = tuple(TensorSpec(o, ("batch", "", "", ""), "float32") for o in source.card.architecture.outputs)
         self.facts: dict[str, Any] = {
             "threads": threads,
             "memory_format": "channels_last" if channels_last else "contiguous",
-            "mode": "compiled" if compile else "eager",
+            "mode": f"{'compiled' if compile else 'eager'}{', CUDA graph' if graph else ''}",
             "weights": source.weights,
         }
+        # boxes are computed in float32: a detector is lowered operator by operator, others as a whole
+        self._whole = source.card.architecture.inputs == (INPUT,)
+        if cuda:
+            self._to_gpu(streams)
+        self.call: Callable[..., Any] = torch.compile(self.network) if compile else self.network
+        self.compiled = compile
+        self._captured: dict[tuple[torch.Size, ...], Captured] = {}
+        shapes = {INPUT: ("batch", 3, "height", "width"), IMAGE_SIZE: ("batch", 2)}
+        self.inputs = tuple(TensorSpec(i, shapes[i], "float32") for i in source.card.architecture.inputs)
+        self.outputs = tuple(TensorSpec(o, ("batch", "", "", ""), "float32") for o in source.card.architecture.outputs)
+
+    def _to_gpu(self, streams: bool) -> None:
+        if not torch.cuda.is_available():
+            raise Unavailable(f"this PyTorch ({torch.__version__}) has no CUDA, or none that fits the driver — install a CUDA build of it")
+        from hrnet_deploy.engines.parallel_branches import CudaStreams, most_branches, parallelise
+
+        torch.cuda.reset_peak_memory_stats()
+        libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+        for library in libraries:
+            library.allow_tf32 = self._precision == "tf32"
+        torch.backends.cudnn.benchmark = True
+        self.network = self.network.to(self.device)
+        if self._whole and self._precision in LOWER:
+            self.network = self.network.to(LOWER[self._precision])
+        if streams:
+            most = most_branches(self.network)
+            if most == 1:
+                raise BadInput("this network has no parallel branches to put on streams — leave streams out")
+            parallelise(self.network, CudaStreams(most))
+            self.facts["streams"] = most
+        self.facts |= {"gpu": torch.cuda.get_device_name(), "precision": self._precision}
 
     def run(self, feeds: Feeds) -> Arrays:
         check_feeds(self.inputs, feeds)
         results = self._forward(self._tensors(feeds))
-        return {o.name: t.numpy() for o, t in zip(self.outputs, results, strict=True)}
+        if self.device == "cuda":
+            self.facts["memory"] = {"torch_peak_allocated": torch.cuda.max_memory_allocated()}
+        return {o.name: (t.float() if t.is_floating_point() else t).cpu().numpy() for o, t in zip(self.outputs, results, strict=True)}
 
     def resident(self, feeds: Feeds) -> Callable[[], None]:
         tensors = self._tensors(feeds)
         self._forward(tensors)
+        captured = self._capture(tensors) if self._graph else None
 
         def call() -> None:
-            with torch.inference_mode():
-                self.call(*tensors)
+            if captured is not None:
+                captured.graph.replay()
+            else:
+                with self._computing():
+                    self.call(*tensors)
+            if self.device == "cuda":
+                torch.cuda.synchronize()
 
         return call
 
     def _tensors(self, feeds: Feeds) -> list[torch.Tensor]:
-        tensors = [torch.from_numpy(np.ascontiguousarray(feeds[i.name])) for i in self.inputs]
-        return [t.contiguous(memory_format=self.format) if t.ndim == 4 else t for t in tensors]
+        tensors = [torch.from_numpy(np.ascontiguousarray(feeds[i.name])).to(self.device) for i in self.inputs]
+        tensors = [t.contiguous(memory_format=self.format) if t.ndim == 4 else t for t in tensors]
+        lower = LOWER.get(self._precision) if self._whole else None
+        return [t.to(lower) for t in tensors] if lower else tensors
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        lower = None if self._whole else LOWER.get(self._precision)
+        with torch.inference_mode(), torch.autocast(self.device, lower or torch.bfloat16, enabled=lower is not None):
+            yield
 
     def _forward(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
-        with torch.inference_mode():
+        if self._graph:
+            key = tuple(t.shape for t in tensors)
+            captured = self._captured.get(key) or self._capture([t.clone() for t in tensors])
+            if captured is not None:
+                self._captured[key] = captured
+                return captured.replayed(tensors)
+        with self._computing():
             try:
-                result = self.call(*tensors)
+                return _listed(self.call(*tensors))
             except Exception as error:
                 if self.compiled:  # a missing compiler shows itself at the first call, in one of many types
                     first = str(error).strip().splitlines()[0]
@@ -68,10 +137,52 @@ class TorchEngine:
                         f"torch.compile does not work here ({first[:160]}) — a C++ compiler is needed; or leave :compile out"
                     ) from error
                 raise
-        return list(result) if isinstance(result, (list, tuple)) else [result]
+
+    def _capture(self, tensors: list[torch.Tensor]) -> Captured | None:
+        """The forward pass on these tensors as a CUDA graph; None, and no further try, where it asks the host in between, as a
+        detector's proposals do."""
+        try:
+            return self._recorded(tensors)
+        except RuntimeError as error:
+            self._graph = False
+            self.facts["note"] = f"no CUDA graph: {str(error).strip().splitlines()[0][:120]}"
+            self.facts["mode"] = self.facts["mode"].partition(",")[0]
+            return None
+
+    def _recorded(self, tensors: list[torch.Tensor]) -> Captured:
+        with self._computing():
+            aside: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UP):
+                    self.call(*tensors)
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                outputs = _listed(self.call(*tensors))
+        return Captured(graph, tensors, outputs)
 
     def close(self) -> None:
+        self._captured.clear()
         del self.call, self.network
+
+
+class Captured:
+    """A CUDA graph with the tensors it reads and writes."""
+
+    def __init__(self, graph: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        self.graph, self._inputs, self._outputs = graph, inputs, outputs
+
+    def replayed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        with torch.inference_mode():
+            for mine, given in zip(self._inputs, tensors, strict=True):
+                mine.copy_(given)
+            self.graph.replay()
+            return [t.clone() for t in self._outputs]
+
+
+def _listed(result: Any) -> list[torch.Tensor]:
+    return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
 def network_of(source: Source) -> torch.nn.Module:

@@ -18,6 +18,7 @@ import onnx
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file
+from hrnet_deploy.graph.plan import is_plan, read_manifest
 from hrnet_deploy.tasks.base import Contract
 
 KEY = "hrnet_deploy"
@@ -42,9 +43,9 @@ class Description:
         return next((h for h in reversed(self.history) if h["step"] == name), {})
 
 
-def describe(model: onnx.ModelProto, description: Description) -> None:
-    """Write the description into a model, replacing what was there."""
-    values = {
+def values_of(description: Description) -> dict[str, Any]:
+    """A description as JSON values; `from_values` reads them."""
+    return {
         "schema": SCHEMA,
         "card": description.card.to_dict(),
         "contract": dataclasses.asdict(description.contract),
@@ -52,16 +53,11 @@ def describe(model: onnx.ModelProto, description: Description) -> None:
         "provenance": dict(description.provenance),
         "history": list(description.history),
     }
-    del model.metadata_props[:]
-    model.metadata_props.add(key=KEY, value=json.dumps(values, sort_keys=True, allow_nan=False))
 
 
-def description_of(model: onnx.ModelProto, path: Path) -> Description:
-    found = next((p.value for p in model.metadata_props if p.key == KEY), None)
-    if found is None:
-        raise BadInput(f"{path} carries no model card — make the file with `hrnet-deploy export`")
+def from_values(values: Any, path: Path) -> Description:
+    """Raises BadInput that names `path`, where the values are another version's or none of a description."""
     try:
-        values = json.loads(found)
         if values["schema"] != SCHEMA:
             raise BadInput(
                 f"{path} was made by another version of hrnet-deploy (schema {values['schema']}, here {SCHEMA}) — export it again"
@@ -77,6 +73,23 @@ def description_of(model: onnx.ModelProto, path: Path) -> Description:
         raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
 
 
+def describe(model: onnx.ModelProto, description: Description) -> None:
+    """Write the description into a model, replacing what was there."""
+    del model.metadata_props[:]
+    model.metadata_props.add(key=KEY, value=json.dumps(values_of(description), sort_keys=True, allow_nan=False))
+
+
+def description_of(model: onnx.ModelProto, path: Path) -> Description:
+    found = next((p.value for p in model.metadata_props if p.key == KEY), None)
+    if found is None:
+        raise BadInput(f"{path} carries no model card — make the file with `hrnet-deploy export`")
+    try:
+        values = json.loads(found)
+    except ValueError as error:
+        raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
+    return from_values(values, path)
+
+
 def load_model(path: Path) -> onnx.ModelProto:
     """The ONNX model in a file. Raises BadInput where it is none."""
     require_file(path)
@@ -90,6 +103,10 @@ def load_model(path: Path) -> onnx.ModelProto:
 
 
 def read_description(path: Path) -> Description:
+    """What an ONNX file says of itself; of a plan, what the ONNX file it was built of said."""
+    if is_plan(path):
+        require_file(path)
+        return from_values(read_manifest(path).description, path)
     return description_of(load_model(path), path)
 
 

@@ -47,7 +47,7 @@ class Subject:
 def bench(request: Request, plan: Plan, command: str, say: Say = lambda _: None) -> Result:
     """Measure every model in every engine, at every batch and number of threads. Raises Unavailable where none of
     the engines asked for can run here."""
-    reasons = {e: why_not(parse(e)[0]) for e in request.engines}
+    reasons = {e: why_not(e) for e in request.engines}
     if all(reasons.values()):
         raise Unavailable("; ".join(f"the {e} engine cannot run here: {r}" for e, r in reasons.items()))
     if not request.models and not request.card:
@@ -110,7 +110,7 @@ def _of_card(request: Request, folder: Path, say: Say) -> list[Subject]:
     chosen: ModelCard = card(request.card)
     if request.size:
         chosen = chosen.resized(*request.size)
-    wants_onnx = any(parse(e)[0] != "torch" and not why_not(parse(e)[0]) for e in request.engines)
+    wants_onnx = any(parse(e)[0] != "torch" and not why_not(e) for e in request.engines)
     path = folder / f"{chosen.name}.onnx" if wants_onnx else None
     if path is not None:
         need("torch", "export")

@@ -6,18 +6,35 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.cards import ModelCard
-from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.graph.metadata import read_description
+from hrnet_deploy.graph.plan import is_plan, read_manifest
 
 
 def inspect(name: Path) -> dict[str, Any]:
-    """Facts of a checkpoint or an ONNX file, the first of them a sentence."""
+    """Facts of a checkpoint, an ONNX file or a plan, the first of them a sentence."""
     if name.suffix.lower() == ".onnx":
         require_file(name)
         return _onnx(name)
-    if name.suffix.lower() in (".plan", ".engine", ".trt"):
-        raise BadInput(f"{name} looks like a TensorRT engine, which this version cannot read — inspect the ONNX it was built from")
+    if is_plan(name):
+        require_file(name)
+        return _plan(name)
     return _checkpoint(name)
+
+
+def _plan(path: Path) -> dict[str, Any]:
+    manifest, found = read_manifest(path), read_description(path)
+    return {
+        "what": f"{found.card.architecture.title}, TensorRT plan {found.precision}",
+        "file": f"TensorRT {manifest.tensorrt} plan, {path.stat().st_size / 1e6:.1f} MB",
+        **_card(found.card),
+        "fits": ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items()),
+        "built of": f"{manifest.onnx['name']}, sha256 {manifest.onnx['sha256']}",
+        "takes": [f"{n} {' : '.join('x'.join(map(str, b)) for b in bounds)}" for n, bounds in manifest.profiles.items()] or "static shapes",
+        "layers": ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not told",
+        "precision": found.precision,
+        "rebuild": manifest.rebuild(path),
+    }
 
 
 def _checkpoint(name: Path) -> dict[str, Any]:

@@ -173,7 +173,9 @@ def _measured(column: Column, entry: dict[str, Any], request: Request, command: 
         if request.training and entry["training"] is None:
             from hrnet_deploy.bench.training import training
 
-            entry = {**entry, "training": training(column.card, column.paper, request.quick, lambda s: say(f"{column.name}: {s}"))}
+            device = "cuda" if any("cuda" in parse(e)[1] for e in request.engines) else "cpu"
+            found = training(column.card, column.paper, request.quick, lambda s: say(f"{column.name}: {s}"), device)
+            entry = {**entry, "training": found}
     except DeployError as error:
         entry = {**entry, "reason": str(error)}
     return entry
@@ -206,7 +208,7 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
         del model
         rows: list[tuple[Row, Job | None]] = []
         for engine in engines:
-            rows.append(row_of(plain, engine, 1, threads, why_not(parse(engine)[0])))
+            rows.append(row_of(plain, engine, 1, threads, why_not(engine)))
             if (name := parse(engine)[0]) in integers:
                 rows.append(row_of(integers[name], engine, 1, threads))
         score = _score(plain.source, request, say) if weights is not None else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.bench.result import Result, Row
+from hrnet_deploy.bench.result import Result, Row, verdict
 from hrnet_deploy.bench.run import Plan, run
 from hrnet_deploy.bench.stats import Ratio, faster
 from hrnet_deploy.bench.worker import Job
@@ -282,11 +282,7 @@ def _verdict(ranked: Sequence[Candidate]) -> str:
     if other is None or other.row is None or winner.row is None:
         return f"{winner.title} is what there is" + (" (int8 loses too much)" if refused else "")
     ratio = faster(other.row.regions["end_to_end"].rounds, winner.row.regions["end_to_end"].rounds)
-    here, there = winner.title, other.title
-    if not ratio.differs:
-        return f"{here} and {there} are equally fast here" + (f": take {there}" if winner.precision == "int8" else "")
-    worth = "" if winner.precision == "fp32" or ratio.ratio >= 1.1 else ": hardly worth it"
-    return f"{here} is {ratio.ratio:.2f}x {there} here{worth}"
+    return verdict(winner.title, winner.precision, other.title, ratio)
 
 
 def _commands(request: Request, winner: Candidate) -> list[str]:

@@ -47,17 +47,18 @@ class HighResolutionModule(nn.Module):
 
     def forward(self, x: Sequence[Tensor]) -> list[Tensor]:
         branches = [branch(t) for branch, t in zip(self.branches, x, strict=True)]
-        fused = []
-        for target, paths in enumerate(self.fuse_layers):
-            total: Tensor | None = None
-            for source, branch in enumerate(branches):
-                y: Tensor = paths[source](branch)  # type: ignore[index]
-                if source > target:
-                    y = upsampled(y, self.upsample, 2 ** (source - target), branches[target].shape[-2:])
-                total = y if total is None else total + y
-            assert total is not None
-            fused.append(self.relu(total))
-        return fused
+        return [self.fuse(target, branches) for target in range(len(self.fuse_layers))]
+
+    def fuse(self, target: int, branches: Sequence[Tensor]) -> Tensor:
+        """One output, of all branches."""
+        total: Tensor | None = None
+        for source, branch in enumerate(branches):
+            y: Tensor = self.fuse_layers[target][source](branch)  # type: ignore[index]
+            if source > target:
+                y = upsampled(y, self.upsample, 2 ** (source - target), branches[target].shape[-2:])
+            total = y if total is None else total + y
+        assert total is not None
+        return self.relu(total)
 
 
 def _fuse_path(width: Sequence[int], source: int, target: int) -> nn.Module:

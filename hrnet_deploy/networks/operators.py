@@ -49,7 +49,7 @@ def pool_regions(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: li
     pooled = boxes.new_zeros(len(boxes), levels[0].shape[1], size, size)
     for i, (features, stride) in enumerate(zip(levels, strides, strict=True)):
         here = (level == i).nonzero()[:, 0]
-        pooled[here] = roi_align(features[0], boxes[here], 1 / stride, size)
+        pooled[here] = roi_align(features[0].to(boxes.dtype), boxes[here], 1 / stride, size)
     return pooled
 
 

@@ -104,6 +104,8 @@ def measured(console: Console, result: Result) -> None:
             name, str(row.batch), str(row.threads), *cells, _ratio(result, row), f"{first:.2f}", f"{peak:.0f}", _note(result, row)
         )
     console.print(table)
+    for sentence in result.gains():
+        console.print(escape(sentence), style="bold")
     if base is not None:
         before, after = (" ".join(map(str, load)) for load in (result.load_before, result.load_after))
         console.print(f"times faster: end_to_end against {base.title}, rows took turns in one run", style="dim")
@@ -136,6 +138,8 @@ def _note(result: Result, row: Row) -> Text:
         notes.append("random weights")
     if (together := row.facts.get("requests", 1)) > 1:
         notes.append(f"{together} in flight, no latency")
+    if note := row.facts.get("note"):
+        notes.append(note)
     if (more := result.memory_per_extra_image(row)) is not None:
         notes.append(f"{more / 1e6:.1f} MB a further image")
     if row.unstable:

@@ -1,0 +1,156 @@
+"""Everything a bare NVIDIA GPU can tell, in one call: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
+
+The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph with HRNet's
+branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled too; its throughput by batch
+beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is installed; PyCUDA's memory, events and graph
+capture where that is. One JSON, a result of the suite with what else was found beside its columns; the same command goes on
+after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shlex
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hrnet_deploy.bench.run import Plan
+from hrnet_deploy.engines import why_not
+from hrnet_deploy.engines.cuda_graph import Graph
+from hrnet_deploy.errors import DeployError
+from hrnet_deploy.files import read_json, write_json
+from hrnet_deploy.jobs.bench import Request as BenchRequest
+from hrnet_deploy.jobs.bench import bench
+from hrnet_deploy.jobs.suite import Request, suite
+
+CARD = "pose_hrnet_w48_256x192"
+TABLE = (
+    "torch:cuda",
+    "torch:cuda,precision=tf32",
+    "torch:cuda,precision=fp16,channels_last",
+    "torch:cuda,precision=fp16,channels_last,graph",
+    "torch:cuda,precision=fp16,channels_last,graph,streams",
+)
+WAYS = ("", ",graph", ",graph,streams", ",compile", ",compile,graph")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+BATCHES = (1, 8, 32, 128)
+BEST = "torch:cuda,precision=fp16,channels_last,graph"
+PLAN = Plan(seconds=1.0, rounds=6, warm_up=0.2, warm_up_most=2.0, regions=("compute",))
+SIDE = 8192  # of the matrices whose product gives the rate
+KINDS = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def matrix_rates(device: str, side: int) -> dict[str, float]:
+    """Multiply-accumulates a second (in 1e12) of a plain product of square matrices, by precision."""
+    rates = {}
+    for name, kind in KINDS.items():
+        if device == "cpu" and name in ("tf32", "fp16"):
+            continue
+        torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+        a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+        times = []
+        for _ in range(8):
+            begin = time.perf_counter()
+            torch.mm(a, b)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - begin)
+        rates[name] = side**3 / statistics.median(times[2:]) / 1e12
+    return rates
+
+
+def pycuda_exercise() -> dict[str, Any]:
+    """The engine's arena, a copy each way, events, and a captured copy replayed, without TensorRT."""
+    try:
+        import pycuda.driver as cuda
+
+        from hrnet_deploy.engines.trt.arena import Arena
+    except ImportError as error:
+        return {"why_not": str(error)}
+    cuda.init()
+    context = cuda.Device(0).retain_primary_context()
+    context.push()
+    try:
+        layout = {"a": ((1, 3, 256, 192), "float32")}
+        arena, stream = Arena(layout, {"b": layout["a"]}), cuda.Stream()
+        given = np.random.default_rng(0).random(layout["a"][0], dtype=np.float32)
+        arena.upload({"a": given}, stream)
+
+        def copy() -> bool:
+            cuda.memcpy_dtod_async(arena.address["b"], arena.address["a"], given.nbytes, stream)
+            return True
+
+        stream.synchronize()
+        graph = Graph(stream.handle, copy)
+        before, after = cuda.Event(), cuda.Event()
+        before.record(stream)
+        graph.launch()
+        after.record(stream)
+        arena.download(stream)
+        stream.synchronize()
+        same = bool(np.array_equal(arena.results()["b"], given))
+        found = {"bytes": arena.size, "graph_copy_ms": before.time_till(after), "same": same}
+        graph.close()
+        arena.close()
+        return found
+    finally:
+        cuda.Context.pop()
+        context.detach()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=25.0, help="after which no further column is begun")
+    parser.add_argument("--quick", action="store_true", help="small inputs, on the CPU where there is no GPU")
+    args = parser.parse_args()
+    has_gpu = not why_not("torch:cuda")
+    if not has_gpu and not args.quick:
+        sys.exit(f"error: {why_not('torch:cuda')}; or see that the script works with --quick")
+    command, device = shlex.join(["python", *sys.argv]), "cuda" if has_gpu else "cpu"
+    say = print
+    plan = Plan(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",)) if args.quick else PLAN
+    size = (64, 64) if args.quick else None
+    began = time.monotonic()
+    beside = args.output.with_suffix(".part.json")  # what was found before the suite was through
+    extra: dict[str, Any] = read_json(beside, "what this script left") if beside.exists() else {}
+
+    def kept(name: str, make: Any) -> None:
+        """What is found once and not measured again."""
+        if name in extra:
+            return
+        try:
+            extra[name] = make()
+        except DeployError as error:
+            extra[name] = {"why_not": str(error)}
+        write_json(beside, extra)
+
+    def table(engines: list[str], batches: tuple[int, ...]) -> dict[str, Any]:
+        request = BenchRequest(card=CARD, engines=engines, batches=batches, size=size)
+        return bench(request, plan, command, say).to_dict()
+
+    if has_gpu:
+        modes = [f"torch:cuda,precision={p},channels_last{w}" for p, w in itertools.product(PRECISIONS, WAYS)]
+        best, columns = [BEST], TABLE
+    else:
+        modes, best, columns = ["torch", "torch:channels_last"], ["torch:channels_last"], ("torch",)
+    kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
+    kept("pycuda", pycuda_exercise)
+    kept("modes", lambda: table(["torch:cuda", *modes] if has_gpu else modes, (1,)))
+    kept("throughput", lambda: table(best, BATCHES[:2] if args.quick else BATCHES))
+    kept("onnxruntime", lambda: table(["ort:provider=cuda", "ort:provider=cuda,graph"], (1,)))
+    left = max(0.0, args.minutes - (time.monotonic() - began) / 60)
+    found = suite(Request(args.output, columns, quick=args.quick, minutes=left, training=True), command, say)
+    write_json(args.output, {**found, "gpu": extra})
+    beside.unlink()
+
+
+if __name__ == "__main__":
+    main()

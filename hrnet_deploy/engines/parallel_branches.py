@@ -1,0 +1,83 @@
+"""HRNet's parallel branches on parallel streams of the GPU.
+
+The paper measures its networks slower than their arithmetic because PyTorch runs branches that could run side by side one
+after the other ("Deep High-Resolution Representation Learning for Visual Recognition", section 8). Each branch of a module
+and each fused output is put into a stream of its own here; captured in a CUDA graph the host's part in it is gone too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from hrnet_deploy.networks.hrnet import HighResolutionModule
+
+Call = Callable[[], Tensor]
+
+
+class Streams(Protocol):
+    """Where work is put side by side: the first piece stays in the current stream, the others fork off it and join it."""
+
+    def fork(self, pieces: int) -> None: ...
+
+    def on(self, piece: int) -> AbstractContextManager[Any]: ...
+
+    def join(self, pieces: int) -> None: ...
+
+
+class CudaStreams:
+    """Streams of the current GPU. A tensor made in one and used in another needs no note to the allocator: whatever is
+    freed was used before the next join, and a stream goes on only from a fork after that."""
+
+    def __init__(self, most: int) -> None:
+        import torch
+
+        self._cuda: Any = torch.cuda
+        self._streams = [torch.cuda.Stream() for _ in range(most - 1)]  # type: ignore[no-untyped-call]
+
+    def fork(self, pieces: int) -> None:
+        for stream in self._streams[: pieces - 1]:
+            stream.wait_stream(self._cuda.current_stream())
+
+    def on(self, piece: int) -> AbstractContextManager[Any]:
+        return self._cuda.stream(self._streams[piece - 1] if piece else self._cuda.current_stream())
+
+    def join(self, pieces: int) -> None:
+        for stream in self._streams[: pieces - 1]:
+            self._cuda.current_stream().wait_stream(stream)
+
+
+def side_by_side(calls: Sequence[Call], streams: Streams) -> list[Tensor]:
+    """The results of calls that do not depend on each other. The last is begun first: it is the smallest, and starting it
+    must not wait for the host to have enqueued the large ones."""
+    streams.fork(len(calls))
+    results: dict[int, Tensor] = {}
+    for piece in reversed(range(len(calls))):
+        with streams.on(piece):
+            results[piece] = calls[piece]()
+    streams.join(len(calls))
+    return [results[piece] for piece in range(len(calls))]
+
+
+def parallelise(network: nn.Module, streams: Streams) -> int:
+    """Let every module of parallel branches in the network use the streams; gives how many there are."""
+    found = [m for m in network.modules() if isinstance(m, HighResolutionModule)]
+    for module in found:
+        module.forward = _forward(module, streams)  # type: ignore[method-assign,assignment]
+    return len(found)
+
+
+def _forward(module: HighResolutionModule, streams: Streams) -> Callable[[Sequence[Tensor]], list[Tensor]]:
+    def forward(x: Sequence[Tensor]) -> list[Tensor]:
+        branches = side_by_side([lambda b=b, t=t: b(t) for b, t in zip(module.branches, x, strict=True)], streams)  # type: ignore[misc]
+        return side_by_side([lambda t=t: module.fuse(t, branches) for t in range(len(module.fuse_layers))], streams)  # type: ignore[misc]
+
+    return forward
+
+
+def most_branches(network: nn.Module) -> int:
+    """How many streams the network can use; 1 where it has no parallel branches."""
+    return max((len(m.branches) for m in network.modules() if isinstance(m, HighResolutionModule)), default=1)

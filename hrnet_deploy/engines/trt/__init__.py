@@ -1,0 +1,3 @@
+"""TensorRT: `missing` says whether it can run, `build` makes a plan of an ONNX file, `timing_cache` keeps
+its timings of kernels, `engine` runs it on PyCUDA's memory (`arena`), `layers` reads what TensorRT made of the graph. What a plan
+was made for is in its manifest, `graph.plan`."""

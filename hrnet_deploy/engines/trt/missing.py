@@ -1,0 +1,61 @@
+"""Why TensorRT cannot run here, without touching it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+
+from hrnet_deploy.engines.driver import Gpu, probe
+from hrnet_deploy.errors import Unavailable
+
+OLDEST = (10, 4)
+INSTALL = "install with: pip install 'hrnet-deploy[trt]'"
+
+
+def why_not(
+    _: Mapping[str, str] | None = None, gpu: Callable[[], Gpu] = probe, installed: Callable[[], dict[str, str]] | None = None
+) -> str:
+    """Empty if TensorRT can run here, else what is missing and the cure: first the driver, then the library and its
+    version, then PyCUDA. `installed` gives versions by distribution name; the engine's options change nothing."""
+    try:
+        found = gpu()
+    except Unavailable as reason:
+        return f"{reason} — use --engine ort, or a machine with an NVIDIA GPU"
+    have = installed() if installed is not None else _installed()
+    if "tensorrt" not in have:
+        if any(name.startswith("tensorrt-lean") for name in have):
+            return f"tensorrt-lean is the runtime alone and cannot read an ONNX file — {INSTALL}"
+        return f"tensorrt is not installed — {INSTALL}"
+    version = have["tensorrt"]
+    if _numbers(version) < OLDEST:
+        return f"tensorrt {version} is older than {'.'.join(map(str, OLDEST))} — pip install --upgrade tensorrt"
+    for name in have:
+        built_for = re.fullmatch(r"tensorrt-cu(\d+)", name)
+        if built_for and int(built_for[1]) > found.cuda[0]:
+            return (
+                f"tensorrt {version} is built for CUDA {built_for[1]}, the driver of the {found.name} runs CUDA "
+                f"{'{}.{}'.format(*found.cuda)} — update the driver, or pip install tensorrt-cu{found.cuda[0]}"
+            )
+    if "pycuda" not in have:
+        return f"pycuda is not installed; it is compiled as it installs and wants the CUDA toolkit (nvcc on PATH) — {INSTALL}"
+    return ""
+
+
+def _installed() -> dict[str, str]:
+    """Distributions that matter; a package without one (a system's own) counts by its module."""
+    have = {}
+    for found in importlib.metadata.distributions():
+        name = (found.metadata["Name"] or "").lower().replace("_", "-")
+        if name.startswith("tensorrt") or name == "pycuda":
+            have[name] = found.version
+    for module in ("tensorrt", "pycuda"):
+        if module not in have and importlib.util.find_spec(module) is not None:
+            like = next((v for n, v in have.items() if n.startswith(f"{module}-cu")), None)
+            have[module] = like or ".".join(map(str, OLDEST))  # the version cannot be asked without importing it
+    return have
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
