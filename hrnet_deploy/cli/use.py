@@ -1,4 +1,4 @@
-"""predict."""
+"""predict and eval."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import USE, app, console, counting
+from hrnet_deploy.cli.app import USE, app, console, counting, parse_factors, print_json
 
 
 @app.command(rich_help_panel=USE)
@@ -37,3 +37,43 @@ def predict(
     drawn = f", {len(done.pictures)} {'picture' if len(done.pictures) == 1 else 'pictures'}" if done.pictures else ""
     how = f"engine {done.engine}, {done.facts['threads']} threads"
     console().print(f"{done.results} results of {done.images} images in [bold]{results}[/bold]{drawn} ({how})")
+
+
+@app.command("eval", rich_help_panel=USE)
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
+    data: Annotated[Path, typer.Option(help="A folder of images; its annotations.json or labels/ is used.")],
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use that many images.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")] = None,
+    engine: Annotated[str, typer.Option(help="The engine to run.")] = "ort",
+    threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
+    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
+    scales: Annotated[str, typer.Option(help="Segmentation: average over sizes of the input, 0.5,1,1.5.")] = "",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write everything found as JSON.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Everything found as JSON on stdout.")] = False,
+) -> None:
+    """The task's metric on annotated images: AP, mIoU or box AP. Needs no torch.
+
+    States what the figure depends on besides the weights, and what others
+    published of the same weights where that is known.
+
+    Example: hrnet-deploy eval pose.onnx --data val2017 --annotations people.json
+    """
+    from hrnet_deploy.files import check_output, write_json
+    from hrnet_deploy.jobs.evaluate import Request
+    from hrnet_deploy.jobs.evaluate import evaluate as job
+    from hrnet_deploy.report import verdicts
+
+    if output is not None:
+        check_output(output, force)
+    request = Request(model, data, annotations, limit, seed, engine, threads, flip_test, parse_factors(scales))
+    with counting("scoring") as progress:
+        done = job(request, progress)
+    if output is not None:
+        write_json(output, done.to_dict())
+    if json:
+        print_json(done.to_dict())
+    else:
+        verdicts.evaluated(console(), done)

@@ -14,7 +14,9 @@ from hrnet_deploy.report.terminal import measured, table_of, verdict_of
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hrnet_deploy.jobs.build import Built
     from hrnet_deploy.jobs.check import Report
+    from hrnet_deploy.jobs.evaluate import Evaluated
     from hrnet_deploy.jobs.export import Exported
     from hrnet_deploy.jobs.half import Halved
     from hrnet_deploy.jobs.quantize import Quantized
@@ -35,6 +37,20 @@ def exported(console: Console, done: Exported) -> None:
     _checks(console, done.checks, f"{done.engine['name']} ({done.engine['threads']} threads) verified against PyTorch")
 
 
+def built(console: Console, done: Built) -> None:
+    manifest, facts_ = done.manifest, done.facts
+    console.print(f"{escape(done.output)}  {done.size / 1e6:.1f} MB, built in {manifest.build_seconds:.0f} s", style="bold")
+    identity = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items())
+    console.print(f"fits TensorRT {manifest.tensorrt}, {identity}", style="dim")
+    for name, bounds in manifest.profiles.items():
+        console.print(f"{name} {' : '.join('x'.join(map(str, b)) for b in bounds)} (least, tuned for, most)")
+    if manifest.layers:
+        console.print("layers: " + ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()))
+    console.print(", ".join(f"{k} {v / 1e6:.1f} MB" for k, v in facts_["memory"].items()))
+    for said in filter(None, (facts_.get("note", ""), done.warning)):
+        console.print(f"warning: {said}", style="yellow")
+
+
 def checked(console: Console, report: Report) -> None:
     facts_ = ", ".join(f"{k} {v}" for k, v in report.engine_facts.items())
     console.print(f"{escape(report.model)} ({report.precision}) against {escape(report.against)}", style="bold")
@@ -49,6 +65,20 @@ def checked(console: Console, report: Report) -> None:
     _checks(console, report.checks, "parity")
     if report.first:
         console.print(f"first tensor that differs: {escape(report.first)}", style="red")
+
+
+def evaluated(console: Console, done: Evaluated) -> None:
+    console.print(
+        f"{escape(done.model)} ({done.precision}) in {done.engine}: {done.metric} {100 * done.figures[done.metric]:.2f}", style="bold"
+    )
+    table = table_of(*done.figures, left=0)
+    table.add_row(*(f"{100 * v:.2f}" for v in done.figures.values()))
+    console.print(table)
+    how = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in done.protocol.items())
+    where = " ".join(f"{v[:16] if k == 'sha256' else v}" for k, v in done.annotations.items())
+    console.print(f"{done.images} images of {escape(done.data)}, annotations {escape(where)}; {escape(how)}", style="dim")
+    if done.published:
+        console.print(f"published of these weights: {done.published}", style="dim")
 
 
 PARTS = {"choice": "chosen by", "verdict": "unseen"}  # what a trial's images are

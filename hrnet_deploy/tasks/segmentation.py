@@ -8,7 +8,7 @@ input, what was filled up is cut off, the rest is brought to the image; each tim
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,16 +138,25 @@ class SegmentationTask(Task):
             found = np.ascontiguousarray(outputs["labels"][0][:rows, :columns])
             labels = cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
             return Segmentation(placed.image_id, np.asarray(labels, np.uint8), found)
-        scores = np.asarray(outputs["logits"], np.float32)
-        logits = merge_flip(scores[0], scores[1], self.classes.flip_pairs) if self.flip_test else scores[0]
         at_input = Best(rows, columns)
         at_image = at_input if placed.used == placed.size else Best(height, width)
-        for i, score in enumerate(logits):
-            large = _resized(np.ascontiguousarray(score), self.card.input.height, self.card.input.width)[:rows, :columns]
+        for i, large in enumerate(self._at_input(outputs, placed)):
             at_input.add(i, large)
             if at_image is not at_input:
                 at_image.add(i, _resized(large, height, width))
         return Segmentation(placed.image_id, at_image.labels, at_input.labels)
+
+    def _at_input(self, outputs: Outputs, placed: Placed) -> Iterator[NDArray[np.float32]]:
+        """The scores of one class after the other, at the size of the input, without what was filled up."""
+        scores = np.asarray(outputs["logits"], np.float32)
+        logits = merge_flip(scores[0], scores[1], self.classes.flip_pairs) if self.flip_test else scores[0]
+        for score in logits:
+            large = _resized(np.ascontiguousarray(score), self.card.input.height, self.card.input.width)
+            yield large[: placed.used[0], : placed.used[1]]
+
+    def at_image(self, outputs: Outputs, placed: Placed) -> Iterator[NDArray[np.float32]]:
+        """The same at the size of the image."""
+        return (_resized(large, *placed.size) for large in self._at_input(outputs, placed))
 
     def kept(self, predictions: Sequence[Segmentation]) -> list[Packed]:
         return [Packed.of(p) for p in predictions]
