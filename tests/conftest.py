@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    # processes of a parallel run share the cores out before PyTorch counts them: two that each take all wait for each other
+    cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.sched_setaffinity(0, cores[int(worker[2:]) % len(cores) :: workers] or cores)
+
 import torch
 
 from hrnet_deploy import architecture as arch

@@ -14,8 +14,6 @@ from conftest import SIZE, TINY
 from test_checkpoints import LAYOUTS, save
 
 from hrnet_deploy import architecture as arch
-from hrnet_deploy.cards import card, cards
-from hrnet_deploy.checkpoints.recognise import recognise
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
 from hrnet_deploy.graph.metadata import KEY, load_model, read_description
@@ -218,7 +216,7 @@ def test_embedding_needs_an_opset_that_can_hold_it(tiny_checkpoint: Path, tmp_pa
 
 # --- the sizes people ship ---------------------------------------------------------------------------------
 
-# (input, options, layout of the checkpoint for W32 and for W48): every layout goes through a whole export here
+# (input, options, layout of the checkpoint for W32 and for W48): either network at both sizes, static and open
 FORMS: list[tuple[tuple[int, int], dict, tuple[str, str]]] = [
     ((256, 192), {}, ("mmpose 1.x", "plain")),
     ((384, 288), {"batch": 2}, ("mmpose 0.x", "model")),
@@ -228,7 +226,9 @@ FORMS: list[tuple[tuple[int, int], dict, tuple[str, str]]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "size", "options", "layouts"), [(w, *f) for w in (32, 48) for f in (FORMS if w == 32 else FORMS[::3])])
+@pytest.mark.parametrize(
+    ("width", "size", "options", "layouts"), [(w, *f) for w, forms in ((32, FORMS[1:3]), (48, FORMS[::3])) for f in forms]
+)
 def test_w32_and_w48_equal_pytorch_at_both_sizes(
     width: int, size: tuple[int, int], options: dict, layouts: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -247,29 +247,3 @@ def test_w32_and_w48_equal_pytorch_at_both_sizes(
         assert same(path, network, (batch, 3, *size), seed=batch) < 1e-4
     if "height" in options.get("dynamic", ()):
         assert same(path, network, (2, 3, 320, 160)) < 1e-4
-
-
-# cards that differ in size only, or in what no tensor tells, are one here
-ARCHITECTURES = {arch.with_upsampling(c.architecture, arch.Upsample()): name for name, c in cards().items()}
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES.values())
-def test_the_network_of_every_card_is_recognised_by_its_tensors(name: str) -> None:
-    wanted = card(name).architecture
-    with torch.device("meta"):
-        shapes = {n: tuple(t.shape) for n, t in build(wanted).state_dict().items()}
-    assert arch.like(recognise(shapes), wanted) == wanted
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["pose_hrnet_w32_mpii_256x256", "pose_resnet50_256x192", "pose_resnet152_256x192"])
-def test_a_card_of_each_kind_exports(name: str, tmp_path: Path) -> None:
-    """W32 and W48 are exported above, the demo's in test_demo_model."""
-    known = card(name)
-    network = build(known.architecture)
-    random_weights(network)
-    torch.save(network.state_dict(), tmp_path / "a.pth")
-    done = export(str(tmp_path / "a.pth"), tmp_path / "a.onnx", Options(size=(64, 64), dynamic=("batch",)), card_name=name)
-    assert done.passed, done.checks
-    assert read_description(tmp_path / "a.onnx").card == known.resized(64, 64)
-    assert same(tmp_path / "a.onnx", network, (2, 3, 64, 64)) < 1e-4
