@@ -72,6 +72,32 @@ def test_a_summary_is_what_numpy_says_of_every_sample() -> None:
     assert summarise([[1.0], [1.0], [2.0], [2.0]]).unstable is True
 
 
+def test_a_slow_row_is_judged_by_its_rounds_alone() -> None:
+    """A warm-up has too few of its calls to say whether they became steady."""
+    assert Region([[10.0]] * 6, steady=False).unstable
+    assert not Region([[10.0]] * 6, steady=True).unstable
+    assert not Region([[5000.0]] * 6, steady=False).unstable
+    assert Region([[5000.0], [9000.0]] * 3, steady=False).unstable
+
+
+@pytest.mark.parametrize(
+    ("int8", "other", "sentence"),
+    [
+        (5.0, 10.0, "trt int8 is 2.00x trt fp16 here"),
+        (9.5, 10.0, "trt int8 is 1.05x trt fp16 here: hardly worth it"),
+        (11.0, 10.0, "trt int8 is 0.91x trt fp16 here: not worth it"),
+    ],
+)
+def test_int8_is_held_against_the_fastest_other_precision(int8: float, other: float, sentence: str) -> None:
+    def row(precision: str, ms: float, engine: str = "trt") -> Row:
+        times = Region([[ms * (1 + 0.001 * i)] for i in range(6)], steady=True)
+        return Row(engine, "m", "c", precision, "random", 1, 2, regions={"compute": times})
+
+    rows = [row("fp32", 20.0), row("fp16", other), row("int8", int8), row("fp32", 1.0, "ort")]
+    assert Result(rows, {}, "", "").gains() == [sentence]
+    assert Result(rows[2:], {}, "", "").gains() == []  # nothing of its own engine to hold it against
+
+
 def test_a_ratio_cancels_the_drift_both_rows_saw() -> None:
     rng = np.random.default_rng(0)
     drift = np.linspace(1, 3, 12)  # the machine slows down to a third

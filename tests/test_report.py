@@ -404,6 +404,24 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(kinds: dict[str,
     assert {p: p.read_bytes() for p in made} == made  # the same results give the same bytes
 
 
+def test_what_a_gpu_told_besides_the_columns_has_its_place(kinds: dict[str, Path], tmp_path: Path) -> None:
+    values = json.loads(kinds["suite"].read_text())
+    values["gpu"] = {
+        "matrix_rates": {"fp32": 25.5, "fp16": 340.25},
+        "modes": values["columns"][0]["result"],
+        "throughput": {"why_not": "the GPU was taken away"},
+    }
+    path = tmp_path / "gpu.json"
+    path.write_text(json.dumps(values))
+    page = page_of(path)
+    assert rows_of(page, "Rate of a plain matrix product")["fp16"] == {"1e12 multiply-accumulates a second": "340.25"}
+    said = "".join(page.text)
+    assert "HRNetV1-W48 in every mode of PyTorch" in said
+    assert "Not measured: the GPU was taken away." in said
+    plain = page_of(kinds["suite"])
+    assert "every mode of PyTorch" not in "".join(plain.text)
+
+
 def test_two_suites_are_compared_row_by_row(kinds: dict[str, Path]) -> None:
     page = page_of(kinds["suite"], kinds["suite"], compared=True)
     rows = page.tables["Every figure of both"][1:]
