@@ -41,7 +41,9 @@ def test_every_card_goes_from_weights_to_onnxruntime(name: str, tmp_path: Path) 
     random_weights(network)
     torch.save(network.state_dict(), tmp_path / "a.pth")
     size, out = SMALL[known.task], tmp_path / "a.onnx"
-    options = Options(size=size, dynamic=() if known.task == "detection" else ("batch",), simplify=False)
+    # the dynamo exporter, which takes three times as long, has W32 and W48 in test_export, the demos and every tiny network
+    exporter = "dynamo" if known.task == "detection" or name in QUICK else "torchscript"
+    options = Options(size=size, dynamic=() if known.task == "detection" else ("batch",), simplify=False, exporter=exporter)
     done = export(str(tmp_path / "a.pth"), out, options, card_name=name)
     assert done.passed, done.checks
     found = read_description(out)

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import torch
 from drawn import scene
-from drawn.person import PARTS
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
@@ -25,11 +24,6 @@ from hrnet_deploy.cards import Input
 STORE = 320  # side in pixels that a scene's longer side is brought to
 MOST = 12  # things in a scene, and some to spare
 SMALL = 0.35  # a thing of which less is left after a crop is not looked for
-SWAP = np.arange(256, dtype=np.uint8)  # part labels of the mirror image
-for name in PARTS:
-    if name.startswith("left_"):
-        pair = [PARTS.index(name), PARTS.index(name.replace("left_", "right_"))]
-        SWAP[pair] = pair[::-1]
 IGNORED = 255
 
 
@@ -115,7 +109,7 @@ class View:
         out = np.asarray(
             cv2.warpAffine(stored[: self.size[0], : self.size[1]], self.matrix, self.frame, flags=cv2.INTER_NEAREST, borderValue=(IGNORED,))
         )
-        return np.asarray(SWAP[out[:, ::-1]] if self.mirrored else out, np.uint8)
+        return np.asarray(out[:, ::-1] if self.mirrored else out, np.uint8)
 
     def boxes(self, things: NDArray[np.float32]) -> NDArray[np.float32]:
         """The things still to be seen, (k, 5): category and corners in the frame."""

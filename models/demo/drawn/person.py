@@ -14,8 +14,12 @@ KEYPOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
     "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
-PARTS = ["background", "hair", "face", "torso", "left_arm", "right_arm", "left_leg", "right_leg", "left_shoe", "right_shoe"]
-LABEL = {name: i for i, name in enumerate(PARTS)}
+# the parts of PASCAL-Person-Part, its head as hair and face, feet apart; left and right are one class, as there
+PARTS = ["background", "hair", "face", "torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg", "shoe"]
+LIMBS = PARTS[4:]
+SURFACES = [*PARTS[:4], *(f"{side}_{limb}" for side in SIDES for limb in LIMBS)]  # as painted: which side hides which matters
+LABEL = {name: i for i, name in enumerate(SURFACES)}
+PART_OF = np.array([PARTS.index(name.removeprefix("left_").removeprefix("right_")) for name in SURFACES], np.uint8)
 
 # on the unit sphere of the head, in face axes (x to the person's left, y down, z forward)
 FEATURES = {
@@ -96,15 +100,15 @@ class Person:
             strokes.append((depth, part, [(shape, cloth, max(ra, rb) * g)]))
 
         for side in SIDES:
-            arm, leg, shoe = f"{side}_arm", f"{side}_leg", f"{side}_shoe"
             upper = look.shirt if look.sleeves >= 1 else look.skin
             fore = look.shirt if look.sleeves >= 2 else look.skin
-            limb(f"{side}_shoulder", f"{side}_elbow", 0.033, 0.026, upper, arm, 0.02)
-            limb(f"{side}_elbow", f"{side}_wrist", 0.025, 0.018, fore, arm, 0.021)
-            limb(f"{side}_wrist", f"{side}_hand", 0.02, 0.018, look.skin, arm, 0.022)
-            limb(f"{side}_hip", f"{side}_knee", 0.05, 0.034, look.trousers, leg, -0.01)
-            limb(f"{side}_knee", f"{side}_ankle", 0.033, 0.021, look.trousers if look.legs >= 2 else look.skin, leg, -0.011)
-            limb(f"{side}_ankle", f"{side}_toe", 0.024, 0.019, look.shoes, shoe, -0.005)
+            limb(f"{side}_shoulder", f"{side}_elbow", 0.033, 0.026, upper, f"{side}_upper_arm", 0.02)
+            limb(f"{side}_elbow", f"{side}_wrist", 0.025, 0.018, fore, f"{side}_lower_arm", 0.021)
+            limb(f"{side}_wrist", f"{side}_hand", 0.02, 0.018, look.skin, f"{side}_lower_arm", 0.022)
+            limb(f"{side}_hip", f"{side}_knee", 0.05, 0.034, look.trousers, f"{side}_upper_leg", -0.01)
+            shin = look.trousers if look.legs >= 2 else look.skin
+            limb(f"{side}_knee", f"{side}_ankle", 0.033, 0.021, shin, f"{side}_lower_leg", -0.011)
+            limb(f"{side}_ankle", f"{side}_toe", 0.024, 0.019, look.shoes, f"{side}_shoe", -0.005)
         limb("neck", "head", 0.03, 0.03, look.skin, "face", -0.01)
         strokes.append((0.0, "torso", self._torso(g)))
         for _, part, shapes in sorted(strokes, key=lambda s: s[0]):

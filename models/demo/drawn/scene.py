@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drawn.body import Body
 from drawn.objects import OBJECTS, paint_background, paint_object
 from drawn.paint import Canvas, Rng
-from drawn.person import KEYPOINTS, LABEL, PARTS, Person
+from drawn.person import KEYPOINTS, LABEL, PART_OF, PARTS, Person
 
 CATEGORIES = ("person", *OBJECTS)
 SMALLEST = 60  # visible pixels under which an instance is not annotated
@@ -61,7 +61,7 @@ def scene(seed: int, index: int) -> Scene:
     annotations = [_annotate_person(canvas, owner, p) for owner, p in people.items()]
     annotations += [_annotate(canvas, owner, CATEGORIES.index(kind) + 1) for owner, kind in objects.items()]
     image = _photograph(canvas.rgb, rng)
-    return Scene(image, canvas.part, [a for a in annotations if a is not None])
+    return Scene(image, PART_OF[canvas.part], [a for a in annotations if a is not None])
 
 
 def _place_person(rng: Rng, width: int, height: int, boxes: list[NDArray]) -> tuple[Person, NDArray] | None:
@@ -128,9 +128,9 @@ def _own_parts(keypoint: str) -> set[int]:
     if joint in ("", "eye", "ear"):
         names = {"face", "hair"}
     elif joint in ("shoulder", "elbow", "wrist"):
-        names = {f"{side}_arm"} | ({"torso"} if joint == "shoulder" else set())
+        names = {f"{side}_upper_arm", f"{side}_lower_arm"} | ({"torso"} if joint == "shoulder" else set())
     else:
-        names = {f"{side}_leg", f"{side}_shoe"} | ({"torso"} if joint == "hip" else set())
+        names = {f"{side}_upper_leg", f"{side}_lower_leg", f"{side}_shoe"} | ({"torso"} if joint == "hip" else set())
     return {LABEL[n] for n in names}
 
 
