@@ -76,4 +76,5 @@ def _figures(found: Mapping[str, Any]) -> list[str]:
 
 
 def _bar(name: str, found: Mapping[str, Any], tone: str) -> Bar:
-    return Bar(name, found["drop"], signed(found["drop"]), *found["interval"], tone)
+    low, high = found["interval"]
+    return Bar(name, found["drop"], signed(found["drop"]), low, high, tone)
