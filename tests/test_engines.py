@@ -121,6 +121,7 @@ def test_openvino_computes_in_what_was_asked_for(source: Source, exported: Calla
     assert open_batch.run({"image": np.repeat(x["image"], 3, axis=0)})["heatmaps"].shape[0] == 3
 
 
+@pytest.mark.cores
 def test_openvino_keeps_several_inputs_in_flight_and_gives_each_its_own_output(source: Source) -> None:
     feeds = [{"image": np.random.default_rng(i).standard_normal((1, 3, *SIZE), dtype=np.float32)} for i in range(7)]
     latency = engines.open_engine("openvino", source)
