@@ -107,9 +107,7 @@ class ModelCard:
 
     def is_of(self, sha256: str) -> bool:
         """Whether a file of that digest is one of those published for this model, or the one that comes with it."""
-        return bool(sha256) and (
-            any(sha256.startswith(p.sha256_prefix) for p in self.published) or sha256 == _shipped_sha256(self.checkpoint)
-        )
+        return bool(sha256) and (self.published_as(sha256) is not None or sha256 == _shipped_sha256(self.checkpoint))
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -132,6 +130,10 @@ class ModelCard:
             published=tuple(Published(**p) for p in rest.pop("published", ())),
             **rest,
         )
+
+    def published_as(self, digest: str) -> Published | None:
+        """The published checkpoint whose sha256 this is, if it is one."""
+        return next((p for p in self.published if digest.startswith(p.sha256_prefix)), None)
 
     def resized(self, height: int, width: int) -> ModelCard:
         """The same model at another input size, which the network has to be able to take."""

@@ -5,6 +5,7 @@ Nothing here runs TensorRT. `-m gpu` tests do, where it is.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.machinery
 import json
 import sys
@@ -25,9 +26,10 @@ from hrnet_deploy.engines.driver import Gpu
 from hrnet_deploy.engines.trt import missing, timing_cache
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
-from hrnet_deploy.graph.metadata import read_description
+from hrnet_deploy.graph.metadata import describe, load_model, read_description, save_model
 from hrnet_deploy.graph.plan import Options, manifest_path, options_of, read_manifest
-from hrnet_deploy.jobs.build import build, width_warning
+from hrnet_deploy.graph.width import width_warning
+from hrnet_deploy.jobs.build import build
 from hrnet_deploy.jobs.inspect import inspect
 
 FRESH = ("tensorrt", "pycuda", "pycuda.driver", *(f"hrnet_deploy.engines.trt.{m}" for m in ("build", "engine", "arena")))
@@ -403,6 +405,43 @@ def test_layers_have_times_from_a_run_of_their_own(world: World, plan: Path) -> 
     world.answer(IExecutionContext__execute_async_v3=report)
     found = engine.layer_times(feed(), runs=4)
     assert [(r["name"], r["ms"], r["precision"]) for r in found] == [("c", 5.0, "fp16"), ("a", 3.0, "int8")]
+
+
+def test_layers_are_timed_on_memory_of_their_own_input(world: World, tiny_onnx: Path) -> None:
+    """Whatever the context was given last: what was captured for another shape, or lies in memory that is gone."""
+    world.open_batch(4)
+    engine = world.engine(tiny_onnx)
+    for batch in (3, 2):
+        engine.run(feed(batch, batch))
+    engine.resident(feed(0))
+    used = []
+
+    def look(context: Any, stream: int) -> bool:
+        used.append((context._held_shape_image, context._held_address_image))
+        return True
+
+    world.answer(IExecutionContext__execute_async_v3=look)
+    engine.layer_times(feed(1, 2), runs=1)
+    bound = engine._bound[0]
+    assert set(used) == {((2, *IMAGE[1:]), bound.arena.address["image"])}
+
+
+def test_shapes_that_stay_are_not_inferred_again(world: World, plan: Path) -> None:
+    engine = world.engine(plan, "graph=off")
+    call = engine.resident(feed(1))
+    world.trt.calls.clear()
+    call()
+    assert set(world.trt.names()) == {"IExecutionContext.set_tensor_address", "IExecutionContext.execute_async_v3"}
+
+
+def test_channels_that_cost_in_int8_are_said_by_the_engine_and_by_a_plan_of_it(world: World, tiny_onnx: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_onnx)
+    describe(model, dataclasses.replace(read_description(tiny_onnx), precision="int8"))
+    save_model(model, tmp_path / "int8.onnx")
+    assert "note" not in world.engine(tiny_onnx).facts
+    assert "multiples of 32" in world.engine(tmp_path / "int8.onnx").facts["note"]
+    build(tmp_path / "int8.onnx", tmp_path / "int8.plan", Options())
+    assert "multiples of 32" in world.engine(tmp_path / "int8.plan").facts["note"]
 
 
 def test_layers_are_counted_by_precision() -> None:

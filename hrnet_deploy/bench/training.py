@@ -56,7 +56,9 @@ class TrainingRow:
         memory.reset_peak()
         network = build(job.card.architecture)
         random_weights(network)
-        self.device = job.device
+        on_gpu = job.device == "cuda"
+        self.wait: Callable[[], None] = torch.cuda.synchronize if on_gpu else lambda: None
+        self.peak: Callable[[], int] = torch.cuda.max_memory_allocated if on_gpu else lambda: max(0, memory.peak() - self.before)
         self.network = network.train().to(job.device)
         self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
         self.loss = _loss(job, network, self.image)
@@ -71,10 +73,7 @@ class TrainingRow:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        if self.device == "cuda":
-            import torch
-
-            torch.cuda.synchronize()
+        self.wait()
         seconds = time.perf_counter() - begin
         if not bool(loss.isfinite()):
             raise DeployError("the loss is not finite — the network or its weights are broken")
@@ -82,11 +81,7 @@ class TrainingRow:
 
     def peak_bytes(self) -> int:
         """The most over what the process held before the network was built; on a GPU, what PyTorch took of it."""
-        if self.device == "cuda":
-            import torch
-
-            return torch.cuda.max_memory_allocated()
-        return max(0, memory.peak() - self.before)
+        return self.peak()
 
 
 def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:

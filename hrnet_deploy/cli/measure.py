@@ -158,6 +158,8 @@ def bench(
         print_json(result.to_dict())
     else:
         terminal.measured(console(), result)
+    if layers and not any(r.facts.get("layers") for r in result.rows):
+        notes().print("no engine of these tells the time of its layers; trt does")
     if any(r.status == "failed" for r in result.rows):
         notes().print("[red]some rows failed[/red]; their cells say why")
         raise typer.Exit(1)

@@ -63,6 +63,7 @@ class Manifest:
     profiles: Mapping[str, list[list[int]]]
     description: Mapping[str, Any]
     build_seconds: float
+    warning: str = ""  # what its channel counts cost in int8, where that is much
     layers: Mapping[str, Any] = field(default_factory=dict)
 
     def rebuild(self, plan: Path) -> str:

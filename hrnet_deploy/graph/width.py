@@ -7,6 +7,7 @@ import math
 import onnx
 
 BLOCK = 32  # channels int8 tensor cores take at once
+NARROW = 1.15  # how many times the arithmetic may grow before it is said
 ENDS = 16  # an input or output of fewer channels is the image or a small head: padded whatever the width
 
 
@@ -35,3 +36,16 @@ def padding_cost(model: onnx.ModelProto, block: int = BLOCK) -> float:
         plain += work * outputs * inputs
         padded += work * math.prod(math.ceil(c / block) * block for c in (outputs, inputs))
     return padded / plain if plain else 1.0
+
+
+def width_warning(model: onnx.ModelProto, precision: str) -> str:
+    """What int8 costs on tensor cores by the network's channel counts alone, where that is much."""
+    if not precision.startswith("int8"):
+        return ""
+    cost = padding_cost(model)
+    if cost < NARROW:
+        return ""
+    return (
+        f"int8 tensor cores take channels in multiples of 32: with this network's counts they compute {cost:.2f} times what it "
+        "needs, by arithmetic alone — measure float16 beside it"
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +17,20 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import check_output, sha256
 from hrnet_deploy.graph.metadata import description_of, load_model, values_of
 from hrnet_deploy.graph.plan import SUFFIXES, Manifest, Options, manifest_path, write_plan
-from hrnet_deploy.graph.width import padding_cost
+from hrnet_deploy.graph.width import width_warning
 
 Say = Callable[[str], None]
 ENGINE = "trt"
-NARROW = 1.15  # how many times the arithmetic may grow before it is said
 
 
 @dataclass(frozen=True)
 class Built:
-    """What `build` made: the plan's facts, what it says when run, and a warning where int8 cannot pay."""
+    """What `build` made: the manifest, and what the engine says of the plan."""
 
     output: str
     size: int
     manifest: Manifest
     facts: dict[str, Any]
-    warning: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": 1, "kind": "build", **dataclasses.asdict(self)}
@@ -53,33 +53,26 @@ def build(model: Path, output: Path, options: Options, force: bool = False, say:
     say("opening the plan")
     manifest = Manifest(
         onnx={"name": str(model), "sha256": sha256(model)},
-        plan="",
+        plan=hashlib.sha256(made.plan).hexdigest(),
         tensorrt=_version(),
         identity=gpu.identity,
         options=dataclasses.asdict(options),
         profiles=made.profiles,
         description=values_of(description),
         build_seconds=round(made.seconds, 2),
+        warning=width_warning(graph, description.precision),
     )
     facts = _tried(made.plan, manifest, description.card, output)
-    manifest = dataclasses.replace(_signed(manifest, made.plan), layers=facts["layer_counts"])
+    manifest = dataclasses.replace(manifest, layers=facts["layer_counts"])
     write_plan(output, made.plan, manifest)
-    return Built(str(output), len(made.plan), manifest, facts, width_warning(graph, description.precision))
-
-
-def _signed(manifest: Manifest, plan: bytes) -> Manifest:
-    import hashlib
-
-    return dataclasses.replace(manifest, plan=hashlib.sha256(plan).hexdigest())
+    return Built(str(output), len(made.plan), manifest, facts)
 
 
 def _tried(plan: bytes, manifest: Manifest, card: Any, output: Path) -> dict[str, Any]:
     """What the engine says of the plan, opened from a temporary file beside the output."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
         trial = Path(place, "trial.plan")
-        write_plan(trial, plan, _signed(manifest, plan))
+        write_plan(trial, plan, manifest)
         engine = open_engine(ENGINE, Source(card, trial))
         try:
             return dict(engine.facts)
@@ -104,16 +97,3 @@ def _check_options(options: Options) -> None:
         raise BadInput(f"--level {options.level} is none of TensorRT's builder levels — choose 0 to 5")
     if options.workspace is not None and options.workspace < 2**20:
         raise BadInput("--workspace is in MB — give 1 or more")
-
-
-def width_warning(graph: Any, precision: str) -> str:
-    """What int8 costs on tensor cores by the network's channel counts alone, where that is much."""
-    if not precision.startswith("int8"):
-        return ""
-    cost = padding_cost(graph)
-    if cost < NARROW:
-        return ""
-    return (
-        f"int8 tensor cores take channels in multiples of 32: with this network's counts they compute {cost:.2f} times what it "
-        "needs, by arithmetic alone — measure float16 beside it"
-    )

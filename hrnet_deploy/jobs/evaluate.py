@@ -61,8 +61,6 @@ def evaluate(request: Request, progress: Callable[[int], Callable[[], None]] | N
     description = read_description(request.model)
     task = _task(description, request)
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
-    if reason := task.why_not_scored(dataset):
-        raise BadInput(f"nothing can be scored: {reason} — give images with annotations for {task.card.task}")
     engine = open_engine(request.engine, Source(description.card, request.model), request.threads)
     tick = progress(len(dataset)) if progress else lambda: None
     score = score_on_images(engine, task, dataset, tick)
@@ -103,5 +101,5 @@ def _annotations(request: Request, task: str) -> dict[str, str]:
 
 def _published(description: Description) -> str:
     digest = description.provenance.get("checkpoint", "")
-    known = next((p for p in description.card.published if digest.startswith(p.sha256_prefix)), None)
+    known = description.card.published_as(digest)
     return "" if known is None or known.value is None else f"{known.metric} {known.value:g} on {known.data}"

@@ -84,7 +84,7 @@ def _card(card: ModelCard) -> dict[str, Any]:
 
 def _published(card: ModelCard, digest: str) -> dict[str, str]:
     """Where a file is one that others publish: what they say it reaches."""
-    known = next((p for p in card.published if digest.startswith(p.sha256_prefix)), None)
+    known = card.published_as(digest)
     if known is None:
         return {}
     figure = f"{known.metric} {known.value:g} on " if known.value is not None else ""

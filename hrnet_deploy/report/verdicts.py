@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hrnet_deploy.parity import Check, TaskFigures, TensorFigures, passed
 from hrnet_deploy.report.terminal import measured, table_of, verdict_of
+from hrnet_deploy.report.wording import PARTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,8 +48,8 @@ def built(console: Console, done: Built) -> None:
     if manifest.layers:
         console.print("layers: " + ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()))
     console.print(", ".join(f"{k} {v / 1e6:.1f} MB" for k, v in facts_["memory"].items()))
-    for said in filter(None, (facts_.get("note", ""), done.warning)):
-        console.print(f"warning: {said}", style="yellow")
+    if facts_.get("note"):
+        console.print(f"warning: {facts_['note']}", style="yellow")
 
 
 def checked(console: Console, report: Report) -> None:
@@ -79,9 +80,6 @@ def evaluated(console: Console, done: Evaluated) -> None:
     console.print(f"{done.images} images of {escape(done.data)}, annotations {escape(where)}; {escape(how)}", style="dim")
     if done.published:
         console.print(f"published of these weights: {done.published}", style="dim")
-
-
-PARTS = {"choice": "chosen by", "verdict": "unseen"}  # what a trial's images are
 
 
 def quantized(console: Console, done: Quantized) -> None:

@@ -8,6 +8,8 @@ import re
 # the direction of the text after them: a name in a file must not be able to rearrange the line it stands in.
 UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
+PARTS = {"choice": "chosen by", "verdict": "unseen"}  # what part the images of a trial play: nothing was chosen by the unseen
+
 
 def clean(text: object) -> str:
     """Any value of a file as text that can stand in any document."""

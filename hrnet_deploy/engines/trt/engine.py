@@ -20,7 +20,9 @@ from hrnet_deploy.engines.trt.arena import Arena
 from hrnet_deploy.engines.trt.build import Log, build, built_facts
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.graph.metadata import description_of, load_model
 from hrnet_deploy.graph.plan import Options, is_plan, options_of, read_manifest, require_fit
+from hrnet_deploy.graph.width import width_warning
 
 ROUNDS = 8  # inferences a context gets in one call, where there are several contexts
 TIMED = 20  # launches that the time of enqueueing is taken of
@@ -91,12 +93,13 @@ class TrtEngine:
         assert source.file is not None
         if not is_plan(source.file):
             made = build(source.file, source.card, options, self._gpu)
-            return made.plan, options, {"build_s": round(made.seconds, 2)}
+            graph = load_model(source.file)
+            return made.plan, options, _said(made.seconds, width_warning(graph, description_of(graph, source.file).precision))
         if options != Options():
             raise BadInput("aux_streams, level and tf32 are settled when a plan is built — leave them out, or name the ONNX file")
         manifest = read_manifest(source.file)
         require_fit(source.file, manifest, trt.__version__, self._gpu.identity)
-        return source.file.read_bytes(), options_of(manifest.options), {"build_s": manifest.build_seconds}
+        return source.file.read_bytes(), options_of(manifest.options), _said(manifest.build_seconds, manifest.warning)
 
     def _open(self, plan: bytes, source: Source, contexts: int) -> None:
         self._log = Log()
@@ -116,6 +119,7 @@ class TrtEngine:
                 )
             self._contexts.append(context)
         self._streams = [cuda.Stream() for _ in self._contexts]
+        self._shapes: list[dict[str, tuple[int, ...]] | None] = [None for _ in self._contexts]
         self._bound: list[Binding | None] = [None for _ in self._contexts]
         self._kept: list[Binding] = []
         specs: dict[bool, list[TensorSpec]] = {True: [], False: []}
@@ -176,12 +180,13 @@ class TrtEngine:
         return call
 
     def layer_times(self, feeds: Feeds, runs: int = 20) -> list[dict[str, Any]]:
-        """Milliseconds of each layer in the median-sized launch, the slowest first. Watching costs time of its own: these
-        are shares, and latency is measured without."""
+        """Milliseconds of each layer, the mean of some launches, the slowest first. Watching costs time of its own: these are
+        shares, and latency is measured before and without."""
         with self._current():
             context: trt.IExecutionContext = self._contexts[0]
             binding = self._binding(0, feeds)
             binding.arena.upload(feeds, self._streams[0])
+            self._place(0, binding)
             self._enqueue(0)
             self._streams[0].synchronize()
             profiler = Profiler()
@@ -222,12 +227,17 @@ class TrtEngine:
     def _bind(self, lane: int, shapes: dict[str, tuple[int, ...]]) -> Binding:
         """Memory for those shapes. Raises BadInput where the plan was not built for them."""
         context: trt.IExecutionContext = self._contexts[lane]
-        self._use_shapes(context, shapes)
+        self._use_shapes(lane, shapes)
         outputs = {s.name: (tuple(int(d) for d in context.get_tensor_shape(s.name)), s.dtype) for s in self.outputs}
         inputs = {s.name: (shapes[s.name], s.dtype) for s in self.inputs}
         return Binding(shapes, Arena(inputs, outputs))
 
-    def _use_shapes(self, context: trt.IExecutionContext, shapes: dict[str, tuple[int, ...]]) -> None:
+    def _use_shapes(self, lane: int, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Shapes into a context, where it has others: inferring them again takes time that is no part of a launch."""
+        if self._shapes[lane] == shapes:
+            return
+        self._shapes[lane] = None
+        context: trt.IExecutionContext = self._contexts[lane]
         for name, shape in shapes.items():
             if name in self._profiles:
                 least, _, most = self._profiles[name]
@@ -240,16 +250,14 @@ class TrtEngine:
                 raise BadInput(f"TensorRT refuses {list(shape)} for {name}{self._log.last} — build the plan for it")
         if missing := context.infer_shapes():
             raise BadInput(f"the shapes of {', '.join(missing)} do not follow from the inputs — export with static shapes")
+        self._shapes[lane] = shapes
 
     def _launch(self, lane: int, binding: Binding) -> None:
         """One inference into the context's stream. Shapes and addresses are the binding's."""
         if binding.graph is not None:
             binding.graph.launch()
             return
-        context: trt.IExecutionContext = self._contexts[lane]
-        self._use_shapes(context, binding.shapes)
-        for name, address in binding.arena.address.items():
-            context.set_tensor_address(name, address)
+        self._place(lane, binding)
         if not self._enqueue(lane):
             raise Unavailable(f"TensorRT could not run the plan{self._log.last} — free memory of the GPU, or use --engine ort")
         if self._graphs:
@@ -260,6 +268,13 @@ class TrtEngine:
             except CaptureFailed as error:
                 self._graphs = False
                 self.facts["graph"] = f"off: {error}"
+
+    def _place(self, lane: int, binding: Binding) -> None:
+        """A binding's shapes and addresses into its context: what is enqueued next computes on them."""
+        context: trt.IExecutionContext = self._contexts[lane]
+        self._use_shapes(lane, binding.shapes)
+        for name, address in binding.arena.address.items():
+            context.set_tensor_address(name, address)
 
     def _enqueue(self, lane: int) -> bool:
         context: trt.IExecutionContext = self._contexts[lane]
@@ -285,7 +300,7 @@ class TrtEngine:
             compute.append(before.time_till(after))
         self.facts |= {"enqueue_ms": statistics.median(enqueue), "enqueued_compute_ms": statistics.median(compute)}
         if binding.graph is None and self.facts["enqueue_ms"] >= BOUND * self.facts["enqueued_compute_ms"]:
-            self.facts["note"] = LAUNCH_BOUND
+            self.facts["note"] = ", ".join(filter(None, (self.facts.get("note", ""), LAUNCH_BOUND)))
 
     def _information(self) -> str:
         inspector = self._engine.create_engine_inspector()
@@ -309,6 +324,11 @@ class TrtEngine:
         if not hasattr(trt, "EngineStat"):
             return {}
         return {"weights": int(self._engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE))}
+
+
+def _said(seconds: float, warning: str) -> dict[str, Any]:
+    """What is known of a plan before it is opened."""
+    return {"build_s": round(seconds, 2), **({"note": warning} if warning else {})}
 
 
 def _process_memory() -> dict[str, int]:

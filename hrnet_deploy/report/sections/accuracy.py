@@ -9,11 +9,10 @@ from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Line, Section, Table, Text
 from hrnet_deploy.report.sections.judged import sensitivity
 from hrnet_deploy.report.sections.provenance import origin
-from hrnet_deploy.report.wording import between, signed
+from hrnet_deploy.report.wording import PARTS, between, signed
 
 AXIS = "AP points against the float model, 95% interval"
 ELSEWHERE = {"openvino in openvino": "openvino, run in OpenVINO", "trt and float16": "trt with float16 between, run in ONNX Runtime"}
-ON = {"choice": "chosen by", "verdict": "unseen"}  # what part the images of a trial play
 
 
 def section(values: Mapping[str, Any], where: str) -> Section:
@@ -56,7 +55,7 @@ def _search(values: Mapping[str, Any]) -> Section:
     rows: list[Line] = []
     charts: list[Block] = []
     for target, found in values.get("search", {}).items():
-        rows += [[target, str(t["convolutions"]), *_figures(t), f"{t['images']} {ON[t['on']]}"] for t in found["trials"]]
+        rows += [[target, str(t["convolutions"]), *_figures(t), f"{t['images']} {PARTS[t['on']]}"] for t in found["trials"]]
         if found["blocks"]:
             charts.append(sensitivity(found["blocks"], f"Blocks quantized alone ({target})"))
     columns = ["target", "convolutions in int8", "AP difference", "95% interval", "images"]

@@ -8,11 +8,9 @@ from typing import Any
 from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections.provenance import origin
-from hrnet_deploy.report.wording import between, ms, said, signed
+from hrnet_deploy.report.wording import PARTS, between, ms, said, signed
 
 FEW, MOST = 8, 16  # of a long list; of the bars of a chart
-
-PARTS = {"choice": "chosen by", "verdict": "nothing was chosen by"}  # what part a trial's images play
 
 
 def checked(values: Mapping[str, Any], where: str) -> Section:
