@@ -209,6 +209,7 @@ def test_a_known_architecture_gets_its_card_and_an_unknown_head_its_own(tiny_che
         (arch.SegHRNet(arch.Body.of_width(48, upsample=CORNERS), 20, ocr=True), "lip", "473x473", "stretch"),
         (arch.SegHRNet(arch.Body.of_width(48, upsample=PLAIN), 21), "unknown", "480x480", "pad"),
         (arch.DilatedResNet(50, "psp", 150), "ade20k", "520x520", "pad"),
+        (arch.SegHRNet(arch.Body.of_width(18, upsample=CORNERS), 171), "coco-stuff-171", "520x520", "pad"),
     ],
 )
 def test_an_unknown_network_takes_the_input_of_the_dataset_its_labels_are_of(

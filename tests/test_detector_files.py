@@ -28,6 +28,7 @@ from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.operators import translations
 from hrnet_deploy.graph.quantize import TARGETS, Graph, place, quantize
 from hrnet_deploy.jobs.export import Options, export
+from hrnet_deploy.jobs.predict import Predictor
 from hrnet_deploy.jobs.quantize import Request
 from hrnet_deploy.jobs.quantize import quantize as quantize_job
 from hrnet_deploy.jobs.split import Split
@@ -36,6 +37,7 @@ from hrnet_deploy.networks.operators import pool_regions
 from hrnet_deploy.parity import compare_on_images
 from hrnet_deploy.tasks.base import noise, task_of
 from hrnet_deploy.tasks.detection import DetectionTask
+from hrnet_deploy.tasks.images import read_image
 from hrnet_deploy.tasks.samples import sample_images
 
 Run = Callable[..., tuple[int, str, str]]
@@ -291,3 +293,49 @@ def test_a_graph_gives_the_boxes_of_mmdetection() -> None:
     assert count.tolist() == [100] and np.array_equal(labels[0], wanted["labels"])
     assert np.abs(boxes[0] - wanted["dets"][:, :4]).max() < 0.02
     assert np.abs(scores[0] - wanted["dets"][:, 4]).max() < 1e-4
+
+
+# --- upright images --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def upright_onnx(tiny_detector: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "upright.onnx"
+    assert export(str(tiny_detector), path, Options(size=FRAME[::-1], simplify=False)).passed
+    return path
+
+
+def test_an_image_goes_to_the_file_in_which_it_is_larger(detector_onnx: Path, upright_onnx: Path) -> None:
+    both, lying, upright = Predictor(detector_onnx, upright=upright_onnx), Predictor(detector_onnx), Predictor(upright_onnx)
+    wide = np.random.default_rng(3).integers(0, 256, (60, 100, 3), dtype=np.uint8)
+    high = np.ascontiguousarray(wide.transpose(1, 0, 2))
+    for image, alone, other in ((wide, lying, upright), (high, upright, lying)):
+        (got,), (wanted,), (not_so,) = both(image), alone(image), other(image)
+        assert len(got.scores) and np.array_equal(got.boxes, wanted.boxes) and np.array_equal(got.scores, wanted.scores)
+        assert not np.array_equal(got.scores, not_so.scores)
+    assert both.task.protocol()["input"] == "96x128 or 128x96"
+
+
+def test_both_files_are_scored_as_one(detector_onnx: Path, upright_onnx: Path, tmp_path: Path, run: Run) -> None:
+    sides = [read_image(p).shape[:2] for p in sorted(IMAGES.glob("*.jpg"))]
+    assert any(h > w for h, w in sides) and any(h < w for h, w in sides)
+    code, out, _ = run("eval", detector_onnx, "--upright", upright_onnx, "--data", IMAGES)
+    assert code == 0 and "input 96x128 or 128x96" in out
+    assert run("predict", detector_onnx, IMAGES, "--upright", upright_onnx, "--no-pictures", "-o", tmp_path / "out")[0] == 0
+
+
+def test_a_second_file_that_does_not_belong_is_refused(
+    detector_onnx: Path, upright_onnx: Path, tiny_onnx: Path, tiny_detector: Path, tmp_path: Path, run: Run
+) -> None:
+    state = torch.load(tiny_detector, weights_only=True)
+    state["rpn_head.rpn_reg.bias"] += 0.01
+    torch.save(state, tmp_path / "other.pth")
+    export(str(tmp_path / "other.pth"), tmp_path / "other.onnx", Options(size=FRAME[::-1], simplify=False))
+    for model, second, sentence in (
+        (detector_onnx, detector_onnx, "export an upright one with --size 128x96"),
+        (detector_onnx, tmp_path / "other.onnx", "in weights — make both of one checkpoint"),
+        (tiny_onnx, upright_onnx, "--upright is for detectors"),
+        (detector_onnx, tmp_path / "none.onnx", "none.onnx"),
+    ):
+        code, out, err = run("eval", model, "--upright", second, "--data", IMAGES)
+        assert (code, out) == (2, "") and sentence in err and err.count("\n") == 1

@@ -9,6 +9,10 @@ import typer
 
 from hrnet_deploy.cli.app import USE, app, console, counting, parse_factors, print_json
 
+Upright = Annotated[
+    Path | None, typer.Option(help="A detector's second file, exported with the sides of its input exchanged, for upright images.")
+]
+
 
 @app.command(rich_help_panel=USE)
 def predict(
@@ -19,6 +23,7 @@ def predict(
     engine: Annotated[str, typer.Option(help="The engine to run.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
+    upright: Upright = None,
     pictures: Annotated[bool, typer.Option(help="Draw the results.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Write into an existing folder.")] = False,
 ) -> None:
@@ -30,7 +35,7 @@ def predict(
     from hrnet_deploy.jobs.predict import predict as job
 
     with counting("predicting") as progress:
-        done = job(model, inputs, output, boxes, engine, threads, flip_test, pictures, force, progress)
+        done = job(model, inputs, output, boxes, engine, threads, flip_test, upright, pictures, force, progress)
     from rich.markup import escape
 
     results = escape(str(done.folder / RESULTS))
@@ -49,6 +54,7 @@ def evaluate(
     engine: Annotated[str, typer.Option(help="The engine to run.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
+    upright: Upright = None,
     scales: Annotated[str, typer.Option(help="Segmentation: average over sizes of the input, 0.5,1,1.5.")] = "",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write everything found as JSON.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
@@ -64,11 +70,13 @@ def evaluate(
     from hrnet_deploy.files import check_output, write_json
     from hrnet_deploy.jobs.evaluate import Request
     from hrnet_deploy.jobs.evaluate import evaluate as job
+    from hrnet_deploy.jobs.opened import Use
     from hrnet_deploy.report import verdicts
 
     if output is not None:
         check_output(output, force)
-    request = Request(model, data, annotations, limit, seed, engine, threads, flip_test, parse_factors(scales))
+    use = Use(model, engine, threads, flip_test, upright, parse_factors(scales))
+    request = Request(use, data, annotations, limit, seed)
     with counting("scoring") as progress:
         done = job(request, progress)
     if output is not None:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.engines import open_engine, parse
-from hrnet_deploy.engines.base import Source
-from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
-from hrnet_deploy.graph.metadata import Description, read_description
+from hrnet_deploy.graph.metadata import Description
+from hrnet_deploy.jobs.opened import Use, opened
 from hrnet_deploy.parity import score_on_images
-from hrnet_deploy.tasks.base import Task, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to score. `scales`: the multi-scale test of segmentation, as factors of the file's input."""
+    """What to score, on which images."""
 
-    model: Path
+    use: Use
     data: Path
     annotations: Path | None = None
     limit: int | None = None
     seed: int | None = None
-    engine: str = "ort"
-    threads: int | None = None
-    flip_test: bool = False
-    scales: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -57,38 +50,27 @@ class Evaluated:
 
 def evaluate(request: Request, progress: Callable[[int], Callable[[], None]] | None = None) -> Evaluated:
     """Raises BadInput where nothing can be scored: no annotations, or a file that does not take the sizes asked for."""
-    parse(request.engine)
-    description = read_description(request.model)
-    task = _task(description, request)
+    use = request.use
+    model = opened(use)
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
-    engine = open_engine(request.engine, Source(description.card, request.model), request.threads)
     tick = progress(len(dataset)) if progress else lambda: None
-    score = score_on_images(engine, task, dataset, tick)
+    score = score_on_images(model.engine, model.task, dataset, tick)
+    description, facts = model.description, model.engine.facts
     return Evaluated(
-        model=str(request.model),
-        model_sha256=sha256(request.model),
+        model=str(use.model),
+        model_sha256=sha256(use.model),
         card=description.card.name,
-        precision=engine.facts.get("precision", description.precision),
-        engine=request.engine,
-        engine_facts=engine.facts,
-        metric=task.metric,
+        precision=facts.get("precision", description.precision),
+        engine=use.engine,
+        engine_facts=facts,
+        metric=model.task.metric,
         figures=score.figures(),
-        protocol=task.protocol(),
+        protocol=model.task.protocol(),
         images=len(dataset),
         data=str(request.data),
         annotations=_annotations(request, description.card.task),
         published=_published(description),
     )
-
-
-def _task(description: Description, request: Request) -> Task:
-    if not request.scales:
-        return task_of(description.card, description.contract, request.flip_test)
-    if description.card.task != "segmentation":
-        raise BadInput(f"--scales is the multi-scale test of segmentation, {request.model} is for {description.card.task} — leave it out")
-    from hrnet_deploy.tasks.multi_scale import MultiScale
-
-    return MultiScale(description.card, description.contract, request.flip_test, request.scales)
 
 
 def _annotations(request: Request, task: str) -> dict[str, str]:

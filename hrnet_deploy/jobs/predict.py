@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.engines import open_engine, parse
-from hrnet_deploy.engines.base import Engine, Source, run_samples
+from hrnet_deploy.engines import parse
+from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.tasks.base import Task, task_of
+from hrnet_deploy.jobs.opened import Use, opened
+from hrnet_deploy.tasks.base import Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import VIDEO_SUFFIXES, Image, Video, VideoWriter, read_image, write_image
 
@@ -38,14 +38,19 @@ class Predicted:
 class Predictor:
     """`Predictor("pose.onnx")(image)` -> predictions: the whole of it for a program of one's own.
 
-    image: (H, W, 3) uint8 RGB. boxes: (x, y, w, h) each in pixels; the whole image where none are given.
+    image: (H, W, 3) uint8 RGB. boxes: (x, y, w, h) each in pixels; the whole image where none are given. upright: see `Use`.
     """
 
-    def __init__(self, model: str | Path, engine: str = "ort", threads: int | None = None, flip_test: bool = False) -> None:
-        description = read_description(Path(model))
-        self.card = description.card
-        self.task: Task = task_of(description.card, description.contract, flip_test)
-        self.engine: Engine = open_engine(engine, Source(description.card, Path(model)), threads)
+    def __init__(
+        self,
+        model: str | Path,
+        engine: str = "ort",
+        threads: int | None = None,
+        flip_test: bool = False,
+        upright: str | Path | None = None,
+    ) -> None:
+        made = opened(Use(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
+        self.card, self.task, self.engine = made.description.card, made.task, made.engine
 
     def __call__(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> list[Any]:
         known = None if boxes is None else tuple({"bbox": list(b), "score": 1.0} for b in boxes)
@@ -69,6 +74,7 @@ def predict(
     engine: str = "ort",
     threads: int | None = None,
     flip_test: bool = False,
+    upright: Path | None = None,
     pictures: bool = True,
     force: bool = False,
     progress: Callable[[int], Callable[[], None]] | None = None,
@@ -84,7 +90,7 @@ def predict(
         raise BadInput(f"{output} is a file — name a folder")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"the folder {output.parent} does not exist — create it first")
-    predictor = Predictor(model, engine, threads, flip_test)
+    predictor = Predictor(model, engine, threads, flip_test, upright)
     videos = [p for p in inputs if p.suffix.lower() in VIDEO_SUFFIXES]
     if videos and (len(inputs) > 1 or boxes is not None):
         raise BadInput("a video goes alone and without boxes — each frame is taken as one box")

@@ -2,7 +2,8 @@
 
 Source of the test protocol: mmdetection's configurations for COCO (configs/_base_/datasets/coco_detection.py) with mmcv's
 imrescale: the image scaled as it is, bilinearly, its size rounded; normalised; filled up with zeros to the right and below.
-There an upright image gets an upright input; here the card's input is fixed, and an upright image is scaled to fit in it.
+There an upright image gets an upright input; here an input is fixed, and an upright image is scaled to fit in it, or gets
+the frame of a second file (`frames`).
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class DetectionTask(Task):
             raise BadInput("a detector's boxes are not averaged with those of the mirror image — run without the flip test")
         if card.input.fit != "pad":
             raise BadInput(f"{card.name} does not say how an image is brought to {card.input.size} — its input needs `fit: pad`")
+        self.frames: tuple[tuple[int, int], ...] = ((card.input.height, card.input.width),)
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         height, width = image.shape[:2]
@@ -78,15 +80,16 @@ class DetectionTask(Task):
         return [Sample(item.image_id, feed, Placed(item.image_id, (columns / width, rows / height)))]
 
     def feed(self, image: Image) -> Feed:
-        """An image (H, W, 3) RGB uint8 as the network takes it, and how much of the input it fills."""
+        """An image (H, W, 3) RGB uint8 as the network takes it, in the frame where it is largest, and how much of it it fills."""
         spec = self.card.input
         height, width = image.shape[:2]
-        zoom = min(spec.height / height, spec.width / width)
+        rows, columns = max(self.frames, key=lambda f: min(f[0] / height, f[1] / width))
+        zoom = min(rows / height, columns / width)
         if spec.longest is not None:
             zoom = min(zoom, spec.longest / max(height, width))
-        used = min(spec.height, max(1, int(height * zoom + 0.5))), min(spec.width, max(1, int(width * zoom + 0.5)))
+        used = min(rows, max(1, int(height * zoom + 0.5))), min(columns, max(1, int(width * zoom + 0.5)))
         scaled = np.asarray(cv2.resize(image, (used[1], used[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
-        whole = np.zeros((1, 3, spec.height, spec.width), np.float32)
+        whole = np.zeros((1, 3, rows, columns), np.float32)
         whole[..., : used[0], : used[1]] = normalised(scaled, spec)
         return {INPUT: whole, IMAGE_SIZE: np.array([used], np.float32)}
 
@@ -105,7 +108,8 @@ class DetectionTask(Task):
     def protocol(self) -> dict[str, Any]:
         shape = self.card.architecture
         kept = getattr(shape, "detections", None)
-        return {"input": self.card.input.size} | ({"score_over": kept.score, "nms_iou": kept.iou, "kept": kept.kept} if kept else {})
+        sizes = " or ".join(f"{rows}x{columns}" for rows, columns in self.frames)
+        return {"input": sizes} | ({"score_over": kept.score, "nms_iou": kept.iou, "kept": kept.kept} if kept else {})
 
     @property
     def _own_ids(self) -> tuple[int, ...]:

@@ -17,7 +17,6 @@ import torch
 from drawn import scene
 from drawn.scene import CATEGORIES
 from rich.progress import track
-from safetensors.torch import load_file
 from scenes import Scenes, View, ahead, fill_of, network_input, scenes
 from torch import Tensor, nn
 from training import Phase, Run, Spread, console, fit, measure_batch_statistics, save
@@ -84,18 +83,10 @@ def _named(results: tuple[Tensor, ...]) -> Arrays:
     return {name: value.numpy() for name, value in zip(CARD.architecture.outputs, results, strict=True)}
 
 
-def begin(net: nn.Module, parser: Path) -> None:
-    """The body begins as the demo parser's, which has seen the same scenes; detectors begin from a trained body as well."""
-    own = {f"backbone.{n}": t.float() for n, t in load_file(parser).items() if not n.startswith("last_layer.")}
-    left = net.load_state_dict(own, strict=False)
-    assert not left.unexpected_keys and not any(n.startswith("backbone.") for n in left.missing_keys if not n.endswith("tracked"))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_name("det_hrnetv2p_w16.safetensors"))
     parser.add_argument("--work", type=Path, default=Path("build/demo-scenes"), help="scenes and the state of the run")
-    parser.add_argument("--backbone", type=Path, default=Path(__file__).with_name("seg_hrnetv2_w16.safetensors"))
     parser.add_argument("--scenes", type=int, default=9_000)
     parser.add_argument("--steps", type=int, default=4_000)
     parser.add_argument("--settle", type=int, default=0, help="steps with fixed batch statistics; its activations are steady without")
@@ -116,8 +107,7 @@ def main() -> None:
         args.save_every,
     )
     net = build(CARD.architecture)
-    begin(net, args.backbone)
-    net = fit(net, Phase("detector", 0, args.steps, lr=1e-3), run)
+    net = fit(net, Phase("detector", 0, args.steps, lr=1.5e-3), run)
     end = args.steps + args.settle
     measure_batch_statistics(net, lambda n, batch: n.backbone(batch[0]), run.batches(end, end + 128), 128)  # type: ignore[operator]
     console.print_json(json.dumps({"before settling": score(net, args.images, detail=True)}))

@@ -1,0 +1,38 @@
+"""Engines of one network at inputs of several sizes, as one engine: each input goes to the one made for its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hrnet_deploy.engines.base import Arrays, Engine, Feeds
+from hrnet_deploy.errors import BadInput
+
+
+class ByShape:
+    """See `engines.base.Engine`. What it says of itself is what its first engine says; all take the same batch."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        first = engines[0]
+        self._engines = {self._size(e.inputs[0].shape): e for e in engines}
+        self.name, self.device, self.facts = first.name, first.device, first.facts
+        self.inputs, self.outputs = first.inputs, first.outputs
+
+    @staticmethod
+    def _size(shape: Sequence[int | str]) -> tuple[int | str, ...]:
+        return tuple(shape[1:])
+
+    def _engine(self, feeds: Feeds) -> Engine:
+        size = self._size(feeds[self.inputs[0].name].shape)
+        if size not in self._engines:
+            raise BadInput(f"none of these files takes an input of {list(size)} — export one with that --size")
+        return self._engines[size]
+
+    def run(self, feeds: Feeds) -> Arrays:
+        return self._engine(feeds).run(feeds)
+
+    def resident(self, feeds: Feeds) -> Callable[[], None]:
+        return self._engine(feeds).resident(feeds)
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            engine.close()
