@@ -27,7 +27,7 @@ demo: .venv/ready  ## export, check, quantize and predict with the three checkpo
 	@echo "pictures are in $(OUT)/pose, $(OUT)/seg and $(OUT)/det; the figures in $(OUT)/page.html"
 
 test: .venv/ready  ## every test that needs no GPU, the slow ones included
-	$(BIN)/pytest -m "not gpu and not cores" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not gpu and not cores and not paper" -n 2 --dist loadfile
 	$(BIN)/pytest -m "cores and not gpu"
 
 fast: .venv/ready

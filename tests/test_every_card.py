@@ -1,6 +1,6 @@
 """Every card's network: built, saved, loaded from the file, exported at a small input, and equal in ONNX Runtime.
 
-The paper's inputs are in `benchmarks/results`: the suite verifies each export before it measures it.
+The paper's inputs are in test_paper_inputs.
 """
 
 from __future__ import annotations

@@ -6,13 +6,16 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from conftest import TINY
 
 from hrnet_deploy.bench.training import training
 from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.jobs.export import build
 from hrnet_deploy.jobs.suite import Column, Request, columns, suite
 
 TINY_CARD = dataclasses.replace(card("pose_hrnet_w32_256x192"), name="tiny", architecture=TINY).resized(64, 64)
@@ -50,6 +53,7 @@ def test_a_column_is_measured_in_float_and_int8_and_kept(tmp_path: Path) -> None
         ("ort", "int8", "ok", "random"),
     ]
     assert json.loads(request.output.read_text()) == json.loads(json.dumps(found))
+    assert 0 < found["columns"][0]["parity"]["relative"] < 1e-4
     said.clear()
     again = suite(request, "the command", said.append, table)
     assert [c["name"] for c in again["columns"]] == ["first", "second"]
@@ -68,6 +72,19 @@ def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(tmp_path: Path) -
     assert found["bad"]["result"] is None
     assert "tiny.pth" in found["bad"]["reason"]
     assert found["good"]["result"]["rows"][0]["status"] == "ok"
+
+
+def test_a_graph_that_is_not_the_network_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(network: torch.nn.Module, *rest: Any) -> Any:
+        with torch.no_grad():
+            next(network.parameters()).mul_(1.01)
+        return build(network, *rest)
+
+    monkeypatch.setattr("hrnet_deploy.jobs.random_weights.build", other)
+    request = Request(tmp_path / "table.json", engines=("ort",), quick=True)
+    (column,) = suite(request, "", table=[Column("other", TINY_CARD, PAPER)])["columns"]
+    assert column["result"] is None
+    assert "its ONNX file is not the network (heatmaps on noise: relative difference is 0.0" in column["reason"]
 
 
 def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:

@@ -24,11 +24,14 @@ from hrnet_deploy.engines import ENGINES, open_engine, parse, require, why_not
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError
 from hrnet_deploy.files import read_json, write_json
+from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.parity import score_on_images
+from hrnet_deploy.jobs.export import verify
+from hrnet_deploy.parity import passed, score_on_images
 from hrnet_deploy.tasks.base import Contract, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.threads import available_threads
 
 Say = Callable[[str], None]
@@ -162,6 +165,7 @@ def _empty(column: Column) -> dict[str, Any]:
         "result": None,
         "training": None,
         "score": None,
+        "parity": None,
         "reason": "",
     }
 
@@ -196,6 +200,8 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
         save_model(model, float_file)
         kind: Any = "random" if weights is None else "trained"
         plain = Subject(chosen.name, Source(chosen, float_file, weights, kind), Contract(), "fp32")
+        say("verifying against PyTorch")
+        parity = parity_at_input(plain.source, description)
         engines = request.settings["engines"]
         targets = [t for t in TARGETS if t in {parse(e)[0] for e in engines}]
         say("ranges on noise")
@@ -212,7 +218,19 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
             if (name := parse(engine)[0]) in integers:
                 rows.append(row_of(integers[name], engine, 1, threads))
         score = _score(plain.source, request, say) if weights is not None else None
-        return {"result": run(rows, QUICK if request.quick else PLAN, command, say).to_dict(), "score": score}
+        return {"result": run(rows, QUICK if request.quick else PLAN, command, say).to_dict(), "score": score, "parity": parity}
+
+
+def parity_at_input(source: Source, description: Description) -> dict[str, Any]:
+    """The exported graph against the network at the column's own input, on noise and one image: what is another network is not
+    worth measuring."""
+    one = sample_images()
+    tensors, task, checks, _ = verify(source, description, dataclasses.replace(one, items=one.items[:1]))
+    if not passed(checks):
+        failed = next((f"{c.name} is {c.value:.3g} where {c.limit:g} is allowed" for c in checks if not c.passed), "nothing was judged")
+        raise BadInput(f"its ONNX file is not the network ({failed}) — export the card by itself to see which tensor differs")
+    relative = max((t.relative for t in (*tensors, *task.tensors)), default=None)
+    return {"relative": relative, "sentence": task.distance.sentence}
 
 
 def _score(source: Source, request: Request, say: Say) -> dict[str, Any] | None:

@@ -142,6 +142,8 @@ def table(columns: Sequence[Column]) -> Table:
         (Cell("Score", "paper: COCO val, Cityscapes val"), lambda c: Cell(f"{c.paper['score']:.1f}", str(c.paper["metric"]))),
         (Cell("Score", "here"), _score),
     ]
+    if any(c.values.get("parity") for c in columns):
+        lines.insert(1, (Cell("Largest difference", "ONNX Runtime from PyTorch, before it was measured"), _parity))
     if not any(c.result and any(class_of(r) == HALF for r in c.result.rows) for c in columns):
         lines = [line for line in lines if line[0].note != f"here: {HALF}"]
     if any(c.training for c in columns):
@@ -244,6 +246,14 @@ def _training(column: Column, figure: Callable[[Mapping[str, Any]], str]) -> Cel
     asked = column.paper["training_batch"]
     size = f"batch {most['batch']}{f' of {asked}' if most['batch'] != asked else ''}, {most['input_size']}"
     return Cell(figure(most), size)
+
+
+def _parity(column: Column) -> Cell:
+    """Of the largest output; of detections, which are not compared number by number, what became of their twins."""
+    found = column.values.get("parity")
+    if not found:
+        return Cell("–", "not recorded" if column.result else "", "note")
+    return Cell(f"{found['relative']:.0e}" if found["relative"] is not None else "", found["sentence"])
 
 
 def _score(column: Column) -> Cell:
