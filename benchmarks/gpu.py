@@ -3,8 +3,9 @@
 The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph with HRNet's
 branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled too; its throughput by batch
 beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is installed; PyCUDA's memory, events and graph
-capture where that is. One JSON, a result of the suite with what else was found beside its columns; the same command goes on
-after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
+capture where that is, or where `--wheels DIR` holds what builds it (`pip download pycuda setuptools wheel -d DIR`; nothing is
+fetched, nothing stays installed). One JSON, a result of the suite with what else was found beside its columns; the same command
+goes on after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import argparse
 import itertools
 import shlex
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -66,8 +69,24 @@ def matrix_rates(device: str, side: int) -> dict[str, float]:
     return rates
 
 
-def pycuda_exercise() -> dict[str, Any]:
+def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
     """The engine's arena, a copy each way, events, and a captured copy replayed, without TensorRT."""
+    if wheels is None:
+        return _pycuda_exercise()
+    with tempfile.TemporaryDirectory() as place:
+        install = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(wheels), "--target", place, "pycuda"]
+        done = subprocess.run(install, capture_output=True, text=True, timeout=600)
+        if done.returncode:
+            said = sorted((line.strip() for line in done.stderr.splitlines() if "error" in line.lower()), key=lambda t: "fatal" not in t)
+            return {"why_not": f"PyCUDA could not be built of {wheels}: {said[0] if said else done.stderr[-300:]}"}
+        sys.path.append(place)
+        try:
+            return {"built": True, **_pycuda_exercise()}
+        finally:
+            sys.path.remove(place)
+
+
+def _pycuda_exercise() -> dict[str, Any]:
     try:
         import pycuda.driver as cuda
 
@@ -110,6 +129,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=25.0, help="after which no further column is begun")
     parser.add_argument("--quick", action="store_true", help="small inputs, on the CPU where there is no GPU")
+    parser.add_argument("--wheels", type=Path, help="a folder to build PyCUDA of, where it is not installed")
     args = parser.parse_args()
     has_gpu = not why_not("torch:cuda")
     if not has_gpu and not args.quick:
@@ -142,7 +162,7 @@ def main() -> None:
     else:
         modes, best, columns = ["torch", "torch:channels_last"], ["torch:channels_last"], ("torch",)
     kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
-    kept("pycuda", pycuda_exercise)
+    kept("pycuda", lambda: pycuda_exercise(args.wheels))
     kept("modes", lambda: table(["torch:cuda", *modes] if has_gpu else modes, (1,)))
     kept("throughput", lambda: table(best, BATCHES[:2] if args.quick else BATCHES))
     kept("onnxruntime", lambda: table(["ort:provider=cuda", "ort:provider=cuda,graph"], (1,)))
