@@ -317,6 +317,43 @@ def test_no_plan_is_one_sentence_and_nothing_is_left(
     assert left(world.folder) == set()
 
 
+def test_what_does_not_start_is_one_sentence(world: World, tiny_onnx: Path, plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(instance: Any, log: Any) -> None:
+        log.log(world.trt.module.ILogger.ERROR, "SM 61 is not supported")
+        raise TypeError("factory function returned nullptr")
+
+    for kind, use in (("Builder", lambda: build(tiny_onnx, plan, Options(), force=True)), ("Runtime", lambda: world.engine(plan))):
+        monkeypatch.setattr(getattr(world.trt.module, kind), "__init__", refuse)
+        with pytest.raises(Unavailable, match=r"does not start on this GPU \(SM 61 is not supported\) — "):
+            use()
+
+
+def test_an_interrupt_stops_the_builder_and_crosses_nothing_of_it(world: World, tiny_onnx: Path) -> None:
+    said: list[str] = []
+
+    def say(words: str) -> None:
+        said.append(words)
+        if "2 of 3" in words:
+            raise KeyboardInterrupt
+
+    def steps(*_: Any) -> None:
+        ((monitor,),) = world.trt.arguments("IBuilderConfig.progress_monitor =")
+        monitor.phase_start("Tactics", None, 3)
+        assert [monitor.step_complete("Tactics", i) for i in range(3)] == [True, False, False]
+
+    world.answer(Builder__build_serialized_network=steps)
+    with pytest.raises(KeyboardInterrupt):
+        build(tiny_onnx, world.folder / "tiny.plan", Options(), say=say)
+    assert "building: Tactics, 1 of 3" in said and left(world.folder) == set()
+
+
+def test_what_fails_late_frees_all_it_took(world: World, plan: Path) -> None:
+    world.answer(ICudaEngine__create_engine_inspector=lambda *_: object())  # not an inspector
+    with pytest.raises(AttributeError):
+        world.engine(plan)
+    assert world.cuda.live == 0
+
+
 def test_a_plan_that_does_not_open_leaves_nothing(world: World, tiny_onnx: Path) -> None:
     world.answer(Runtime__deserialize_cuda_engine=lambda *_: None)
     with pytest.raises(BadInput, match="cannot open"):
@@ -345,6 +382,9 @@ def test_timings_are_kept_between_builds_and_begun_anew_where_they_do_not_fit(wo
     assert world.trt.surface.version in kept.name and "NVIDIA_Double" in kept.name
     build(tiny_onnx, path, Options(), force=True)
     assert world.trt.arguments("IBuilderConfig.create_timing_cache") == [(b"",), (b"timings",)]
+    world.answer(IBuilderConfig__create_timing_cache=lambda config, blob: None if blob else object.__new__(world.trt.module.ITimingCache))
+    build(tiny_onnx, path, Options(), force=True)
+    del world.trt.answers["IBuilderConfig.create_timing_cache"]
     world.answer(IBuilderConfig__set_timing_cache=False)
     build(tiny_onnx, path, Options(), force=True)
     assert world.trt.arguments("IBuilderConfig.create_timing_cache")[-2:] == [(b"timings",), (b"",)]

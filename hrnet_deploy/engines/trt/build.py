@@ -49,11 +49,13 @@ class Log(trt.ILogger):  # type: ignore[misc]
 
 
 class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-    """What the builder is at, as words."""
+    """What the builder is at, as words. An interrupt reaches Python here, in the middle of TensorRT's own calls, which no
+    exception may cross: it is kept, and the builder is told to stop."""
 
     def __init__(self, say: Say) -> None:
         trt.IProgressMonitor.__init__(self)
         self._say = say
+        self.interrupted = False
         self._steps: dict[str, int] = {}
 
     def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
@@ -61,8 +63,11 @@ class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         self._say(f"building: {phase_name}")
 
     def step_complete(self, phase_name: str, step: int) -> bool:
-        self._say(f"building: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)}")
-        return True  # go on
+        try:
+            self._say(f"building: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)}")
+        except KeyboardInterrupt:
+            self.interrupted = True
+        return not self.interrupted  # go on
 
     def phase_finish(self, phase_name: str) -> None:
         self._steps.pop(phase_name, None)
@@ -72,12 +77,13 @@ def build(file: Path, card: ModelCard, options: Options, gpu: Gpu, say: Say = la
     """Raises BadInput where TensorRT cannot read the file or a bound does not fit it, Unavailable where the GPU's memory
     does not suffice. `cache` is another folder of timings than the user's."""
     log, started = Log(), time.monotonic()
-    builder = trt.Builder(log)
+    builder = started_by(log, trt.Builder)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(file)):
         raise BadInput(f"TensorRT cannot read {file}: {_parser_errors(parser)} — export it again, or use --engine ort")
-    config = _configured(builder, options, say)
+    monitor = Monitor(say)
+    config = _configured(builder, options, monitor)
     profiles = _profiles(network, card, options)
     if profiles:
         profile = builder.create_optimization_profile()
@@ -88,9 +94,11 @@ def build(file: Path, card: ModelCard, options: Options, gpu: Gpu, say: Say = la
     say("waiting for other builds on this GPU")
     with timing_cache.locked(kept) as timings:
         known = config.create_timing_cache(timings)
-        if not config.set_timing_cache(known, False):  # of another driver after all: begin anew
+        if known is None or not config.set_timing_cache(known, False):  # of another driver after all: begin anew
             config.set_timing_cache(config.create_timing_cache(b""), False)
         plan = builder.build_serialized_network(network, config)
+        if monitor.interrupted:
+            raise KeyboardInterrupt
         if plan is None:
             raise _why(file, log)
         found = config.get_timing_cache()
@@ -99,11 +107,21 @@ def build(file: Path, card: ModelCard, options: Options, gpu: Gpu, say: Say = la
     return Built(bytes(plan), profiles, time.monotonic() - started)
 
 
-def _configured(builder: trt.Builder, options: Options, say: Say) -> trt.IBuilderConfig:
+def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:
+    """TensorRT's builder or runtime. Its bindings raise a TypeError where one does not start, and the log has the reason."""
+    try:
+        return kind(log)
+    except TypeError:
+        raise Unavailable(
+            f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, or --engine ort"
+        ) from None
+
+
+def _configured(builder: trt.Builder, options: Options, monitor: Monitor) -> trt.IBuilderConfig:
     config = builder.create_builder_config()
     config.builder_optimization_level = options.level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    config.progress_monitor = Monitor(say)
+    config.progress_monitor = monitor
     if options.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
     if options.aux_streams is not None:

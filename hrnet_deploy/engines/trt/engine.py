@@ -17,7 +17,7 @@ from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_f
 from hrnet_deploy.engines.cuda_graph import CaptureFailed, Graph
 from hrnet_deploy.engines.driver import probe
 from hrnet_deploy.engines.trt.arena import Arena
-from hrnet_deploy.engines.trt.build import Log, build, built_facts
+from hrnet_deploy.engines.trt.build import Log, build, built_facts, started_by
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import description_of, load_model
@@ -75,6 +75,12 @@ class TrtEngine:
         if source.file is None:
             raise BadInput("the trt engine opens an ONNX file or a plan — export the checkpoint first, or name the file")
         self._gpu = probe()
+        self._engine: trt.ICudaEngine = None
+        self._runtime: trt.Runtime = None
+        self._contexts: list[trt.IExecutionContext] = []
+        self._streams: list[cuda.Stream] = []
+        self._bound: list[Binding | None] = []
+        self._kept: list[Binding] = []
         cuda.init()
         self._cuda = cuda.Device(0).retain_primary_context()  # the one PyTorch uses, where both are in a process
         options = Options(level=int(level or Options.level), aux_streams=int(aux_streams) if aux_streams else None, tf32=bool(tf32))
@@ -86,7 +92,7 @@ class TrtEngine:
                 self.facts: dict[str, Any] = {**built_facts(options), **built, "graph": graph, **self._described()}
                 self._time_launches()
         except BaseException:
-            self._cuda.detach()
+            self.close()
             raise
 
     def _plan(self, source: Source, options: Options) -> tuple[bytes, Options, dict[str, Any]]:
@@ -103,16 +109,14 @@ class TrtEngine:
 
     def _open(self, plan: bytes, source: Source, contexts: int) -> None:
         self._log = Log()
-        self._runtime = trt.Runtime(self._log)  # kept: an engine must not outlive it
-        engine = self._runtime.deserialize_cuda_engine(plan)
-        if engine is None:
+        self._runtime = started_by(self._log, trt.Runtime)  # kept: an engine must not outlive it
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
             raise BadInput(f"TensorRT cannot open {source.file}{self._log.last} — build it again with hrnet-deploy build")
-        self._engine: trt.ICudaEngine = engine
-        self._contexts = []
         for _ in range(contexts):
-            context = engine.create_execution_context()
+            context = self._engine.create_execution_context()
             if context is None:
-                needs = engine.device_memory_size_v2 / 1e6
+                needs = self._engine.device_memory_size_v2 / 1e6
                 raise Unavailable(
                     f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} MB{self._log.last} — "
                     "free some, or build it for a smaller batch"
@@ -120,17 +124,16 @@ class TrtEngine:
             self._contexts.append(context)
         self._streams = [cuda.Stream() for _ in self._contexts]
         self._shapes: list[dict[str, tuple[int, ...]] | None] = [None for _ in self._contexts]
-        self._bound: list[Binding | None] = [None for _ in self._contexts]
-        self._kept: list[Binding] = []
+        self._bound = [None for _ in self._contexts]
         specs: dict[bool, list[TensorSpec]] = {True: [], False: []}
         self._profiles: dict[str, list[tuple[int, ...]]] = {}
-        for index in range(engine.num_io_tensors):
-            name = engine.get_tensor_name(index)
-            is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-            shape = tuple(int(d) for d in engine.get_tensor_shape(name))
-            specs[is_input].append(TensorSpec(name, shape, np.dtype(trt.nptype(engine.get_tensor_dtype(name))).name))
+        for index in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(index)
+            is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+            shape = tuple(int(d) for d in self._engine.get_tensor_shape(name))
+            specs[is_input].append(TensorSpec(name, shape, np.dtype(trt.nptype(self._engine.get_tensor_dtype(name))).name))
             if is_input and -1 in shape:
-                self._profiles[name] = [tuple(int(d) for d in dims) for dims in engine.get_tensor_profile_shape(name, 0)]
+                self._profiles[name] = [tuple(int(d) for d in dims) for dims in self._engine.get_tensor_profile_shape(name, 0)]
         self.inputs, self.outputs = tuple(specs[True]), tuple(specs[False])
 
     def run(self, feeds: Feeds) -> Arrays:
@@ -197,12 +200,13 @@ class TrtEngine:
             return timed(layers_of(self._information()), {name: ms / runs for name, ms in profiler.times.items()})
 
     def close(self) -> None:
+        """What TensorRT and PyCUDA made goes before the GPU's context does."""
         with self._current():
             for binding in (*self._kept, *filter(None, self._bound)):
                 binding.close()
             self._kept, self._bound = [], []
             self._contexts, self._streams = [], []
-            del self._engine, self._runtime
+            self._engine = self._runtime = None
         self._cuda.detach()
 
     @contextlib.contextmanager
@@ -338,9 +342,9 @@ def _process_memory() -> dict[str, int]:
 
         import pynvml
 
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        mine = [p.usedGpuMemory for p in pynvml.nvmlDeviceGetComputeRunningProcesses(handle) if p.pid == os.getpid()]
-        return {"process": int(mine[0])} if mine and mine[0] is not None else {}
+        pynvml.nvmlInit()  # it counts all GPUs of the machine, of which this process may see some
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        running = [p for h in handles for p in pynvml.nvmlDeviceGetComputeRunningProcesses(h) if p.pid == os.getpid()]
+        return {"process": int(running[0].usedGpuMemory)} if running and running[0].usedGpuMemory is not None else {}
     except Exception:  # NVML is told apart by no common error type where it is missing or forbidden
         return {}
