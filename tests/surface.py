@@ -68,7 +68,8 @@ class Surface:
 
 @dataclass
 class Type:
-    """What an expression is: the module, a class of it, an instance of one, or a method of an instance."""
+    """What an expression is: the module, a class of it, an instance of one, a method of an instance, or a function of the
+    code's own that says it gives an instance."""
 
     kind: str
     name: str = ""
@@ -82,6 +83,12 @@ class Checker(ast.NodeVisitor):
     checked: int = 0
     names: list[dict[str, Type]] = field(default_factory=lambda: [{}])
     own: dict[str, Type] = field(default_factory=dict)  # attributes of self in the class that is visited
+
+    def visit_Module(self, node: ast.Module) -> None:
+        for function in (f for f in node.body if isinstance(f, ast.FunctionDef) and f.returns is not None):
+            if (t := self._annotated(function.returns)) is not None:  # type: ignore[arg-type]
+                self.names[0][function.name] = Type("function", t.name)
+        self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         before, self.own = self.own, {}
@@ -188,7 +195,7 @@ class Checker(ast.NodeVisitor):
     def _returned(self, called: Type | None) -> Type | None:
         if called is None:
             return None
-        if called.kind == "class" and not called.member:
+        if called.kind == "function" or (called.kind == "class" and not called.member):
             return Type("instance", called.name)
         if called.kind == "method":
             kinds = {s.returns for s in self.surface.signatures(called.name, called.member)}

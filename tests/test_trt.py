@@ -32,7 +32,7 @@ from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.jobs.build import build
 from hrnet_deploy.jobs.inspect import inspect
 
-FRESH = ("tensorrt", "pycuda", "pycuda.driver", *(f"hrnet_deploy.engines.trt.{m}" for m in ("build", "engine", "arena")))
+FRESH = ("tensorrt", "pycuda", "pycuda.driver", *(f"hrnet_deploy.engines.trt.{m}" for m in ("build", "engine", "lane", "arena")))
 LAYERS = {
     "Layers": [
         {"Name": "a", "LayerType": "CaskConvolution", "Outputs": [{"Name": "x", "Datatype": "Int8"}]},
@@ -462,7 +462,7 @@ def test_layers_are_timed_on_memory_of_their_own_input(world: World, tiny_onnx: 
 
     world.answer(IExecutionContext__execute_async_v3=look)
     engine.layer_times(feed(1, 2), runs=1)
-    bound = engine._bound[0]
+    bound = engine._lanes[0]._bound
     assert set(used) == {((2, *IMAGE[1:]), bound.arena.address["image"])}
 
 

@@ -77,7 +77,7 @@ def build(file: Path, card: ModelCard, options: Options, gpu: Gpu, say: Say = la
     """Raises BadInput where TensorRT cannot read the file or a bound does not fit it, Unavailable where the GPU's memory
     does not suffice. `cache` is another folder of timings than the user's."""
     log, started = Log(), time.monotonic()
-    builder = started_by(log, trt.Builder)
+    builder: trt.Builder = started_by(log, trt.Builder)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(file)):

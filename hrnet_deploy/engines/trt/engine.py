@@ -6,7 +6,6 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,9 @@ import pycuda.driver as cuda
 import tensorrt as trt
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
-from hrnet_deploy.engines.cuda_graph import CaptureFailed, Graph
 from hrnet_deploy.engines.driver import probe
-from hrnet_deploy.engines.trt.arena import Arena
 from hrnet_deploy.engines.trt.build import Log, build, built_facts, started_by
+from hrnet_deploy.engines.trt.lane import Binding, Lane, Ports
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import description_of, load_model
@@ -39,20 +37,6 @@ class Profiler(trt.IProfiler):  # type: ignore[misc]
 
     def report_layer_time(self, layer_name: str, ms: float) -> None:
         self.times[layer_name] = self.times.get(layer_name, 0.0) + ms
-
-
-@dataclass
-class Binding:
-    """Inputs and outputs of one shape in a context: their memory and, once captured, the launch as a graph."""
-
-    shapes: dict[str, tuple[int, ...]]
-    arena: Arena
-    graph: Graph | None = None
-
-    def close(self) -> None:
-        if self.graph is not None:
-            self.graph.close()
-        self.arena.close()
 
 
 class TrtEngine:
@@ -77,9 +61,7 @@ class TrtEngine:
         self._gpu = probe()
         self._engine: trt.ICudaEngine = None
         self._runtime: trt.Runtime = None
-        self._contexts: list[trt.IExecutionContext] = []
-        self._streams: list[cuda.Stream] = []
-        self._bound: list[Binding | None] = []
+        self._lanes: list[Lane] = []
         self._kept: list[Binding] = []
         cuda.init()
         self._cuda = cuda.Device(0).retain_primary_context()  # the one PyTorch uses, where both are in a process
@@ -87,9 +69,9 @@ class TrtEngine:
         try:
             with self._current():
                 plan, options, built = self._plan(source, options)
+                self.facts: dict[str, Any] = {**built_facts(options), **built, "graph": graph}
                 self._open(plan, source, int(contexts))
-                self._graphs = graph == "on"
-                self.facts: dict[str, Any] = {**built_facts(options), **built, "graph": graph, **self._described()}
+                self.facts |= self._described()
                 self._time_launches()
         except BaseException:
             self.close()
@@ -113,6 +95,8 @@ class TrtEngine:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise BadInput(f"TensorRT cannot open {source.file}{self._log.last} — build it again with hrnet-deploy build")
+        ports = self._ports()
+        self.inputs, self.outputs = ports.inputs, ports.outputs
         for _ in range(contexts):
             context = self._engine.create_execution_context()
             if context is None:
@@ -121,20 +105,19 @@ class TrtEngine:
                     f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} MB{self._log.last} — "
                     "free some, or build it for a smaller batch"
                 )
-            self._contexts.append(context)
-        self._streams = [cuda.Stream() for _ in self._contexts]
-        self._shapes: list[dict[str, tuple[int, ...]] | None] = [None for _ in self._contexts]
-        self._bound = [None for _ in self._contexts]
+            self._lanes.append(Lane(context, ports, self._log, self.facts))
+
+    def _ports(self) -> Ports:
         specs: dict[bool, list[TensorSpec]] = {True: [], False: []}
-        self._profiles: dict[str, list[tuple[int, ...]]] = {}
+        profiles: dict[str, list[tuple[int, ...]]] = {}
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
             shape = tuple(int(d) for d in self._engine.get_tensor_shape(name))
             specs[is_input].append(TensorSpec(name, shape, np.dtype(trt.nptype(self._engine.get_tensor_dtype(name))).name))
             if is_input and -1 in shape:
-                self._profiles[name] = [tuple(int(d) for d in dims) for dims in self._engine.get_tensor_profile_shape(name, 0)]
-        self.inputs, self.outputs = tuple(specs[True]), tuple(specs[False])
+                profiles[name] = [tuple(int(d) for d in dims) for dims in self._engine.get_tensor_profile_shape(name, 0)]
+        return Ports(tuple(specs[True]), tuple(specs[False]), profiles)
 
     def run(self, feeds: Feeds) -> Arrays:
         return self.run_all([feeds])[0]
@@ -143,19 +126,12 @@ class TrtEngine:
         """Several inputs, one in flight in each context."""
         results: list[Arrays] = []
         with self._current():
-            for start in range(0, len(feeds), len(self._contexts)):
-                part = feeds[start : start + len(self._contexts)]
-                for lane, each in enumerate(part):
+            for start in range(0, len(feeds), len(self._lanes)):
+                part = feeds[start : start + len(self._lanes)]
+                for lane, each in zip(self._lanes, part, strict=False):
                     check_feeds(self.inputs, each)
-                    binding = self._binding(lane, each)
-                    binding.arena.upload(each, self._streams[lane])
-                    self._launch(lane, binding)
-                    binding.arena.download(self._streams[lane])
-                for lane, _ in enumerate(part):
-                    self._streams[lane].synchronize()
-                    bound = self._bound[lane]
-                    assert bound is not None
-                    results.append(bound.arena.results())
+                    lane.begin(each)
+                results += [lane.results() for lane in self._lanes[: len(part)]]
         return results
 
     def resident(self, feeds: Feeds) -> Callable[[], None]:
@@ -163,49 +139,48 @@ class TrtEngine:
         check_feeds(self.inputs, feeds)
         bindings = []
         with self._current():
-            for lane, stream in enumerate(self._streams):
-                binding = self._bind(lane, {s.name: feeds[s.name].shape for s in self.inputs})
-                binding.arena.upload(feeds, stream)
-                self._launch(lane, binding)
-                stream.synchronize()
-                bindings.append(binding)
-        self._kept += bindings
+            for lane in self._lanes:
+                bindings.append(lane.bind({s.name: feeds[s.name].shape for s in self.inputs}))
+                self._kept.append(bindings[-1])
+                bindings[-1].arena.upload(feeds, lane.stream)
+                lane.launch(bindings[-1])
+                lane.stream.synchronize()
         turns = ROUNDS if len(bindings) > 1 else 1
 
         def call() -> None:
             with self._current():
                 for _ in range(turns):
-                    for lane, binding in enumerate(bindings):
-                        self._launch(lane, binding)
-                for stream in self._streams:
-                    stream.synchronize()
+                    for lane, binding in zip(self._lanes, bindings, strict=True):
+                        lane.launch(binding)
+                for lane in self._lanes:
+                    lane.stream.synchronize()
 
         return call
 
     def layer_times(self, feeds: Feeds, runs: int = 20) -> list[dict[str, Any]]:
         """Milliseconds of each layer, the mean of some launches, the slowest first. Watching costs time of its own: these are
         shares, and latency is measured before and without."""
+        lane = self._lanes[0]
         with self._current():
-            context: trt.IExecutionContext = self._contexts[0]
-            binding = self._binding(0, feeds)
-            binding.arena.upload(feeds, self._streams[0])
-            self._place(0, binding)
-            self._enqueue(0)
-            self._streams[0].synchronize()
+            lane.place(lane.bound(feeds))
+            lane.enqueue()
+            lane.stream.synchronize()
             profiler = Profiler()
+            context: trt.IExecutionContext = lane.context
             context.profiler = profiler
             for _ in range(runs):
-                self._enqueue(0)
-                self._streams[0].synchronize()
+                lane.enqueue()
+                lane.stream.synchronize()
             return timed(layers_of(self._information()), {name: ms / runs for name, ms in profiler.times.items()})
 
     def close(self) -> None:
         """What TensorRT and PyCUDA made goes before the GPU's context does."""
         with self._current():
-            for binding in (*self._kept, *filter(None, self._bound)):
+            for binding in self._kept:
                 binding.close()
-            self._kept, self._bound = [], []
-            self._contexts, self._streams = [], []
+            for lane in self._lanes:
+                lane.close()
+            self._kept, self._lanes = [], []
             self._engine = self._runtime = None
         self._cuda.detach()
 
@@ -217,87 +192,20 @@ class TrtEngine:
         finally:
             cuda.Context.pop()
 
-    def _binding(self, lane: int, feeds: Feeds) -> Binding:
-        """The context's own binding, made anew where shapes have changed."""
-        shapes = {s.name: feeds[s.name].shape for s in self.inputs}
-        found = self._bound[lane]
-        if found is None or found.shapes != shapes:
-            if found is not None:
-                found.close()
-            found = self._bound[lane] = None
-            found = self._bound[lane] = self._bind(lane, shapes)
-        return found
-
-    def _bind(self, lane: int, shapes: dict[str, tuple[int, ...]]) -> Binding:
-        """Memory for those shapes. Raises BadInput where the plan was not built for them."""
-        context: trt.IExecutionContext = self._contexts[lane]
-        self._use_shapes(lane, shapes)
-        outputs = {s.name: (tuple(int(d) for d in context.get_tensor_shape(s.name)), s.dtype) for s in self.outputs}
-        inputs = {s.name: (shapes[s.name], s.dtype) for s in self.inputs}
-        return Binding(shapes, Arena(inputs, outputs))
-
-    def _use_shapes(self, lane: int, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Shapes into a context, where it has others: inferring them again takes time that is no part of a launch."""
-        if self._shapes[lane] == shapes:
-            return
-        self._shapes[lane] = None
-        context: trt.IExecutionContext = self._contexts[lane]
-        for name, shape in shapes.items():
-            if name in self._profiles:
-                least, _, most = self._profiles[name]
-                if not all(a <= d <= b for a, d, b in zip(least, shape, most, strict=True)):
-                    raise BadInput(
-                        f"the plan takes {name} from {list(least)} to {list(most)}, got {list(shape)} — build it with other "
-                        "bounds: hrnet-deploy build --batch MIN:OPT:MAX, --size MIN:OPT:MAX"
-                    )
-            if not context.set_input_shape(name, shape):
-                raise BadInput(f"TensorRT refuses {list(shape)} for {name}{self._log.last} — build the plan for it")
-        if missing := context.infer_shapes():
-            raise BadInput(f"the shapes of {', '.join(missing)} do not follow from the inputs — export with static shapes")
-        self._shapes[lane] = shapes
-
-    def _launch(self, lane: int, binding: Binding) -> None:
-        """One inference into the context's stream. Shapes and addresses are the binding's."""
-        if binding.graph is not None:
-            binding.graph.launch()
-            return
-        self._place(lane, binding)
-        if not self._enqueue(lane):
-            raise Unavailable(f"TensorRT could not run the plan{self._log.last} — free memory of the GPU, or use --engine ort")
-        if self._graphs:
-            stream = self._streams[lane]
-            stream.synchronize()  # what was enqueued has settled what TensorRT settles late: now it can be captured
-            try:
-                binding.graph = Graph(stream.handle, lambda: self._enqueue(lane))
-            except CaptureFailed as error:
-                self._graphs = False
-                self.facts["graph"] = f"off: {error}"
-
-    def _place(self, lane: int, binding: Binding) -> None:
-        """A binding's shapes and addresses into its context: what is enqueued next computes on them."""
-        context: trt.IExecutionContext = self._contexts[lane]
-        self._use_shapes(lane, binding.shapes)
-        for name, address in binding.arena.address.items():
-            context.set_tensor_address(name, address)
-
-    def _enqueue(self, lane: int) -> bool:
-        context: trt.IExecutionContext = self._contexts[lane]
-        return bool(context.execute_async_v3(self._streams[lane].handle))
-
     def _time_launches(self) -> None:
         """How long the host takes to enqueue the shapes the plan is tuned for, and the GPU to compute them."""
-        tuned = {s.name: self._profiles[s.name][1] if s.name in self._profiles else s.shape for s in self.inputs}
-        zeros: Feeds = {s.name: np.zeros([int(d) for d in tuned[s.name]], s.dtype) for s in self.inputs}
-        binding, stream = self._binding(0, zeros), self._streams[0]
-        binding.arena.upload(zeros, stream)
-        self._launch(0, binding)
+        lane = self._lanes[0]
+        tuned = lane.ports.tuned
+        binding = lane.bound({s.name: np.zeros(tuned[s.name], s.dtype) for s in self.inputs})
+        lane.launch(binding)
+        stream = lane.stream
         stream.synchronize()
         enqueue, compute = [], []
         for _ in range(TIMED):
             before, after = cuda.Event(), cuda.Event()
             before.record(stream)
             begin = time.perf_counter()
-            self._enqueue(0)
+            lane.enqueue()
             enqueue.append(1e3 * (time.perf_counter() - begin))
             after.record(stream)
             after.synchronize()
@@ -312,7 +220,7 @@ class TrtEngine:
 
     def _described(self) -> dict[str, Any]:
         """What a result says of the engine: library, GPU, what became of the layers, bytes each under its name."""
-        contexts = len(self._contexts)
+        contexts = len(self._lanes)
         activations = int(self._engine.device_memory_size_v2) * contexts
         facts: dict[str, Any] = {
             "provider": f"TensorRT {trt.__version__}",
