@@ -1,14 +1,12 @@
 """Train the demo detector, people and five kinds of things: `python models/demo/train_detector.py`.
 
 Seeded; interrupted runs go on where they were. Draws its scenes once (into --work), trains a small Faster R-CNN on HRNetV2p
-on augmented views of them, measures the statistics of every batch norm, settles the network with those fixed (see
-`training`), scores box AP on images it has never seen, and writes the checkpoint with its figures.
+on augmented views of them, measures the statistics of every batch norm (see `training`), scores box AP on images it has never
+seen, and writes the checkpoint with its figures.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from drawn.scene import CATEGORIES
 from rich.progress import track
 from scenes import Scenes, View, ahead, fill_of, network_input, scenes
 from torch import Tensor, nn
-from training import Phase, Run, Spread, console, fit, measure_batch_statistics, save
+from training import Phase, Run, Spread, console, finish, fit, options
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Arrays
@@ -84,19 +82,8 @@ def _named(results: tuple[Tensor, ...]) -> Arrays:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_name("det_hrnetv2p_w16.safetensors"))
-    parser.add_argument("--work", type=Path, default=Path("build/demo-scenes"), help="scenes and the state of the run")
-    parser.add_argument("--scenes", type=int, default=9_000)
-    parser.add_argument("--steps", type=int, default=4_000)
-    parser.add_argument("--settle", type=int, default=0, help="steps with fixed batch statistics; its activations are steady without")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save-every", type=int, default=250)
-    parser.add_argument("--images", type=int, default=300, help="unseen images to score on")
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(args.seed)
+    output = Path(__file__).with_name("det_hrnetv2p_w16.safetensors")
+    args = options(__doc__ or "", output, Path("build/demo-scenes"), scenes=9_000, steps=4_000, batch=8)
     drawn = scenes(args.work, args.scenes, args.seed)
     run = Run(
         args.work,
@@ -106,17 +93,9 @@ def main() -> None:
         args.batch,
         args.save_every,
     )
-    net = build(CARD.architecture)
-    net = fit(net, Phase("detector", 0, args.steps, lr=1.5e-3), run)
-    end = args.steps + args.settle
-    measure_batch_statistics(net, lambda n, batch: n.backbone(batch[0]), run.batches(end, end + 128), 128)  # type: ignore[operator]
-    console.print_json(json.dumps({"before settling": score(net, args.images, detail=True)}))
-    net = fit(net, Phase("detector-settle", args.steps, end, lr=3e-4, settle=True), run)
-    save(net, args.output)
-    figures = score(net, args.images, detail=True)
-    console.print_json(json.dumps(figures))
-    facts = {"images": args.images, "steps": args.steps, "settle": args.settle, "scenes": args.scenes, "seed": args.seed}
-    args.output.with_suffix(".json").write_text(json.dumps({**facts, **figures}, indent=1) + "\n")
+    net = fit(build(CARD.architecture), Phase("detector", 0, args.steps, lr=1.5e-3), run)
+    settling = Phase("detector-settle", args.steps, args.steps + args.settle, lr=3e-4, settle=True)
+    finish(net, run, settling, lambda n, batch: n.backbone(batch[0]), lambda n: score(n, args.images, detail=True), args)  # type: ignore[operator]
 
 
 if __name__ == "__main__":

@@ -2,17 +2,14 @@
 
 Seeded; interrupted runs go on where they were. Draws its scenes once (into --work), trains a small HRNetV2 on augmented
 views of them, first with rare parts weighted up, so that they are found at all, then with every pixel counting alike, as
-in the metric; with --begin from weights of an earlier network instead of random ones, as far as they fit. Measures the
-statistics of every batch norm, settles the network with those fixed (see `training`), scores mIoU on images it has never
-seen, and writes the checkpoint with its figures.
+in the metric. Measures the statistics of every batch norm (see `training`), scores mIoU on images it has never seen, and
+writes the checkpoint with its figures.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +18,9 @@ import torch
 from drawn import scene
 from drawn.person import PARTS
 from rich.progress import track
-from safetensors.torch import load_file
 from scenes import IGNORED, Scenes, View, ahead, fill_of, network_input, scenes
 from torch import Tensor, nn
-from training import Phase, Run, Spread, console, fit, measure_batch_statistics, save
+from training import Phase, Run, Spread, console, finish, fit, options
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.networks import build
@@ -84,30 +80,9 @@ def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]
     return figures
 
 
-def begin(net: nn.Module, weights: Path) -> None:
-    """What has the same name and shape is taken; the last layer of other classes is not."""
-    own = net.state_dict()
-    found = {n: t.float() for n, t in load_file(weights).items() if n in own and own[n].shape == t.shape}
-    console.print(f"{len(found)} of {len(own)} tensors begin as those of {weights.name}")
-    net.load_state_dict({**own, **found})
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_name("seg_hrnetv2_w16.safetensors"))
-    parser.add_argument("--work", type=Path, default=Path("build/demo-scenes"), help="scenes and the state of the run")
-    parser.add_argument("--scenes", type=int, default=9_000)
-    parser.add_argument("--steps", type=int, default=4_000, help="steps with rare parts weighted up")
-    parser.add_argument("--even", type=int, default=1_600, help="steps with every pixel counting alike")
-    parser.add_argument("--begin", type=Path, help="weights of another network to begin from, as far as they fit (.safetensors)")
-    parser.add_argument("--settle", type=int, default=0, help="steps with fixed batch statistics; its activations are steady without")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save-every", type=int, default=250)
-    parser.add_argument("--images", type=int, default=300, help="unseen images to score on")
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(args.seed)
+    output = Path(__file__).with_name("seg_hrnetv2_w16.safetensors")
+    args = options(__doc__ or "", output, Path("build/demo-scenes"), scenes=9_000, steps=4_400, even=1_800, batch=16)
     drawn = scenes(args.work, args.scenes, args.seed)
     run = Run(
         args.work,
@@ -118,28 +93,11 @@ def main() -> None:
         args.save_every,
     )
     weighted = dataclasses.replace(run, loss=functools.partial(loss, weight=WEIGHTS))
-    net = build(CARD.architecture)
-    if args.begin is not None:
-        begin(net, args.begin)
-    net = fit(net, Phase("parsing", 0, args.steps, lr=2e-3), weighted)
+    net = fit(build(CARD.architecture), Phase("parsing", 0, args.steps, lr=2e-3), weighted)
     trained = args.steps + args.even
     net = fit(net, Phase("parsing-even", args.steps, trained, lr=1.2e-3), run)
-    end = trained + args.settle
-    measure_batch_statistics(net, lambda n, batch: n(batch[0]), run.batches(end, end + 128), 128)
-    console.print_json(json.dumps({"before settling": score(net, args.images, detail=True)}))
-    net = fit(net, Phase("parsing-settle", trained, end, lr=5e-4, settle=True), run)
-    save(net, args.output)
-    figures = score(net, args.images, detail=True)
-    console.print_json(json.dumps(figures))
-    facts = {
-        "images": args.images,
-        "began as": args.begin.name if args.begin else "random weights",
-        "steps": trained,
-        "settle": args.settle,
-        "scenes": args.scenes,
-        "seed": args.seed,
-    }
-    args.output.with_suffix(".json").write_text(json.dumps({**facts, **figures}, indent=1) + "\n")
+    settling = Phase("parsing-settle", trained, trained + args.settle, lr=5e-4, settle=True)
+    finish(net, run, settling, lambda n, batch: n(batch[0]), lambda n: score(n, args.images, detail=True), args)
 
 
 if __name__ == "__main__":

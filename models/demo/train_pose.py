@@ -7,8 +7,6 @@ OKS-AP on images it has never seen, and writes the checkpoint with its figures.
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -16,7 +14,7 @@ from crops import CARD, Batch, batches, people
 from drawn import scene
 from rich.progress import track
 from torch import Tensor, nn
-from training import Phase, Run, Spread, console, fit, measure_batch_statistics, save
+from training import Phase, Run, Spread, console, finish, fit, options
 
 from hrnet_deploy.networks import build
 from hrnet_deploy.tasks.base import task_of
@@ -56,19 +54,9 @@ def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_name("pose_hrnet_w16.safetensors"))
-    parser.add_argument("--work", type=Path, default=Path("build/demo-pose"), help="crops and the state of the run")
-    parser.add_argument("--people", type=int, default=50_000)
-    parser.add_argument("--steps", type=int, default=14_000)
-    parser.add_argument("--settle", type=int, default=3_000, help="steps with fixed batch statistics")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save-every", type=int, default=500)
-    parser.add_argument("--images", type=int, default=500, help="unseen images to score on")
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(args.seed)
+    output = Path(__file__).with_name("pose_hrnet_w16.safetensors")
+    defaults = {"people": 50_000, "steps": 14_000, "settle": 3_000, "batch": 64, "save_every": 500, "images": 500}
+    args = options(__doc__ or "", output, Path("build/demo-pose"), **defaults)
     drawn = people(args.work, args.people, args.seed)
     run = Run(
         args.work,
@@ -79,15 +67,8 @@ def main() -> None:
         args.save_every,
     )
     net = fit(build(CARD.architecture), Phase("train", 0, args.steps, lr=2e-3), run)
-    end = args.steps + args.settle
-    measure_batch_statistics(net, lambda n, batch: n(batch[0]), run.batches(end, end + 128), 128)
-    console.print_json(json.dumps({"before settling": score(net, args.images, detail=True)}))
-    net = fit(net, Phase("settle", args.steps, end, lr=5e-4, settle=True), run)
-    save(net, args.output)
-    figures = score(net, args.images, detail=True)
-    console.print_json(json.dumps(figures))
-    facts = {"images": args.images, "steps": args.steps, "settle": args.settle, "people": args.people, "seed": args.seed}
-    args.output.with_suffix(".json").write_text(json.dumps({**facts, **figures}, indent=1) + "\n")
+    settling = Phase("settle", args.steps, args.steps + args.settle, lr=5e-4, settle=True)
+    finish(net, run, settling, lambda n, batch: n(batch[0]), lambda n: score(n, args.images, detail=True), args)
 
 
 if __name__ == "__main__":

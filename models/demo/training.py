@@ -8,7 +8,9 @@ penalty on large activations pulls it in.
 
 from __future__ import annotations
 
+import argparse
 import copy
+import json
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -23,6 +25,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 LARGE = 10.0  # what a batch norm gives is of the order of 1; settling penalises what is over this
+HELP = {
+    "images": "unseen images to score on",
+    "steps": "steps of training; where there are even ones, with rare classes weighted up",
+    "even": "steps with every pixel counting alike",
+    "settle": "steps with fixed batch statistics; where activations are steady without, none",
+}
 console = Console()
 
 B = TypeVar("B")
@@ -50,6 +58,19 @@ class Run(Generic[B]):
     score: Callable[[nn.Module], str]
     size: int  # of a batch
     save_every: int = 500
+
+
+def options(about: str, output: Path, work: Path, **defaults: int) -> argparse.Namespace:
+    """What every training is told, as the command line says it. defaults: what else a training has, and other values."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=output)
+    parser.add_argument("--work", type=Path, default=work, help="what is drawn, and the state of the run")
+    for name, value in {"settle": 0, "seed": 1, "save_every": 250, "images": 300, **defaults}.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, help=HELP.get(name))
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
+    return args
 
 
 def fit(net: nn.Module, phase: Phase, run: Run[B]) -> nn.Module:
@@ -139,6 +160,25 @@ def measure_batch_statistics(net: nn.Module, forward: Callable[[nn.Module, B], A
         for batch in track(batches, "batch statistics", count, console=console):
             forward(net, batch)
     net.eval()
+
+
+def finish(
+    net: nn.Module,
+    run: Run[B],
+    settling: Phase,
+    forward: Callable[[nn.Module, B], Any],
+    score: Callable[[nn.Module], dict[str, float]],
+    args: argparse.Namespace,
+) -> None:
+    """From trained weights to the checkpoint: batch statistics measured, settled with those, saved, and scored as it was saved."""
+    measure_batch_statistics(net, forward, run.batches(settling.last, settling.last + 128), 128)
+    console.print_json(json.dumps({"before settling": score(net)}))
+    net = fit(net, settling, run)
+    save(net, args.output)
+    figures = score(net)
+    console.print_json(json.dumps(figures))
+    told = {k: v for k, v in vars(args).items() if k not in ("output", "work", "save_every")}
+    args.output.with_suffix(".json").write_text(json.dumps({**told, **figures}, indent=1) + "\n")
 
 
 class Spread:
