@@ -63,6 +63,15 @@ def test_a_column_is_measured_in_float_and_int8_and_kept(tmp_path: Path) -> None
         suite(dataclasses.replace(request, engines=("ort",)), "the command", table=table)
 
 
+def test_asking_for_some_columns_keeps_the_others(tmp_path: Path) -> None:
+    request = Request(tmp_path / "table.json", engines=("ort",), quick=True)
+    table = [Column(n, dataclasses.replace(TINY_CARD, name=n), PAPER) for n in ("first", "second", "third")]
+    suite(dataclasses.replace(request, cards=("third",)), "", table=table)
+    found = suite(dataclasses.replace(request, cards=("first",)), "", table=table)
+    assert [(c["name"], c["result"] is not None) for c in found["columns"]] == [("first", True), ("third", True)]
+    assert json.loads(request.output.read_text()) == json.loads(json.dumps(found))
+
+
 def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "tiny.pth").write_bytes(b"not a checkpoint")
     bad = Column("bad", TINY_CARD, PAPER)

@@ -110,7 +110,9 @@ def suite(request: Request, command: str, say: Say = lambda _: None, table: Sequ
     done = _begun(request)
     started = time.monotonic()
     kept = {c["name"]: c for c in done.get("columns", ())}
-    entries = {c.name: kept.get(c.name) or _empty(c) for c in chosen}
+    entries = {**kept, **{c.name: kept.get(c.name) or _empty(c) for c in chosen}}  # what was measured stays, asked for or not
+    order = {c.name: number for number, c in enumerate(columns() if table is None else table)}
+    entries = {name: entries[name] for name in sorted(entries, key=lambda n: order.get(n, len(order)))}
     state = {
         "schema": 1,
         "kind": "suite",
