@@ -3,31 +3,30 @@
 The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph with HRNet's
 branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled too; its throughput by batch
 beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is installed; PyCUDA's memory, events and graph
-capture where that is, or where `--wheels DIR` holds what builds it (`pip download pycuda setuptools wheel -d DIR`; nothing is
-fetched, nothing stays installed). One JSON, a result of the suite with what else was found beside its columns; the same command
-goes on after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
+capture where that is, or where `--wheels DIR` holds what builds it (`pip download pycuda numpy setuptools wheel -d DIR`, by that
+machine's version of Python; nothing is fetched, nothing stays installed). One JSON, a result of the suite with what else was found
+beside its columns; each part is kept as it is found, and the same command goes on after an interrupt. `--quick` takes small
+inputs, and the CPU where there is no GPU, to see that everything works.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hrnet_deploy.bench.run import Plan
 from hrnet_deploy.engines import why_not
 from hrnet_deploy.engines.cuda_graph import Graph
-from hrnet_deploy.errors import DeployError
 from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.jobs.bench import Request as BenchRequest
 from hrnet_deploy.jobs.bench import bench
@@ -47,13 +46,15 @@ BATCHES = (1, 8, 32, 128)
 BEST = "torch:cuda,precision=fp16,channels_last,graph"
 PLAN = Plan(seconds=1.0, rounds=6, warm_up=0.2, warm_up_most=2.0, regions=("compute",))
 SIDE = 8192  # of the matrices whose product gives the rate
-KINDS = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def matrix_rates(device: str, side: int) -> dict[str, float]:
     """Multiply-accumulates a second (in 1e12) of a plain product of square matrices, by precision."""
+    import torch  # here: the workers of a benchmark import this file again, and what that takes is measured
+
+    kinds = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     rates = {}
-    for name, kind in KINDS.items():
+    for name, kind in kinds.items():
         if device == "cpu" and name in ("tf32", "fp16"):
             continue
         torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
@@ -139,36 +140,43 @@ def main() -> None:
     plan = Plan(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",)) if args.quick else PLAN
     size = (64, 64) if args.quick else None
     began = time.monotonic()
-    beside = args.output.with_suffix(".part.json")  # what was found before the suite was through
-    extra: dict[str, Any] = read_json(beside, "what this script left") if beside.exists() else {}
+    beside = args.output.with_suffix(".part.json")  # what else than columns was found; the suite writes its file anew
+    extra: dict[str, Any] = {}
+    for earlier in (beside, args.output):
+        if not extra and earlier.exists():
+            found = read_json(earlier, "what this script left")
+            extra = found if earlier == beside else found.get("gpu", {})
 
-    def kept(name: str, make: Any) -> None:
-        """What is found once and not measured again."""
-        if name in extra:
-            return
-        try:
-            extra[name] = make()
-        except DeployError as error:
-            extra[name] = {"why_not": str(error)}
+    def kept(name: str, make: Callable[[], dict[str, Any]]) -> None:
+        """What is found once and not measured again. Whatever a part dies of, the others go on."""
+        if name not in extra:
+            say(name)
+            try:
+                extra[name] = make()
+            except Exception as error:
+                extra[name] = {"why_not": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
         write_json(beside, extra)
 
-    def table(engines: list[str], batches: tuple[int, ...]) -> dict[str, Any]:
-        request = BenchRequest(card=CARD, engines=engines, batches=batches, size=size)
+    def table(engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
+        request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size)
         return bench(request, plan, command, say).to_dict()
 
-    if has_gpu:
-        modes = [f"torch:cuda,precision={p},channels_last{w}" for p, w in itertools.product(PRECISIONS, WAYS)]
-        best, columns = [BEST], TABLE
-    else:
-        modes, best, columns = ["torch", "torch:channels_last"], ["torch:channels_last"], ("torch",)
     kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
-    kept("pycuda", lambda: pycuda_exercise(args.wheels))
-    kept("modes", lambda: table(["torch:cuda", *modes] if has_gpu else modes, (1,)))
+    if has_gpu:
+        for precision in PRECISIONS:  # a run each, that an interrupt costs one of them; eager float32 is in all to compare with
+            modes = [f"torch:cuda,precision={precision},channels_last{way}" for way in WAYS]
+            kept(f"modes_{precision}", lambda modes=modes: table(["torch:cuda", *modes]))  # type: ignore[misc]
+        best, columns = [BEST], list(TABLE)
+    else:
+        kept("modes_fp32", lambda: table(["torch", "torch:channels_last"]))
+        best, columns = ["torch:channels_last"], ["torch"]
     kept("throughput", lambda: table(best, BATCHES[:2] if args.quick else BATCHES))
-    kept("onnxruntime", lambda: table(["ort:provider=cuda", "ort:provider=cuda,graph"], (1,)))
     left = max(0.0, args.minutes - (time.monotonic() - began) / 60)
-    found = suite(Request(args.output, columns, quick=args.quick, minutes=left, training=True), command, say)
-    write_json(args.output, {**found, "gpu": extra})
+    suite(Request(args.output, columns, quick=args.quick, minutes=left, training=True), command, say)
+    rows = ["ort:provider=cuda", "ort:provider=cuda,graph"]
+    kept("onnxruntime", lambda: {"why_not": reason} if (reason := why_not(rows[0])) else table(rows))
+    kept("pycuda", lambda: pycuda_exercise(args.wheels))
+    write_json(args.output, {**read_json(args.output, "a result of the suite"), "gpu": extra})
     beside.unlink()
 
 

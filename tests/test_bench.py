@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -297,6 +298,14 @@ def test_extra_memory_is_against_the_same_row_of_batch_one() -> None:
     assert result.memory_per_extra_image(five) == 20
     assert result.memory_per_extra_image(one) is None
     assert result.memory_per_extra_image(other) is None
+    memory = {"peak_rss_over_before": 7, "torch_peak_allocated": 1000}
+    one, five = (
+        Row("torch:cuda", "a", "card", "fp32", "random", b, 2, device="cuda", memory=m)
+        for b, m in ((1, memory), (5, {**memory, "torch_peak_allocated": 1400}))
+    )
+    assert Result([one, five], {}, "", "").memory_per_extra_image(five) == 100
+    without = dataclasses.replace(five, memory={"peak_rss_over_before": 70})
+    assert Result([one, without], {}, "", "").memory_per_extra_image(without) is None
 
 
 def test_rows_of_another_batch_have_no_ratio() -> None:

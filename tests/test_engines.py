@@ -12,6 +12,7 @@ from conftest import SIZE, TINY
 
 from hrnet_deploy import engines
 from hrnet_deploy.cards import card_for
+from hrnet_deploy.engines import on_gpu
 from hrnet_deploy.engines.base import Engine, Source, batch_of, run_all, run_rows, run_samples
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.threads import available_threads, cgroup_quota
@@ -99,6 +100,24 @@ def test_unknown_engines_and_options_name_the_known_ones(name: str, sentence: st
 def test_an_engine_that_cannot_run_says_what_is_missing(source: Source) -> None:
     with pytest.raises(Unavailable, match="the trt engine cannot run here: this machine has no NVIDIA driver .* — use --engine ort"):
         engines.open_engine("trt", source)
+
+
+@pytest.mark.parametrize(
+    ("engine", "sentence"),
+    [
+        ("torch:cuda", "has no CUDA, or none that fits the driver — leave the GPU's options out, or install a CUDA build of it"),
+        ("ort:provider=cuda", "has no CUDAExecutionProvider — leave the GPU's options out, or install onnxruntime-gpu in its place"),
+        ("ort:provider=tensorrt", "has no TensorrtExecutionProvider"),
+        ("ort", ""),
+        ("torch:channels_last", ""),
+    ],
+)
+def test_with_a_driver_the_library_is_asked_next(engine: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_gpu, "probe", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    said = engines.why_not(engine)
+    assert sentence in said and bool(said) == bool(sentence)
 
 
 def test_an_engine_whose_library_is_missing_names_the_extra(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:

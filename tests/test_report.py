@@ -408,7 +408,7 @@ def test_what_a_gpu_told_besides_the_columns_has_its_place(kinds: dict[str, Path
     values = json.loads(kinds["suite"].read_text())
     values["gpu"] = {
         "matrix_rates": {"fp32": 25.5, "fp16": 340.25},
-        "modes": values["columns"][0]["result"],
+        "modes_fp16": values["columns"][0]["result"],
         "throughput": {"why_not": "the GPU was taken away"},
     }
     path = tmp_path / "gpu.json"

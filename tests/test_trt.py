@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.machinery
 import json
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -334,17 +335,20 @@ def test_an_interrupt_stops_the_builder_and_crosses_nothing_of_it(world: World, 
     def say(words: str) -> None:
         said.append(words)
         if "2 of 3" in words:
-            raise KeyboardInterrupt
+            signal.getsignal(signal.SIGINT)(signal.SIGINT, None)  # type: ignore[operator,misc]  # as Python calls it
 
     def steps(*_: Any) -> None:
         ((monitor,),) = world.trt.arguments("IBuilderConfig.progress_monitor =")
         monitor.phase_start("Tactics", None, 3)
         assert [monitor.step_complete("Tactics", i) for i in range(3)] == [True, False, False]
+        monitor.phase_finish("Tactics")
 
+    before = signal.getsignal(signal.SIGINT)
     world.answer(Builder__build_serialized_network=steps)
     with pytest.raises(KeyboardInterrupt):
         build(tiny_onnx, world.folder / "tiny.plan", Options(), say=say)
     assert "building: Tactics, 1 of 3" in said and left(world.folder) == set()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_fails_late_frees_all_it_took(world: World, plan: Path) -> None:
@@ -526,6 +530,26 @@ def test_the_lean_runtime_is_refused_where_it_is_all_there_is() -> None:
         assert "tensorrt-lean is the runtime alone" in missing.why_not({}, lambda: GPU)
 
 
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version: gcc version 12.2.0",
+            "535.104.05",
+        ),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder@U22)", "580.65.06"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  550.54.14  Release Build", "550.54.14"),
+        ("something else", ""),
+    ],
+)
+def test_the_driver_s_version_is_read_of_either_kernel_module(
+    text: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "version").write_text(text + "\n")
+    monkeypatch.setattr(driver, "KERNEL_MODULE", tmp_path / "version")
+    assert driver._own_version() == version
+
+
 def test_the_driver_is_asked_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> None:
         raise OSError("libcuda.so.1: cannot open shared object file")
@@ -537,7 +561,7 @@ def test_the_driver_is_asked_before_anything_else(monkeypatch: pytest.MonkeyPatc
     assert "it sees no GPU (cuInit gave 100)" in why_not("trt")
     monkeypatch.setattr(driver, "open_library", Cuda().library)
     assert driver.probe() == Gpu("NVIDIA Double", (9, 0), (13, 1), driver.probe().driver, 8 << 30)
-    assert why_not("torch:cuda") == ""
+    assert "has no CUDA, or none that fits the driver" in why_not("torch:cuda")  # the driver is there, and is not what is missing
 
 
 def test_options_are_swept() -> None:

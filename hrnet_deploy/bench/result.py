@@ -109,7 +109,10 @@ class Result:
         one = next((r for r in self.rows if r.status == "ok" and _key(r) == _key(like)), None)
         if one is None:
             return None
-        return (row.memory["peak_rss_over_before"] - one.memory["peak_rss_over_before"]) / (row.batch - 1)
+        peak = "torch_peak_allocated" if row.device == "cuda" else "peak_rss_over_before"  # the host's says nothing of a GPU's
+        if peak not in row.memory or peak not in one.memory:
+            return None
+        return (row.memory[peak] - one.memory[peak]) / (row.batch - 1)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; summaries and ratios are written beside the samples they follow from."""

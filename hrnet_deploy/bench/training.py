@@ -57,6 +57,9 @@ class TrainingRow:
         network = build(job.card.architecture)
         random_weights(network)
         on_gpu = job.device == "cuda"
+        libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+        for library in libraries:
+            library.allow_tf32 = False  # float32, as the paper's GPUs had no other
         self.wait: Callable[[], None] = torch.cuda.synchronize if on_gpu else lambda: None
         self.peak: Callable[[], int] = torch.cuda.max_memory_allocated if on_gpu else lambda: max(0, memory.peak() - self.before)
         self.network = network.train().to(job.device)

@@ -49,7 +49,7 @@ ENGINES: dict[str, Entry] = {
             "graph": (),
             "streams": (),
         },
-        missing="hrnet_deploy.engines.driver:why_not",
+        missing="hrnet_deploy.engines.on_gpu:why_not",
     ),
     "ort": Entry(
         "ONNX Runtime; on an NVIDIA GPU with ort:provider=cuda",
@@ -61,7 +61,7 @@ ENGINES: dict[str, Entry] = {
             "provider": ("cpu", "cuda", "tensorrt"),
             "graph": (),
         },
-        missing="hrnet_deploy.engines.driver:why_not",
+        missing="hrnet_deploy.engines.on_gpu:why_not",
         passes="provider.",
     ),
     "openvino": Entry(

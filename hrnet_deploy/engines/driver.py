@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,20 +70,9 @@ def probe() -> Gpu:
     return Gpu(name.value.decode(), (major, minor), cuda, _own_version() or "CUDA {}.{}".format(*cuda), memory.value)
 
 
-def why_not(options: Mapping[str, str]) -> str:
-    """Why an engine that runs on a GPU where its options say so cannot; empty where it can, or was not asked to."""
-    if "cuda" not in options and options.get("provider", "cpu") == "cpu":
-        return ""
-    try:
-        probe()
-    except Unavailable as reason:
-        return f"{reason} — leave the GPU's options out, or use a machine with an NVIDIA GPU"
-    return ""
-
-
 def _own_version() -> str:
     try:
-        found = re.search(r"Kernel Module\D*([\d.]+)", KERNEL_MODULE.read_text())
+        found = re.search(r"\s(\d{3,}(?:\.\d+)+)\s", KERNEL_MODULE.read_text())
     except OSError:
         return ""
     return found[1] if found else ""

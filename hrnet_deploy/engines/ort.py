@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
+from hrnet_deploy.engines.on_gpu import PROVIDERS
 from hrnet_deploy.errors import BadInput, Unavailable
 
 LEVELS = {
@@ -24,7 +25,6 @@ DTYPES = {
     "tensor(int64)": "int64",
     "tensor(int32)": "int32",
 }
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 GRAPH = {"cuda": "enable_cuda_graph", "tensorrt": "trt_cuda_graph_enable"}  # the provider's option that captures a CUDA graph
 GRAPH_ID, NO_GRAPH = "gpu_graph_id", "-1"
 
@@ -44,14 +44,14 @@ class OrtEngine:
             raise BadInput("ort captures a graph on a GPU alone — add provider=cuda or provider=tensorrt, or leave graph out")
         self.device = "cpu" if provider == "cpu" else "cuda"
         wanted = PROVIDERS[provider]
-        if wanted not in onnxruntime.get_available_providers():
-            raise Unavailable(f"this onnxruntime has no {wanted} — install onnxruntime-gpu in its place")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = LEVELS[optimization]
         options.log_severity_level = 3
         settings = {key.partition(".")[2]: str(value) for key, value in passed.items()}
+        if provider == "cuda":
+            settings.setdefault("use_tf32", "0")  # on unless said: float32 then means less than it says
         if graph:
             settings[GRAPH[provider]] = "1"
         try:

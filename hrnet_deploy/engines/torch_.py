@@ -60,13 +60,12 @@ class TorchEngine:
         self.call: Callable[..., Any] = torch.compile(self.network) if compile else self.network
         self.compiled = compile
         self._captured: dict[tuple[torch.Size, ...], Captured] = {}
+        self._settled: set[tuple[torch.Size, ...]] = set()
         shapes = {INPUT: ("batch", 3, "height", "width"), IMAGE_SIZE: ("batch", 2)}
         self.inputs = tuple(TensorSpec(i, shapes[i], "float32") for i in source.card.architecture.inputs)
         self.outputs = tuple(TensorSpec(o, ("batch", "", "", ""), "float32") for o in source.card.architecture.outputs)
 
     def _to_gpu(self, streams: bool) -> None:
-        if not torch.cuda.is_available():
-            raise Unavailable(f"this PyTorch ({torch.__version__}) has no CUDA, or none that fits the driver — install a CUDA build of it")
         from hrnet_deploy.engines.parallel_branches import CudaStreams, most_branches, parallelise
 
         torch.cuda.reset_peak_memory_stats()
@@ -99,7 +98,7 @@ class TorchEngine:
 
         def call() -> None:
             if captured is not None:
-                captured.graph.replay()
+                captured.replay()
             else:
                 with self._computing():
                     self.call(*tensors)
@@ -120,6 +119,16 @@ class TorchEngine:
         with torch.inference_mode(), torch.autocast(self.device, lower or torch.bfloat16, enabled=lower is not None):
             yield
 
+    def _settle(self, tensors: list[torch.Tensor]) -> None:
+        """The first run of a shape on a GPU, in which libraries try kernels with memory of their own: no part of the peak."""
+        shapes = tuple(t.shape for t in tensors)
+        if self.device == "cpu" or shapes in self._settled:
+            return
+        self.call(*tensors)
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        self._settled.add(shapes)
+
     def _forward(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         if self._graph:
             key = tuple(t.shape for t in tensors)
@@ -129,6 +138,7 @@ class TorchEngine:
                 return captured.replayed(tensors)
         with self._computing():
             try:
+                self._settle(tensors)
                 return _listed(self.call(*tensors))
             except Exception as error:
                 if self.compiled:  # a missing compiler shows itself at the first call, in one of many types
@@ -154,6 +164,7 @@ class TorchEngine:
             aside: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
+                self._settle(tensors)
                 for _ in range(WARM_UP):
                     self.call(*tensors)
             torch.cuda.current_stream().wait_stream(aside)
@@ -171,14 +182,18 @@ class Captured:
     """A CUDA graph with the tensors it reads and writes."""
 
     def __init__(self, graph: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
-        self.graph, self._inputs, self._outputs = graph, inputs, outputs
+        self._graph, self._inputs, self._outputs = graph, inputs, outputs
 
     def replayed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         with torch.inference_mode():
             for mine, given in zip(self._inputs, tensors, strict=True):
                 mine.copy_(given)
-            self.graph.replay()
+            self.replay()
             return [t.clone() for t in self._outputs]
+
+    def replay(self) -> None:
+        with torch.inference_mode():  # as it was captured: what a replay fills is inference's alone
+            self._graph.replay()
 
 
 def _listed(result: Any) -> list[torch.Tensor]:

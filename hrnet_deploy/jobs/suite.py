@@ -193,8 +193,12 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
     from hrnet_deploy.jobs.export import Options
     from hrnet_deploy.jobs.random_weights import int8_file, noise_ranges, random_model
 
-    chosen, threads = column.card, available_threads()
+    chosen, threads, plan = column.card, available_threads(), QUICK if request.quick else PLAN
     weights = _checkpoint(column, request)
+    engines = request.settings["engines"]
+    if weights is None and all(parse(e)[0] == "torch" for e in engines):  # no ONNX file is needed
+        network = Subject(chosen.name, Source(chosen, weights="random"), Contract(), "fp32")
+        return {"result": run([row_of(network, e, 1, threads, why_not(e)) for e in engines], plan, command, say).to_dict()}
     with tempfile.TemporaryDirectory() as place:
         say("exporting")
         model, description = random_model(chosen, Options(), say) if weights is None else _trained(weights, chosen, say)
@@ -204,7 +208,6 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
         plain = Subject(chosen.name, Source(chosen, float_file, weights, kind), Contract(), "fp32")
         say("verifying against PyTorch")
         parity = parity_at_input(plain.source, description)
-        engines = request.settings["engines"]
         targets = [t for t in TARGETS if t in {parse(e)[0] for e in engines}]
         say("ranges on noise")
         ranges = noise_ranges(model, chosen) if targets else {}
@@ -220,7 +223,7 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
             if (name := parse(engine)[0]) in integers:
                 rows.append(row_of(integers[name], engine, 1, threads))
         score = _score(plain.source, request, say) if weights is not None else None
-        return {"result": run(rows, QUICK if request.quick else PLAN, command, say).to_dict(), "score": score, "parity": parity}
+        return {"result": run(rows, plan, command, say).to_dict(), "score": score, "parity": parity}
 
 
 def parity_at_input(source: Source, description: Description) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def detection_loss(
     for i, known in enumerate(things):
         losses.append(_anchor_loss(torch.cat(anchors), torch.cat([s[i] for s in scores]), torch.cat([d[i] for d in deltas]), known[:, 1:]))
         with torch.no_grad():
-            size = torch.tensor(image.shape[-2:], dtype=torch.float32)
+            size = torch.tensor(image.shape[-2:], dtype=torch.float32, device=image.device)
             found = [
                 _proposals(a, s[i], d[i], size, candidates, network.shape.proposals.iou)
                 for a, s, d in zip(anchors, scores, deltas, strict=True)
@@ -65,8 +65,8 @@ def detection_loss(
 
 
 def _anchors(objectness: Tensor, stride: int, network: FasterRCNN) -> Tensor:
-    count = objectness[0].numel()
-    return boxes.anchors(torch.arange(count), objectness.shape[-1], stride, network.shape.anchor_scale, network.shape.ratios)
+    at = torch.arange(objectness[0].numel(), device=objectness.device)
+    return boxes.anchors(at, objectness.shape[-1], stride, network.shape.anchor_scale, network.shape.ratios)
 
 
 def _proposals(anchors: Tensor, scores: Tensor, deltas: Tensor, size: Tensor, most: int, iou: float) -> Tensor:
@@ -78,7 +78,7 @@ def _proposals(anchors: Tensor, scores: Tensor, deltas: Tensor, size: Tensor, mo
 
 def _anchor_loss(anchors: Tensor, scores: Tensor, deltas: Tensor, known: Tensor) -> Tensor:
     """An anchor is a thing's where they overlap by 0.7, or where no anchor overlaps that thing more (and by 0.3)."""
-    best, owner = torch.zeros(len(anchors)), torch.zeros(len(anchors), dtype=torch.long)
+    best, owner = anchors.new_zeros(len(anchors)), anchors.new_zeros(len(anchors), dtype=torch.long)
     if len(known):
         overlap = boxes.overlap(anchors, known)
         best, owner = overlap.max(1)
@@ -88,7 +88,7 @@ def _anchor_loss(anchors: Tensor, scores: Tensor, deltas: Tensor, known: Tensor)
         best = torch.where(forced.any(1), 1.0, best)
     positive = _some(best >= RPN_POSITIVE, int(RPN_SAMPLED * RPN_SHARE))
     negative = _some(best < RPN_NEGATIVE, RPN_SAMPLED - len(positive))
-    wanted = torch.cat([torch.ones(len(positive)), torch.zeros(len(negative))])
+    wanted = torch.cat([scores.new_ones(len(positive)), scores.new_zeros(len(negative))])
     count = max(1, len(wanted))
     loss = F.binary_cross_entropy_with_logits(scores[torch.cat([positive, negative])], wanted, reduction="sum") / count
     return loss + (deltas[positive] - boxes.encode(anchors[positive], known[owner[positive]])).abs().sum() / count
@@ -96,13 +96,13 @@ def _anchor_loss(anchors: Tensor, scores: Tensor, deltas: Tensor, known: Tensor)
 
 def _sampled(found: Tensor, known: Tensor, background: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Regions (r, 4), their classes, and the deltas to their things (zero for the background)."""
-    best, owner = torch.zeros(len(found)), torch.zeros(len(found), dtype=torch.long)
+    best, owner = found.new_zeros(len(found)), found.new_zeros(len(found), dtype=torch.long)
     if len(known):
         best, owner = boxes.overlap(found, known[:, 1:]).max(1)
     positive = _some(best >= BOX_POSITIVE, int(most * BOX_SHARE))
     negative = _some(best < BOX_POSITIVE, most - len(positive))
-    classes = torch.full((len(positive) + len(negative),), background)
-    targets = torch.zeros(len(classes), 4)
+    classes = found.new_full((len(positive) + len(negative),), background, dtype=torch.long)
+    targets = found.new_zeros(len(classes), 4)
     if len(positive):
         classes[: len(positive)] = known[owner[positive], 0].long()
         targets[: len(positive)] = boxes.encode(found[positive], known[owner[positive], 1:], STDS)
@@ -129,4 +129,4 @@ def _box_loss(logits: Tensor, offsets: Tensor, classes: Tensor, targets: Tensor)
 def _some(mask: Tensor, most: int) -> Tensor:
     """The numbers of at most so many that hold, at random."""
     found = mask.nonzero()[:, 0]
-    return found[torch.randperm(len(found))[:most]] if len(found) > most else found
+    return found[torch.randperm(len(found), device=found.device)[:most]] if len(found) > most else found

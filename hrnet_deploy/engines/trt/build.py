@@ -6,8 +6,11 @@ a version is named. Nothing is decided here that the ONNX file could have said.
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +52,7 @@ class Log(trt.ILogger):  # type: ignore[misc]
 
 
 class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-    """What the builder is at, as words. An interrupt reaches Python here, in the middle of TensorRT's own calls, which no
-    exception may cross: it is kept, and the builder is told to stop."""
+    """What the builder is at, as words. Once `interrupted` the builder is told to stop."""
 
     def __init__(self, say: Say) -> None:
         trt.IProgressMonitor.__init__(self)
@@ -63,10 +65,7 @@ class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         self._say(f"building: {phase_name}")
 
     def step_complete(self, phase_name: str, step: int) -> bool:
-        try:
-            self._say(f"building: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)}")
-        except KeyboardInterrupt:
-            self.interrupted = True
+        self._say(f"building: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)}")
         return not self.interrupted  # go on
 
     def phase_finish(self, phase_name: str) -> None:
@@ -96,15 +95,34 @@ def build(file: Path, card: ModelCard, options: Options, gpu: Gpu, say: Say = la
         known = config.create_timing_cache(timings)
         if known is None or not config.set_timing_cache(known, False):  # of another driver after all: begin anew
             config.set_timing_cache(config.create_timing_cache(b""), False)
-        plan = builder.build_serialized_network(network, config)
-        if monitor.interrupted:
-            raise KeyboardInterrupt
+        with _interrupts_wait(monitor):
+            plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise _why(file, log)
         found = config.get_timing_cache()
         if found is not None:
             timing_cache.keep(kept, bytes(found.serialize()))
     return Built(bytes(plan), profiles, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _interrupts_wait(monitor: Monitor) -> Iterator[None]:
+    """Python would raise an interrupt in one of the monitor's calls, in the midst of TensorRT's, which prints it and goes on or
+    calls it a failed build. So it is noted, stops the builder, and is raised when that has returned."""
+    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+        yield
+        return
+
+    def note(*_: object) -> None:
+        monitor.interrupted = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if monitor.interrupted:
+        raise KeyboardInterrupt
 
 
 def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ import pycuda.driver as cuda
 import tensorrt as trt
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
-from hrnet_deploy.engines.driver import probe
+from hrnet_deploy.engines.driver import open_library, probe
 from hrnet_deploy.engines.trt.build import Log, build, built_facts, started_by
 from hrnet_deploy.engines.trt.lane import Binding, Lane, Ports
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
@@ -176,13 +177,13 @@ class TrtEngine:
     def close(self) -> None:
         """What TensorRT and PyCUDA made goes before the GPU's context does."""
         with self._current():
-            for binding in self._kept:
-                binding.close()
-            for lane in self._lanes:
-                lane.close()
-            self._kept, self._lanes = [], []
+            while self._kept:
+                self._kept.pop().close()
+            while self._lanes:
+                self._lanes.pop().close()
             self._engine = self._runtime = None
         self._cuda.detach()
+        open_library().cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))  # PyCUDA makes it current to release it, and leaves it so
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[None]:

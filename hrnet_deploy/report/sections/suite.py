@@ -90,7 +90,7 @@ def section(values: Mapping[str, Any], where: str) -> Section:
 
 
 GPU = {
-    "modes": "HRNetV1-W48 in every mode of PyTorch",
+    **{f"modes_{p}": f"HRNetV1-W48 in every mode of PyTorch, {p}" for p in ("fp32", "tf32", "fp16", "bf16")},
     "throughput": "Its throughput by batch",
     "onnxruntime": "ONNX Runtime on the GPU",
 }

@@ -1,0 +1,44 @@
+"""Why PyTorch or ONNX Runtime cannot run on a GPU here: first the driver, then what the library was built with."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+
+from hrnet_deploy.engines.driver import probe
+from hrnet_deploy.errors import Unavailable
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+CURE = "leave the GPU's options out, or"
+
+
+def why_not(options: Mapping[str, str]) -> str:
+    """Empty where an engine can run on what its options name, the GPU or not."""
+    provider = options.get("provider", "cpu")
+    if "cuda" not in options and provider == "cpu":
+        return ""
+    try:
+        probe()
+    except Unavailable as reason:
+        return f"{reason} — {CURE} use a machine with an NVIDIA GPU"
+    return _torch() if "cuda" in options else _onnxruntime(PROVIDERS[provider])
+
+
+def _torch() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return ""  # what is not installed at all is said of every engine alike
+    import torch
+
+    if torch.cuda.is_available():
+        return ""
+    return f"this PyTorch ({torch.__version__}) has no CUDA, or none that fits the driver — {CURE} install a CUDA build of it"
+
+
+def _onnxruntime(provider: str) -> str:
+    if importlib.util.find_spec("onnxruntime") is None:
+        return ""
+    import onnxruntime
+
+    if provider in onnxruntime.get_available_providers():
+        return ""
+    return f"this onnxruntime has no {provider} — {CURE} install onnxruntime-gpu in its place"
