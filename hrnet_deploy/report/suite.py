@@ -22,7 +22,10 @@ def suite(console: Console, found: Mapping[str, Any]) -> None:
     for column in found["columns"]:
         paper = column["paper"]
         cells = [_seconds(column, engine) for engine in engines]
-        memory = _row(column, "torch fp32").get("memory", {}).get("peak_rss_over_before")
+        eager: Mapping[str, Any] = next(
+            (r for r in (column["result"] or {}).get("rows", ()) if r["engine"].partition(":")[0] == "torch"), {}
+        )
+        memory = eager.get("memory", {}).get("peak_rss_over_before")
         table.add_row(
             column["name"],
             column["input_size"],

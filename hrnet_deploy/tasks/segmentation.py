@@ -171,8 +171,9 @@ class SegmentationTask(Task):
             shares.append(differs / wanted.size)
             differing, pixels = differing + differs, pixels + wanted.size
         figures = {"pixels": float(pixels), "differing": differing / pixels, "differing_most": max(shares)}
+        maps = "1 label map" if len(reference) == 1 else f"{len(reference)} label maps"
         sentence = (
-            f"{len(reference)} label maps: {100 * figures['differing']:.4f}% of {pixels:,} pixels are of another class, "
+            f"{maps}: {100 * figures['differing']:.4f}% of {pixels:,} pixels are of another class, "
             f"{100 * figures['differing_most']:.3f}% in the worst"
         )
         return Distance(figures, sentence)
