@@ -249,11 +249,14 @@ def _training(column: Column, figure: Callable[[Mapping[str, Any]], str]) -> Cel
 
 
 def _parity(column: Column) -> Cell:
-    """Of the largest output; of detections, which are not compared number by number, what became of their twins."""
+    """Of the largest output; of detections, which are not compared number by number, what became of their twins. A column whose
+    graph is another network is not measured."""
     found = column.values.get("parity")
     if not found:
         return Cell("–", "not recorded" if column.result else "", "note")
-    return Cell(f"{found['relative']:.0e}" if found["relative"] is not None else "", found["sentence"])
+    if found["relative"] is not None:
+        return Cell(f"{found['relative']:.0e}", "of the largest output")
+    return Cell("all have twins", found["sentence"].partition(";")[0])
 
 
 def _score(column: Column) -> Cell:
