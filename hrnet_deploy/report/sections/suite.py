@@ -144,8 +144,9 @@ def table(columns: Sequence[Column]) -> Table:
     ]
     if any(c.values.get("parity") for c in columns):
         lines.insert(1, (Cell("Largest difference", "ONNX Runtime from PyTorch, before it was measured"), _parity))
-    if not any(c.result and any(class_of(r) == HALF for r in c.result.rows) for c in columns):
-        lines = [line for line in lines if line[0].note != f"here: {HALF}"]
+    asked = {class_of(r) for c in columns if c.result for r in c.result.rows}
+    missing = {f"here: {kind}" for kind in (STATIC, HALF, INT8) if kind not in asked and (asked or kind == HALF)}
+    lines = [line for line in lines if line[0].note not in missing]
     if any(c.training for c in columns):
         lines += [
             (Cell("Training memory, GB", f"paper: {PAPER['training']}"), lambda c: Cell(f"{c.paper['training_memory_gb']:.1f}")),
