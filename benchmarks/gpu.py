@@ -27,6 +27,7 @@ import numpy as np
 from hrnet_deploy.bench.run import Plan
 from hrnet_deploy.engines import why_not
 from hrnet_deploy.engines.cuda_graph import Graph
+from hrnet_deploy.errors import DeployError
 from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.jobs.bench import Request as BenchRequest
 from hrnet_deploy.jobs.bench import bench
@@ -181,4 +182,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DeployError as error:
+        sys.exit(f"error: {error}")
