@@ -24,9 +24,8 @@ from hrnet_deploy.graph.calibrate import Feed, Statistics, calibrate, with_outpu
 from hrnet_deploy.graph.metadata import save_model
 from hrnet_deploy.graph.quantize import TARGETS, place
 from hrnet_deploy.graph.ranges import METHODS, U8, ranges
-from hrnet_deploy.jobs.export import Options, build
-from hrnet_deploy.networks import build as build_network
-from hrnet_deploy.networks import random_weights
+from hrnet_deploy.jobs.export import ExportOptions, export_network
+from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import noise
 
 TURN, TURNS = 8, 9  # images a turn, turns
@@ -40,7 +39,7 @@ def main() -> None:
     chosen = card(args.card)
     network = build_network(chosen.architecture)
     random_weights(network)
-    model, _ = build(network, chosen, Options(), {})
+    model, _ = export_network(network, chosen, ExportOptions(), {})
     names = tuple(dict.fromkeys(n for t in TARGETS.values() for n in place(model, t).ranged))
     exporting = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with tempfile.TemporaryDirectory() as folder:

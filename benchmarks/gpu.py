@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_deploy.bench.run import Plan
-from hrnet_deploy.engines import why_not
+from hrnet_deploy.bench.run import Schedule
+from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.engines.cuda_graph import Graph
 from hrnet_deploy.errors import DeployError
 from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.jobs.bench import Request as BenchRequest
 from hrnet_deploy.jobs.bench import bench
-from hrnet_deploy.jobs.suite import Request, suite
+from hrnet_deploy.jobs.cost_table import Request, suite
 
 CARD = "pose_hrnet_w48_256x192"
 TABLE = (
@@ -45,7 +45,7 @@ WAYS = ("", ",graph", ",graph,streams", ",compile", ",compile,graph")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 BATCHES = (1, 8, 32, 128)
 BEST = "torch:cuda,precision=fp16,channels_last,graph"
-PLAN = Plan(seconds=1.0, rounds=6, warm_up=0.2, warm_up_most=2.0, regions=("compute",))
+SCHEDULE = Schedule(seconds=1.0, rounds=6, warm_up=0.2, warm_up_most=2.0, regions=("compute",))
 SIDE = 8192  # of the matrices whose product gives the rate
 
 
@@ -76,11 +76,27 @@ def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
     if wheels is None:
         return _pycuda_exercise()
     with tempfile.TemporaryDirectory() as place:
-        install = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(wheels), "--target", place, "pycuda"]
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--no-index",
+            "--find-links",
+            str(wheels),
+            "--target",
+            place,
+            "pycuda",
+        ]
         done = subprocess.run(install, capture_output=True, text=True, timeout=600)
         if done.returncode:
-            said = sorted((line.strip() for line in done.stderr.splitlines() if "error" in line.lower()), key=lambda t: "fatal" not in t)
-            return {"why_not": f"PyCUDA could not be built of {wheels}: {said[0] if said else done.stderr[-300:]}"}
+            said = sorted(
+                (line.strip() for line in done.stderr.splitlines() if "error" in line.lower()),
+                key=lambda t: "fatal" not in t,
+            )
+            return {
+                "unavailable_reason": f"PyCUDA could not be built of {wheels}: {said[0] if said else done.stderr[-300:]}"
+            }
         sys.path.append(place)
         try:
             return {"built": True, **_pycuda_exercise()}
@@ -94,7 +110,7 @@ def _pycuda_exercise() -> dict[str, Any]:
 
         from hrnet_deploy.engines.trt.arena import Arena
     except ImportError as error:
-        return {"why_not": str(error)}
+        return {"unavailable_reason": str(error)}
     cuda.init()
     context = cuda.Device(0).retain_primary_context()
     context.push()
@@ -133,12 +149,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small inputs, on the CPU where there is no GPU")
     parser.add_argument("--wheels", type=Path, help="a folder to build PyCUDA of, where it is not installed")
     args = parser.parse_args()
-    has_gpu = not why_not("torch:cuda")
+    has_gpu = not unavailable_reason("torch:cuda")
     if not has_gpu and not args.quick:
-        sys.exit(f"error: {why_not('torch:cuda')}; or see that the script works with --quick")
+        sys.exit(f"error: {unavailable_reason('torch:cuda')}; or see that the script works with --quick")
     command, device = shlex.join(["python", *sys.argv]), "cuda" if has_gpu else "cpu"
     say = print
-    plan = Plan(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",)) if args.quick else PLAN
+    plan = (
+        Schedule(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",)) if args.quick else SCHEDULE
+    )
     size = (64, 64) if args.quick else None
     began = time.monotonic()
     beside = args.output.with_suffix(".part.json")  # what else than columns was found; the suite writes its file anew
@@ -155,7 +173,7 @@ def main() -> None:
             try:
                 extra[name] = make()
             except Exception as error:
-                extra[name] = {"why_not": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+                extra[name] = {"unavailable_reason": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
         write_json(beside, extra)
 
     def table(engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
@@ -164,7 +182,9 @@ def main() -> None:
 
     kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
     if has_gpu:
-        for precision in PRECISIONS:  # a run each, that an interrupt costs one of them; eager float32 is in all to compare with
+        for (
+            precision
+        ) in PRECISIONS:  # a run each, that an interrupt costs one of them; eager float32 is in all to compare with
             modes = [f"torch:cuda,precision={precision},channels_last{way}" for way in WAYS]
             kept(f"modes_{precision}", lambda modes=modes: table(["torch:cuda", *modes]))  # type: ignore[misc]
         best, columns = [BEST], list(TABLE)
@@ -175,7 +195,10 @@ def main() -> None:
     left = max(0.0, args.minutes - (time.monotonic() - began) / 60)
     suite(Request(args.output, columns, quick=args.quick, minutes=left, training=True), command, say)
     rows = ["ort:provider=cuda", "ort:provider=cuda,graph"]
-    kept("onnxruntime", lambda: {"why_not": reason} if (reason := why_not(rows[0])) else table(rows))
+    kept(
+        "onnxruntime",
+        lambda: {"unavailable_reason": reason} if (reason := unavailable_reason(rows[0])) else table(rows),
+    )
     kept("pycuda", lambda: pycuda_exercise(args.wheels))
     write_json(args.output, {**read_json(args.output, "a result of the suite"), "gpu": extra})
     beside.unlink()

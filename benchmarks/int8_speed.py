@@ -21,18 +21,18 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-from hrnet_deploy.bench.run import Plan, run
+from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.files import write_json
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.export import Options
-from hrnet_deploy.jobs.random_weights import noise_ranges, random_model
+from hrnet_deploy.jobs.export import ExportOptions
 from hrnet_deploy.report import terminal
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
 SIDE = 2048  # of the matrix product
 
@@ -63,9 +63,16 @@ def matrix_rate(threads: int, seconds: float = 3.0) -> float:
 
 def multiplications(model: onnx.ModelProto) -> int:
     """Multiply-accumulates of the convolutions of a static graph."""
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*model.graph.value_info, *model.graph.output)}
+    shapes = {
+        v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in (*model.graph.value_info, *model.graph.output)
+    }
     weights = {i.name: list(i.dims) for i in model.graph.initializer}
-    return sum(int(np.prod(weights[n.input[1]]) * np.prod(shapes[n.output[0]][2:])) for n in model.graph.node if n.op_type == "Conv")
+    return sum(
+        int(np.prod(weights[n.input[1]]) * np.prod(shapes[n.output[0]][2:]))
+        for n in model.graph.node
+        if n.op_type == "Conv"
+    )
 
 
 def saved(made: onnx.ModelProto, description: Description, path: Path, precision: str) -> Subject:
@@ -82,7 +89,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     args = parser.parse_args()
     chosen, threads = card(args.card), available_threads()
-    model, description = random_model(chosen, Options())
+    model, description = random_model(chosen, ExportOptions())
     ranges = noise_ranges(model, chosen)
     with tempfile.TemporaryDirectory() as folder:
 
@@ -90,7 +97,9 @@ def main() -> None:
             return saved(made, description, Path(folder, f"{name}.onnx"), precision)
 
         plain = subject(model, "float", "fp32")
-        integers = {t.name: subject(quantize(model, t, place(model, t), ranges), t.name, "int8") for t in TARGETS.values()}
+        integers = {
+            t.name: subject(quantize(model, t, place(model, t), ranges), t.name, "int8") for t in TARGETS.values()
+        }
         wanted = [
             (plain, "torch:channels_last"),
             (plain, "torch"),
@@ -102,18 +111,25 @@ def main() -> None:
         ]
         rows: list[Any] = [row_of(s, e, 1, threads) for s, e in wanted]
         before = matrix_rate(threads)
-        result = run(rows, Plan(seconds=args.seconds, regions=("compute", "end_to_end")), shlex.join(["python", *sys.argv]))
+        result = run(
+            rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end")), shlex.join(["python", *sys.argv])
+        )
         rate = max(before, matrix_rate(threads))
     terminal.measured(Console(highlight=False, width=150), result)
     floor = 1e3 * multiplications(model) / rate
     work = multiplications(model) / 1e9
-    print(f"int8 matrix product: {rate / 1e9:.0f} GMAC/s; the network, {work:.1f} GMAC, takes {floor:.1f} ms at that rate")
+    print(
+        f"int8 matrix product: {rate / 1e9:.0f} GMAC/s; the network, {work:.1f} GMAC, takes {floor:.1f} ms at that rate"
+    )
     ratios = {}
     for row in result.rows:
         if row.precision == "int8":
             ratios[row.title] = row.regions["compute"].summary.p50 / floor
             print(f"{row.title}: {ratios[row.title]:.2f} times that")
-    write_json(args.output, {**result.to_dict(), "int8_gmacs_per_second": rate / 1e9, "floor_ms": floor, "times_the_floor": ratios})
+    write_json(
+        args.output,
+        {**result.to_dict(), "int8_gmacs_per_second": rate / 1e9, "floor_ms": floor, "times_the_floor": ratios},
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from hrnet_deploy.errors import BadInput  # noqa: E402
-from hrnet_deploy.files import whole  # noqa: E402
+from hrnet_deploy.files import atomic_write  # noqa: E402
 from hrnet_deploy.report.document import Section, Table  # noqa: E402
 from hrnet_deploy.report.markdown import Pictures, section_parts  # noqa: E402
 from hrnet_deploy.report.sections import KINDS, read, section_of  # noqa: E402
@@ -51,7 +51,9 @@ def make(folder: Path) -> tuple[str, dict[str, str]]:
         if name in KINDS:
             return text([sections[n].only(keys) for n, v in results.items() if v["kind"] == name])
         if name not in sections or sections[name].only(keys) is None:
-            raise BadInput(f"README.in.md: nothing is called {name} {' '.join(keys)} — name a kind or a result file, and keys it has")
+            raise BadInput(
+                f"README.in.md: nothing is called {name} {' '.join(keys)} — name a kind or a result file, and keys it has"
+            )
         found = sections[name].only(keys)
         return text([found.untitled() if found else None])
 
@@ -64,12 +66,12 @@ def main() -> None:
     folder = FOLDER / PICTURES
     folder.mkdir(exist_ok=True)
     for name, svg in pictures.items():
-        with whole(folder / name) as part:
+        with atomic_write(folder / name) as part:
             part.write_text(svg, encoding="utf-8")
     for path in folder.glob("*.svg"):
         if path.name not in pictures:
             path.unlink()
-    with whole(FOLDER / "README.md") as part:
+    with atomic_write(FOLDER / "README.md") as part:
         part.write_text(text, encoding="utf-8")
     print(f"{FOLDER / 'README.md'} and {len(pictures)} pictures")
 

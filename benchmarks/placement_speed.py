@@ -17,15 +17,15 @@ from typing import Any
 from int8_speed import saved
 from rich.console import Console
 
-from hrnet_deploy.bench.run import Plan, run
+from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.files import write_json
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.bench import row_of
-from hrnet_deploy.jobs.export import Options
-from hrnet_deploy.jobs.random_weights import noise_ranges, random_model
+from hrnet_deploy.jobs.export import ExportOptions
 from hrnet_deploy.report import terminal
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
 FUSION = ("stage?.?.add*", "stage?.?.resize*")
 RESIDUAL = ("*.branches.*.add*", "layer1.*.add*")
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     args = parser.parse_args()
     chosen, threads = card(args.card), available_threads()
-    model, description = random_model(chosen, Options())
+    model, description = random_model(chosen, ExportOptions())
     ranges = noise_ranges(model, chosen)
     with tempfile.TemporaryDirectory() as folder:
         rows: list[Any] = []
@@ -62,7 +62,7 @@ def main() -> None:
             made = quantize(model, other, place(model, other), ranges)
             subject = saved(made, description, Path(folder, f"{engine}-other.onnx"), "int8")
             rows.append(row_of(dataclasses.replace(subject, name=f"{other.name}'s placement"), engine, 1, threads))
-        result = run(rows, Plan(seconds=args.seconds, regions=("compute",)), shlex.join(["python", *sys.argv]))
+        result = run(rows, Schedule(seconds=args.seconds, regions=("compute",)), shlex.join(["python", *sys.argv]))
     terminal.measured(Console(highlight=False, width=150), result)
     write_json(args.output, result.to_dict())
 

@@ -139,7 +139,9 @@ class ModelCard:
         """The same model at another input size, which the network has to be able to take."""
         arch.check_size(self.architecture, height, width)
         longest = self.input.longest if (height, width) == (self.input.height, self.input.width) else None
-        return dataclasses.replace(self, input=dataclasses.replace(self.input, height=height, width=width, longest=longest))
+        return dataclasses.replace(
+            self, input=dataclasses.replace(self.input, height=height, width=width, longest=longest)
+        )
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,9 +180,13 @@ def read_card(path: Path) -> ModelCard:
         read = ModelCard.from_dict({"name": path.stem, **values})
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().splitlines()[0]
-        raise BadInput(f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}") from error
+        raise BadInput(
+            f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}"
+        ) from error
     if len(read.label_names) != read.architecture.labels:
-        raise BadInput(f"{path} names {len(read.label_names)} {labels}, its network has {read.architecture.labels} — name every one once")
+        raise BadInput(
+            f"{path} names {len(read.label_names)} {labels}, its network has {read.architecture.labels} — name every one once"
+        )
     return read
 
 

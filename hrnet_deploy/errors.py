@@ -33,4 +33,6 @@ def need(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         missing = module.partition(".")[0]
-        raise Unavailable(f"{missing} is not installed — install it with: pip install 'hrnet-deploy[{extra}]'") from error
+        raise Unavailable(
+            f"{missing} is not installed — install it with: pip install 'hrnet-deploy[{extra}]'"
+        ) from error

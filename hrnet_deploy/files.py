@@ -28,7 +28,7 @@ def check_output(path: Path, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, which becomes `path` when the block ends well and is gone otherwise."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
@@ -61,7 +61,7 @@ def _finite(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json_text(value) + "\n", encoding="utf-8")
 
 

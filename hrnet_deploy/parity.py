@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,28 +17,11 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.engines.base import Arrays, Engine, run_rows, run_samples
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import Distance, Feed, Score, Task, dataset_samples
+from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures
+from hrnet_deploy.tasks.base import Feed, Score, Task, dataset_samples
 from hrnet_deploy.tasks.dataset import Dataset
 
 Tick = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class TensorFigures:
-    """One output against the reference's, over every input it was run on.
-
-    maximum: largest absolute difference; relative: that over the reference's largest magnitude; cosine: of the
-    two as vectors; sqnr_db: signal to quantization noise ratio, 10 log10(sum r^2 / sum (r-x)^2), None if equal;
-    finite: whether every value of both is a number.
-    """
-
-    output: str
-    inputs: str
-    maximum: float
-    relative: float
-    cosine: float
-    sqnr_db: float | None
-    finite: bool
 
 
 class TensorComparison:
@@ -51,7 +33,9 @@ class TensorComparison:
 
     def add(self, reference: NDArray, other: NDArray) -> None:
         if reference.shape != other.shape:
-            raise BadInput(f"outputs differ in shape: {list(reference.shape)} and {list(other.shape)} — these are two models")
+            raise BadInput(
+                f"outputs differ in shape: {list(reference.shape)} and {list(other.shape)} — these are two models"
+            )
         r, x = reference.astype(np.float64).ravel(), other.astype(np.float64).ravel()
         if not (np.isfinite(r).all() and np.isfinite(x).all()):
             self.finite = False
@@ -76,7 +60,9 @@ class TensorComparison:
         )
 
 
-def compare_tensors(reference: Callable[[Feed], Arrays], engine: Engine, inputs: Iterable[Feed], label: str) -> list[TensorFigures]:
+def compare_tensors(
+    reference: Callable[[Feed], Arrays], engine: Engine, inputs: Iterable[Feed], label: str
+) -> list[TensorFigures]:
     """Every output over some inputs."""
     sums: dict[str, TensorComparison] = {}
     for feed in inputs:
@@ -86,42 +72,18 @@ def compare_tensors(reference: Callable[[Feed], Arrays], engine: Engine, inputs:
     return [s.figures(name, label) for name, s in sums.items()]
 
 
-@dataclass(frozen=True)
-class TaskFigures:
-    """One engine against the reference on real images.
+def as_figures(values: Any) -> TaskFigures:
+    """What `dataclasses.asdict` made of figures, also after a way through JSON."""
+    from hrnet_deploy.results.codec import convert
 
-    distance: the task's own (see `Task.compare`); scores: the metric of each in 0..1, with the difference (engine
-    minus reference, in points) and its 95% interval, where annotations exist; unscored: why there is no score.
-    """
-
-    images: int
-    samples: int
-    tensors: Sequence[TensorFigures]
-    distance: Distance
-    metric: str = ""
-    reference: Mapping[str, float] = field(default_factory=dict)
-    engine: Mapping[str, float] = field(default_factory=dict)
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    unscored: str = ""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TaskFigures:
-        """What `dataclasses.asdict` made of one, also after JSON."""
-        own = {
-            "tensors": [TensorFigures(**t) for t in values["tensors"]],
-            "distance": Distance(**values["distance"]),
-            "interval": tuple(values["interval"]) if values["interval"] else None,
-        }
-        return cls(**{**values, **own})
+    return convert(values, TaskFigures, "the figures of an earlier run")
 
 
 def compare_on_images(
     reference: Engine, reference_task: Task, engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None
 ) -> TaskFigures:
     """Both on every image of a dataset, one image at a time. The tasks differ where one graph decodes itself."""
-    unscored = task.why_not_scored(dataset)  # said before the work, not after it
+    unscored = task.unscorable_reason(dataset)  # said before the work, not after it
     sums: dict[str, TensorComparison] = {}
     wanted: list[Any] = []
     got: list[Any] = []
@@ -165,7 +127,7 @@ def compare_on_images(
 
 def score_on_images(engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None) -> Score:
     """The metric of one engine on annotated images, one image at a time."""
-    if reason := task.why_not_scored(dataset):
+    if reason := task.unscorable_reason(dataset):
         raise BadInput(f"nothing can be scored: {reason} — give images with annotations for {task.card.task}")
     found: list[Any] = []
     for _, _, samples in dataset_samples(task, dataset):
@@ -176,43 +138,18 @@ def score_on_images(engine: Engine, task: Task, dataset: Dataset, tick: Tick = l
     return score
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The most a precision may differ. What is None or not named is not judged.
-
-    relative: of the largest output; drop: points of the metric, either way; distances: figures of `Task.compare`.
-    """
-
-    relative: float | None = None
-    drop: float | None = None
-    distances: Mapping[str, float] = field(default_factory=dict)
-
-    def replaced_by(self, limits: Budget) -> Budget:
-        """This budget with the limits that are given in another."""
-        return Budget(
-            self.relative if limits.relative is None else limits.relative,
-            self.drop if limits.drop is None else limits.drop,
-            {**self.distances, **limits.distances},
-        )
-
-
-TENSORS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 8e-2, "int8": None}  # relative; int8 is judged by what it does to the task
+TENSORS = {
+    "fp32": 1e-4,
+    "fp16": 1e-2,
+    "bf16": 8e-2,
+    "int8": None,
+}  # relative; int8 is judged by what it does to the task
 METRIC = {"fp32": 0.1, "fp16": 0.1, "bf16": 0.1, "int8": 0.5}  # points
 
 
 def budget_for(precision: str, task: Task) -> Budget:
     """The default budget of a precision for a task."""
     return Budget(TENSORS[precision], METRIC[precision], task.limits[precision])
-
-
-@dataclass(frozen=True)
-class Check:
-    """One figure held against its limit."""
-
-    name: str
-    value: float
-    limit: float
-    passed: bool
 
 
 def judge(budget: Budget, tensors: Sequence[TensorFigures], task: TaskFigures) -> list[Check]:
@@ -231,11 +168,6 @@ def judge(budget: Budget, tensors: Sequence[TensorFigures], task: TaskFigures) -
     if budget.drop is not None and task.difference is not None:
         checks.append(_at_most(f"{task.metric} difference, points", task.difference, budget.drop))
     return checks
-
-
-def passed(checks: Sequence[Check]) -> bool:
-    """Nothing judged is no verdict, so it is not a yes."""
-    return bool(checks) and all(c.passed for c in checks)
 
 
 def _at_most(name: str, value: float, limit: float) -> Check:

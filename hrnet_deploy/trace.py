@@ -75,7 +75,9 @@ def _opened(model: onnx.ModelProto, names: list[str]) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(with_outputs(model, names).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        with_outputs(model, names).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def _module_outputs(network: nn.Module, names: set[str], feed: Mapping[str, NDArray]) -> dict[str, NDArray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,33 +14,14 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
     os.sched_setaffinity(0, cores[int(worker[2:]) % len(cores) :: workers] or cores)
 
 import torch
+from support.tiny import DETECTOR, FRAME, SEG_SIZE, SIZE, TINY, TINY_SEG
 
-from hrnet_deploy import architecture as arch
-from hrnet_deploy.networks import build, random_weights
-
-TINY = arch.PoseHRNet(
-    arch.Body(
-        stage1=arch.Stage(1, (1,), (8,), "bottleneck"),
-        stages=(
-            arch.Stage(1, (1, 1), (8, 16)),
-            arch.Stage(1, (1, 1, 1), (8, 16, 32)),
-            arch.Stage(2, (1, 1, 1, 1), (8, 16, 32, 64)),
-        ),
-        stem=8,
-    ),
-    keypoints=17,
-)
-SIZE = (96, 64)
-BODY = dataclasses.replace(TINY.body, stages=(*TINY.body.stages[:2], dataclasses.replace(TINY.body.stages[2], modules=1)))
-DETECTOR = arch.FasterRCNN(BODY, classes=6, neck=16, hidden=32)
-FRAME = (96, 128)
-TINY_SEG = arch.SegHRNet(dataclasses.replace(TINY.body, stages=TINY.body.stages[:2], upsample=arch.Upsample("bilinear")), classes=19)
-SEG_SIZE = (64, 128)
+from hrnet_deploy.networks import build_network, random_weights
 
 
 @pytest.fixture(scope="session")
 def tiny_network() -> torch.nn.Module:
-    network = build(TINY)
+    network = build_network(TINY)
     random_weights(network, seed=3)
     return network
 
@@ -56,7 +36,7 @@ def tiny_checkpoint(tiny_network: torch.nn.Module, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a detector that finds something on every image."""
-    network = build(DETECTOR)
+    network = build_network(DETECTOR)
     random_weights(network, seed=4)
     path = tmp_path_factory.mktemp("checkpoints") / "detector.pth"
     torch.save(network.state_dict(), path)
@@ -65,10 +45,10 @@ def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def detector_onnx(tiny_detector: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from hrnet_deploy.jobs.export import Options, export
+    from hrnet_deploy.jobs.export import ExportOptions, export
 
     path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
-    done = export(str(tiny_detector), path, Options(size=FRAME))
+    done = export(str(tiny_detector), path, ExportOptions(size=FRAME))
     assert done.passed, done.checks
     return path
 
@@ -82,7 +62,7 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[..., Path]:
     """Exports a checkpoint with the options it is called with, once for the same ones."""
     from hrnet_deploy.files import write_json
-    from hrnet_deploy.jobs.export import Options, export
+    from hrnet_deploy.jobs.export import ExportOptions, export
 
     made: dict[str, Path] = {}
 
@@ -90,7 +70,7 @@ def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[
         key = repr(sorted(options.items()))
         if key not in made:
             path = folder / f"tiny{len(made)}.onnx"
-            done = export(str(checkpoint), path, Options(size=size, **options))  # type: ignore[arg-type]
+            done = export(str(checkpoint), path, ExportOptions(size=size, **options))  # type: ignore[arg-type]
             assert done.passed, done.checks
             write_json(path.with_suffix(".json"), done.to_dict())
             made[key] = path
@@ -106,7 +86,7 @@ def tiny_onnx(exported: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def seg_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    network = build(TINY_SEG)
+    network = build_network(TINY_SEG)
     random_weights(network, seed=3)
     path = tmp_path_factory.mktemp("checkpoints") / "tiny_seg.pth"
     torch.save(network.state_dict(), path)

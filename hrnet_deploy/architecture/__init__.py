@@ -42,9 +42,9 @@ __all__ = [
     "Upsample",
     "check_size",
     "from_dict",
-    "like",
     "require_same",
     "to_dict",
+    "with_known",
     "with_upsampling",
 ]
 
@@ -99,15 +99,15 @@ def with_upsampling(architecture: Architecture, rule: Upsample) -> Architecture:
     return dataclasses.replace(architecture, body=dataclasses.replace(architecture.body, upsample=rule))
 
 
-def like(found: Architecture, wanted: Architecture) -> Architecture:
+def with_known(found: Architecture, wanted: Architecture) -> Architecture:
     """`wanted`, where what was found in a state dict cannot be told from it, else what was found."""
-    return wanted if _told(found) == _told(wanted) else found
+    return wanted if _in_weights(found) == _in_weights(wanted) else found
 
 
-def _told(architecture: Architecture) -> Architecture:
+def _in_weights(architecture: Architecture) -> Architecture:
     """What tensors tell of a network, the rest as it usually is."""
     if isinstance(architecture, FasterRCNN):
-        return dataclasses.replace(architecture, **{n: getattr(FasterRCNN, n) for n in FasterRCNN.untold})
+        return dataclasses.replace(architecture, **{n: getattr(FasterRCNN, n) for n in FasterRCNN.not_in_weights})
     return with_upsampling(architecture, Upsample())
 
 

@@ -61,7 +61,9 @@ class Body:
     upsample: Upsample = field(default_factory=Upsample)
 
     @classmethod
-    def of_width(cls, width: int, modules: Sequence[int] = (1, 4, 3), blocks: int = 4, upsample: Upsample | None = None) -> Body:
+    def of_width(
+        cls, width: int, modules: Sequence[int] = (1, 4, 3), blocks: int = 4, upsample: Upsample | None = None
+    ) -> Body:
         """The paper's HRNet-W<width>: branches of C, 2C, 4C, 8C channels; 1, 4, 3 modules of 4 units each."""
         channels = [width * 2**i for i in range(len(modules) + 1)]
         stages = (Stage(m, (blocks,) * n, tuple(channels[:n])) for n, m in enumerate(modules, start=2))

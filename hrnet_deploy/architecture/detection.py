@@ -62,7 +62,12 @@ class FasterRCNN:
     task: ClassVar[str] = "detection"
     inputs: ClassVar[tuple[str, ...]] = (INPUT, IMAGE_SIZE)
     outputs: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels", "count")
-    untold: ClassVar[tuple[str, ...]] = ("anchor_scale", "ratios", "proposals", "detections")  # fields no tensor shows
+    not_in_weights: ClassVar[tuple[str, ...]] = (
+        "anchor_scale",
+        "ratios",
+        "proposals",
+        "detections",
+    )  # fields no tensor shows
     body: Body | ResNetBody
     classes: int = 80
     neck: int = 256

@@ -25,7 +25,14 @@ LIBRARIES = (
     "pycuda",
 )
 FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "CUDA_VISIBLE_DEVICES")
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+    "KMP_BLOCKTIME",
+    "CUDA_VISIBLE_DEVICES",
+)
 
 
 def cpu() -> dict[str, Any]:
@@ -47,7 +54,9 @@ def cpu() -> dict[str, Any]:
 
 def has_vnni() -> bool:
     """Whether the processor sums u8 x s8 products in 32 bits. x86 without it sums pairs in 16, which overflow."""
-    return platform.machine() not in ("x86_64", "AMD64") or bool(set(cpu()["features"]) & {"avx512_vnni", "avx_vnni", "amx_int8"})
+    return platform.machine() not in ("x86_64", "AMD64") or bool(
+        set(cpu()["features"]) & {"avx512_vnni", "avx_vnni", "amx_int8"}
+    )
 
 
 def gpu() -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.bench.stats import Ratio, Summary, faster, summarise
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, write_json
+from hrnet_deploy.stats import Ratio, Summary, faster, summarise
 
 SCHEMA = 1
 SLOW = 1000.0  # milliseconds of a call, of which a warm-up has too few to tell
@@ -83,7 +83,13 @@ class Result:
     def ratio(self, row: Row, region: str) -> Ratio | None:
         """How many times faster a row is than the first one; None for the first and where one was not measured."""
         base = self.base
-        if base is None or row is base or region not in row.regions or region not in base.regions or row.batch != base.batch:
+        if (
+            base is None
+            or row is base
+            or region not in row.regions
+            or region not in base.regions
+            or row.batch != base.batch
+        ):
             return None
         return faster(base.regions[region].rounds, row.regions[region].rounds)
 
@@ -91,7 +97,11 @@ class Result:
         """Of every engine measured in int8 and in something else: what int8 gains on the fastest of that, in a sentence."""
         said = []
         for row in (r for r in self.rows if r.status == "ok" and r.precision == "int8"):
-            like = [r for r in self.rows if r.status == "ok" and r.precision != "int8" and _comparable(r) == _comparable(row)]
+            like = [
+                r
+                for r in self.rows
+                if r.status == "ok" and r.precision != "int8" and _comparable(r) == _comparable(row)
+            ]
             for region in (n for n in ("end_to_end", "compute") if n in row.regions):
                 rivals = [r for r in like if region in r.regions]
                 if rivals:
@@ -109,7 +119,9 @@ class Result:
         one = next((r for r in self.rows if r.status == "ok" and _key(r) == _key(like)), None)
         if one is None:
             return None
-        peak = "torch_peak_allocated" if row.device == "cuda" else "peak_rss_over_before"  # the host's says nothing of a GPU's
+        peak = (
+            "torch_peak_allocated" if row.device == "cuda" else "peak_rss_over_before"
+        )  # the host's says nothing of a GPU's
         if peak not in row.memory or peak not in one.memory:
             return None
         return (row.memory[peak] - one.memory[peak]) / (row.batch - 1)
@@ -138,7 +150,13 @@ def verdict(here: str, precision: str, there: str, ratio: Ratio) -> str:
     """Whether something of that precision pays beside something else, in a sentence."""
     if not ratio.differs:
         return f"{here} and {there} are equally fast here" + (f": take {there}" if precision == "int8" else "")
-    worth = "" if precision == "fp32" or ratio.ratio >= WORTH else ": hardly worth it" if ratio.ratio > 1 else ": not worth it"
+    worth = (
+        ""
+        if precision == "fp32" or ratio.ratio >= WORTH
+        else ": hardly worth it"
+        if ratio.ratio > 1
+        else ": not worth it"
+    )
     return f"{here} is {ratio.ratio:.2f}x {there} here{worth}"
 
 
@@ -159,7 +177,9 @@ def result_of(values: Any, where: object) -> Result:
     """What `Result.to_dict` gave, also where it is a part of another result. Raises BadInput that names `where` it was."""
     try:
         if values["kind"] != "bench" or values["schema"] != SCHEMA:
-            raise BadInput(f"{where} is not a result this version reads (kind {values['kind']}, schema {values['schema']})")
+            raise BadInput(
+                f"{where} is not a result this version reads (kind {values['kind']}, schema {values['schema']})"
+            )
         fields = [f.name for f in dataclasses.fields(Row)]
         rows = []
         for row in values["rows"]:

@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """How long and how often. seconds: measured time a row and region; a round is one turn of every row."""
 
     seconds: float = 5.0
@@ -74,7 +74,7 @@ class Worker:
             self._process.join()
 
 
-def run(rows: Sequence[tuple[Row, Job | None]], plan: Plan, command: str, say: Say = lambda _: None) -> Result:
+def run(rows: Sequence[tuple[Row, Job | None]], plan: Schedule, command: str, say: Say = lambda _: None) -> Result:
     """Measure rows. A row without a job says why already; a row that fails says why and the rest goes on."""
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     before = load_average()

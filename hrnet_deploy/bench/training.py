@@ -48,26 +48,30 @@ class TrainingRow:
         if job.device == "cuda" and not torch.cuda.is_available():
             raise Unavailable("PyTorch sees no GPU — leave the engines of a GPU out")
 
-        from hrnet_deploy.networks import build, random_weights
+        from hrnet_deploy.networks import build_network, random_weights
 
         torch.manual_seed(0)
         torch.set_num_threads(job.threads)
         self.before = memory.resident()
         memory.reset_peak()
-        network = build(job.card.architecture)
+        network = build_network(job.card.architecture)
         random_weights(network)
         on_gpu = job.device == "cuda"
         libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
         for library in libraries:
             library.allow_tf32 = False  # float32, as the paper's GPUs had no other
         self.wait: Callable[[], None] = torch.cuda.synchronize if on_gpu else lambda: None
-        self.peak: Callable[[], int] = torch.cuda.max_memory_allocated if on_gpu else lambda: max(0, memory.peak() - self.before)
+        self.peak: Callable[[], int] = (
+            torch.cuda.max_memory_allocated if on_gpu else lambda: max(0, memory.peak() - self.before)
+        )
         self.network = network.train().to(job.device)
         self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
         self.loss = _loss(job, network, self.image)
         adam = job.card.task == "pose"  # as the papers' own repositories train
         parameters = network.parameters()
-        self.optimizer: Any = torch.optim.Adam(parameters, 1e-5) if adam else torch.optim.SGD(parameters, 1e-6, momentum=0.9)
+        self.optimizer: Any = (
+            torch.optim.Adam(parameters, 1e-5) if adam else torch.optim.SGD(parameters, 1e-6, momentum=0.9)
+        )
 
     def step(self) -> float:
         """Seconds of one iteration."""
@@ -108,7 +112,9 @@ def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:
     return lambda: losses.detection_loss(network, image, list(things))
 
 
-def training(card: ModelCard, paper: Mapping[str, Any], quick: bool, say: Say = lambda _: None, device: str = "cpu") -> dict[str, Any]:
+def training(
+    card: ModelCard, paper: Mapping[str, Any], quick: bool, say: Say = lambda _: None, device: str = "cpu"
+) -> dict[str, Any]:
     """Rows by batch: the smallest, and the largest up to the paper's that this machine takes."""
     if not quick:
         card = card.resized(*map(int, paper["training_input"].split("x")))
@@ -149,7 +155,11 @@ def _row(card: ModelCard, batch: int, quick: bool, say: Say, device: str) -> dic
     try:
         worker.ask("step")  # the first one allocates, and is not counted
         times = [worker.ask("step") for _ in range(QUICK_STEPS if quick else STEPS)]
-        row |= {"seconds": sorted(times)[len(times) // 2], "rounds": [[1e3 * t] for t in times], "peak_bytes": worker.ask("peak_bytes")}
+        row |= {
+            "seconds": sorted(times)[len(times) // 2],
+            "rounds": [[1e3 * t] for t in times],
+            "peak_bytes": worker.ask("peak_bytes"),
+        }
     except DeployError as error:
         row |= {"status": "failed", "reason": str(error)}
     finally:

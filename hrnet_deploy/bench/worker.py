@@ -92,7 +92,9 @@ class Row:
         opened = time.perf_counter()
         fixed = batch_of(self.engine)
         if fixed is not None and fixed != job.batch:
-            raise BadInput(f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch")
+            raise BadInput(
+                f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch"
+            )
         opening_first = time.perf_counter()
         outputs = self.engine.run(self.feeds[0])
         first = time.perf_counter()
@@ -103,7 +105,11 @@ class Row:
             "rss": memory.resident(),
             "peak_rss_over_before": max(0, memory.peak() - before),
         }
-        self.cold = {"import_s": imported - started, "open_s": opened - opening, "first_inference_s": first - opening_first}
+        self.cold = {
+            "import_s": imported - started,
+            "open_s": opened - opening,
+            "first_inference_s": first - opening_first,
+        }
         self._check_alive(outputs)
         self.calls: dict[str, Callable[[], object]] = {}
         self.inferences: int = self.engine.facts.get("inferences_a_call", 1)
@@ -124,7 +130,9 @@ class Row:
             if not np.isfinite(array.astype(np.float64)).all():
                 raise BadInput(f"output {name} is not finite — the model is broken; check it before measuring it")
         if all(np.array_equal(first[n], second[n]) for n in first):
-            raise BadInput("the outputs are the same for different inputs — the model is dead; check it before measuring it")
+            raise BadInput(
+                "the outputs are the same for different inputs — the model is dead; check it before measuring it"
+            )
 
     def describe(self) -> dict[str, Any]:
         """What was opened, what opening it took, and bytes: of the file, before it was opened, after the first
@@ -146,7 +154,7 @@ class Row:
         """One inference of the batch, its input the next in rotation; as many as the engine keeps in flight."""
         if region not in self.calls:
             if region == "compute":
-                each: list[Callable[[], object]] = [self.engine.resident(f) for f in self.feeds]
+                each: list[Callable[[], object]] = [self.engine.bind(f) for f in self.feeds]
             elif region == "end_to_end":
                 each = [lambda f=f: run_all(self.engine, [f] * self.inferences) for f in self.feeds]  # type: ignore[misc]
             else:
@@ -158,7 +166,9 @@ class Row:
     def _pipelines(self) -> list[Callable[[], object]]:
         """From uint8 frames, a box each, to decoded results of the batch."""
         task = task_of(self.job.source.card, self.job.contract)
-        people = [(i.read(), Item(i.path, i.image_id, (a,))) for i in sample_images().items for a in i.annotations or ()]
+        people = [
+            (i.read(), Item(i.path, i.image_id, (a,))) for i in sample_images().items for a in i.annotations or ()
+        ]
         people = [(image, item) for image, item in people if task.samples(image, item)]
         take = itertools.cycle(people)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_deploy.architecture import Architecture, SegHRNet, like
+from hrnet_deploy.architecture import Architecture, SegHRNet, with_known
 from hrnet_deploy.cards import LABELS, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
@@ -34,18 +34,20 @@ class Checkpoint:
     architecture: Architecture
     card: ModelCard
     state: Mapping[str, Tensor]
-    told: bool = False
+    inferred: bool = True
 
-    def like(self, architecture: Architecture) -> Checkpoint:
+    def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in the network somebody says they are of, as far as the tensors leave that open."""
-        known = like(self.architecture, architecture)
-        return dataclasses.replace(self, architecture=known, card=card_for(known, self.sha256), told=known == architecture)
+        known = with_known(self.architecture, architecture)
+        return dataclasses.replace(
+            self, architecture=known, card=card_for(known, self.sha256), inferred=known != architecture
+        )
 
     def network(self) -> nn.Module:
         """The PyTorch network with these weights, in evaluation mode: the reference of every comparison."""
-        from hrnet_deploy.networks import build
+        from hrnet_deploy.networks import build_network
 
-        network = build(self.architecture)
+        network = build_network(self.architecture)
         network.load_state_dict(dict(self.state), strict=False)  # only counters can be missing: `load` checked
         return network
 
@@ -57,11 +59,15 @@ class Checkpoint:
             return ""
         said = []
         if self.layout.startswith(OLD):
-            said.append("its boxes were a pixel wider when it was trained, which the rules of mmdetection 2 it is run by do not know")
-        if isinstance(self.architecture, SegHRNet) and not self.told:
+            said.append(
+                "its boxes were a pixel wider when it was trained, which the rules of mmdetection 2 it is run by do not know"
+            )
+        if isinstance(self.architecture, SegHRNet) and self.inferred:
             rule = self.architecture.body.upsample
             other = "--no-align-corners" if rule.align_corners else "--align-corners"
-            said.append(f"its branches are taken to be upsampled {rule.title} — where they are not, export with {other}")
+            said.append(
+                f"its branches are taken to be upsampled {rule.title} — where they are not, export with {other}"
+            )
         if self.card.dataset != "unknown":
             said.append(
                 f"its {self.architecture.labels} {LABELS[self.card.task]} are taken to be those of {self.card.dataset} — where they "
@@ -80,7 +86,9 @@ def resolve(name: str | Path) -> Path:
     if not path.exists() and str(name) in cards():
         shipped = shipped_checkpoint(cards()[str(name)])
         if shipped is None:
-            raise BadInput(f"the card {name} comes without weights — give a checkpoint file, or --weights random to bench")
+            raise BadInput(
+                f"the card {name} comes without weights — give a checkpoint file, or --weights random to bench"
+            )
         return shipped
     require_file(path)
     return path
@@ -104,7 +112,7 @@ def load(name: str | Path) -> Checkpoint:
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
     found = Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state)
-    return found.like(found.card.architecture) if found.card.is_of(digest) else found
+    return found.with_known(found.card.architecture) if found.card.is_of(digest) else found
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -115,10 +123,10 @@ def _expected(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """The state dict of an architecture, names and shapes; no memory is taken."""
     import torch
 
-    from hrnet_deploy.networks import build
+    from hrnet_deploy.networks import build_network
 
     with torch.device("meta"):
-        return {n: tuple(t.shape) for n, t in build(architecture).state_dict().items()}
+        return {n: tuple(t.shape) for n, t in build_network(architecture).state_dict().items()}
 
 
 def _nearest(shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
@@ -155,4 +163,6 @@ def _check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
     bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if bad:
-        raise BadInput(f"{path} has NaN or infinite values in {_listed('tensors', bad)} — training diverged; use an earlier checkpoint")
+        raise BadInput(
+            f"{path} has NaN or infinite values in {_listed('tensors', bad)} — training diverged; use an earlier checkpoint"
+        )

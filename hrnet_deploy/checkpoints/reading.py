@@ -79,7 +79,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not start:
         raise BadInput(f"{path} is empty — the download or copy did not finish, fetch it again")
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise BadInput(f"{path} is an HTML page, not a checkpoint — the link led to a web page; download the file itself")
+        raise BadInput(
+            f"{path} is an HTML page, not a checkpoint — the link led to a web page; download the file itself"
+        )
     if _is_safetensors(start, path):
         return _safetensors(path)
     if start.startswith(b"PK"):
@@ -140,7 +142,9 @@ def _not_of_pytorch(path: Path) -> BadInput:
         called = _called(file)
     if called:
         return _runs_code(path, called)
-    return BadInput(f"{path} is a pickle, but not one PyTorch wrote — expected a PyTorch file (.pth, .pt) or .safetensors")
+    return BadInput(
+        f"{path} is a pickle, but not one PyTorch wrote — expected a PyTorch file (.pth, .pt) or .safetensors"
+    )
 
 
 def _called(pickled: IO[bytes]) -> str:
@@ -210,7 +214,9 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
         if not inner:
             break
         content = inner[0]
-    raise BadInput(f"{path} holds no state dict — expected tensors by name, or such a dict under 'state_dict' or 'model'")
+    raise BadInput(
+        f"{path} holds no state dict — expected tensors by name, or such a dict under 'state_dict' or 'model'"
+    )
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

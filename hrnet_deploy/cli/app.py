@@ -35,7 +35,11 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """A trained HRNet checkpoint in; a verified, measured engine out."""
 
 
@@ -53,7 +57,10 @@ def main() -> None:
     except DeployError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted — nothing was written but what a file of --ranges or a folder of `run` keeps; run it again", INTERRUPTED)
+        _fail(
+            "interrupted — nothing was written but what a file of --ranges or a folder of `run` keeps; run it again",
+            INTERRUPTED,
+        )
     except SystemExit as stop:
         # what the command line library makes of a reader that has left its pipe is the code of a failed verdict
         left = isinstance(stop.__context__, BrokenPipeError)
@@ -134,7 +141,13 @@ def counting(what: str) -> Iterator[Counter]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     screen = notes()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         yield Counter(bar, what)
 

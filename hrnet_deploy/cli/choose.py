@@ -17,7 +17,9 @@ def tune(
     model: Annotated[Path, typer.Argument(help="A float32 ONNX file made by export.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the winner's ONNX file goes.")],
     images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json or labels/ is used.")],
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")
+    ] = None,
     max_drop: Annotated[float, typer.Option(help="How much the metric may move, in points.")] = 0.5,
     minutes: Annotated[float, typer.Option(help="How long it may take.")] = 10.0,
     threads: Annotated[list[int] | None, typer.Option(help="Repeatable; all available unless given.")] = None,
@@ -25,8 +27,12 @@ def tune(
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
     held_out: Annotated[int, typer.Option(help="Judge the winner on that many others; choose by as many again.")] = 500,
     seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
-    throughput: Annotated[bool, typer.Option("--throughput", help="Time an image with several in flight, where an engine can.")] = False,
-    ranges: Annotated[Path | None, typer.Option(help="Keep statistics and findings in this file and beside it; go on from them.")] = None,
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Time an image with several in flight, where an engine can.")
+    ] = False,
+    ranges: Annotated[
+        Path | None, typer.Option(help="Keep statistics and findings in this file and beside it; go on from them.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write everything found as JSON.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything found as JSON on stdout.")] = False,
@@ -39,10 +45,10 @@ def tune(
     Example: hrnet-deploy tune pose.onnx -o best.onnx --images val --max-drop 0.5
     """
     from hrnet_deploy.files import check_output, write_json
-    from hrnet_deploy.jobs.split import Split
     from hrnet_deploy.jobs.tune import Request
     from hrnet_deploy.jobs.tune import tune as job
     from hrnet_deploy.report import terminal
+    from hrnet_deploy.workflow.split import Split
 
     if report is not None:
         check_output(report, force)
@@ -70,13 +76,21 @@ def tune(
 
 @app.command(rich_help_panel=CHOOSE)
 def run(
-    checkpoint: Annotated[str, typer.Argument(help="A .pth, .pt or .safetensors file, or a card that comes with weights.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder for every file made; an interrupted run goes on in it.")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="A .pth, .pt or .safetensors file, or a card that comes with weights.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder for every file made; an interrupted run goes on in it.")
+    ],
     images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json or labels/ is used.")],
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")
+    ] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Repeatable; every one that runs here unless given.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16, int8, separated by commas.")] = "fp32,int8",
-    max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until int8 moves the metric at most this.")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Leave blocks in float until int8 moves the metric at most this.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
     held_out: Annotated[int, typer.Option(help="Judge on that many others; a search chooses by as many again.")] = 500,
     seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
@@ -92,8 +106,8 @@ def run(
     """
     from hrnet_deploy.jobs.run import Request
     from hrnet_deploy.jobs.run import run as job
-    from hrnet_deploy.jobs.split import Split
     from hrnet_deploy.report import verdicts
+    from hrnet_deploy.workflow.split import Split
 
     request = Request(
         checkpoint=checkpoint,

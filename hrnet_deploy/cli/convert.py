@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import PREPARE, app, console, counting, parse_bounds, parse_count, parse_list, parse_size, print_json, working
+from hrnet_deploy.cli.app import (
+    PREPARE,
+    app,
+    console,
+    counting,
+    parse_bounds,
+    parse_count,
+    parse_list,
+    parse_size,
+    print_json,
+    working,
+)
 
 
 class Exporter(StrEnum):
@@ -37,15 +48,23 @@ class Method(StrEnum):
 
 @app.command(rich_help_panel=PREPARE)
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="A .pth, .pt or .safetensors file, or a card that comes with weights.")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="A .pth, .pt or .safetensors file, or a card that comes with weights.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The ONNX file to write.")],
     size: Annotated[str | None, typer.Option(help="Input as HEIGHTxWIDTH; the card's unless given.")] = None,
     batch: Annotated[int, typer.Option(help="The fixed batch.")] = 1,
     dynamic: Annotated[str, typer.Option(help="Axes to leave open: batch,height,width.")] = "",
-    card: Annotated[str, typer.Option(help="The card to use where the tensors fit several, or a card of your own (FILE.yaml).")] = "",
+    card: Annotated[
+        str, typer.Option(help="The card to use where the tensors fit several, or a card of your own (FILE.yaml).")
+    ] = "",
     embed: Annotated[bool, typer.Option("--embed", help="uint8 RGB pixels in, keypoints or labels out.")] = False,
-    flip_test: Annotated[bool, typer.Option("--flip-test", help="With --embed: average with the mirror image.")] = False,
-    align_corners: Annotated[bool | None, typer.Option(help="How a segmentation network upsamples, where you know better.")] = None,
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="With --embed: average with the mirror image.")
+    ] = False,
+    align_corners: Annotated[
+        bool | None, typer.Option(help="How a segmentation network upsamples, where you know better.")
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
     opset: Annotated[int | None, typer.Option(help="The ONNX opset; 20 unless given.")] = None,
     exporter: Annotated[Exporter, typer.Option(help="torch's exporter.")] = Exporter.dynamo,
@@ -63,7 +82,7 @@ def export(
     from hrnet_deploy.jobs import export as job
     from hrnet_deploy.report import verdicts
 
-    options = job.Options(
+    options = job.ExportOptions(
         size=parse_size(size),
         batch=batch,
         dynamic=tuple(parse_list(dynamic)),
@@ -89,19 +108,37 @@ def quantize(
     model: Annotated[Path, typer.Argument(help="A float32 ONNX file made by export.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
     images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json or labels/ is used.")],
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
-    held_out: Annotated[int, typer.Option(help="Judge the result on that many others; a search chooses by as many again.")] = 500,
+    held_out: Annotated[
+        int, typer.Option(help="Judge the result on that many others; a search chooses by as many again.")
+    ] = 500,
     seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
     target: Annotated[Target, typer.Option(help="The engine it is for: each fuses in its own way.")] = Target.ort,
     method: Annotated[Method, typer.Option(help="How a range follows from what was seen.")] = Method.mse,
-    exclude: Annotated[list[str] | None, typer.Option(help="Operators to leave in float, 'stage4.2.*'. Repeatable.")] = None,
-    fusion: Annotated[Fusion, typer.Option(help="What sums and resizes between branches are computed in.")] = Fusion.int8,
-    max_drop: Annotated[float | None, typer.Option(help="Leave blocks in float until the metric moves at most this, in points.")] = None,
-    sensitivity: Annotated[list[Path] | None, typer.Option(help="Write what each block costs: .json, .png, .svg. Repeatable.")] = None,
-    speed: Annotated[bool | None, typer.Option(help="Measure what is left in float. Default: where a search left some.")] = None,
-    reduced: Annotated[bool | None, typer.Option(help="7-bit weights, for x86 without VNNI. Default: what this processor needs.")] = None,
-    ranges: Annotated[Path | None, typer.Option(help="Keep statistics and findings in this file and beside it; go on from them.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Operators to leave in float, 'stage4.2.*'. Repeatable.")
+    ] = None,
+    fusion: Annotated[
+        Fusion, typer.Option(help="What sums and resizes between branches are computed in.")
+    ] = Fusion.int8,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Leave blocks in float until the metric moves at most this, in points.")
+    ] = None,
+    sensitivity: Annotated[
+        list[Path] | None, typer.Option(help="Write what each block costs: .json, .png, .svg. Repeatable.")
+    ] = None,
+    speed: Annotated[
+        bool | None, typer.Option(help="Measure what is left in float. Default: where a search left some.")
+    ] = None,
+    reduced: Annotated[
+        bool | None, typer.Option(help="7-bit weights, for x86 without VNNI. Default: what this processor needs.")
+    ] = None,
+    ranges: Annotated[
+        Path | None, typer.Option(help="Keep statistics and findings in this file and beside it; go on from them.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
@@ -115,9 +152,9 @@ def quantize(
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
     from hrnet_deploy.jobs import quantize as job
-    from hrnet_deploy.jobs.split import Split
     from hrnet_deploy.report import sensitivity as blocks
     from hrnet_deploy.report import verdicts
+    from hrnet_deploy.workflow.split import Split
 
     pictures = sensitivity or []
     blocks.check_outputs(pictures, force)
@@ -153,7 +190,9 @@ def quantize(
 def half(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export or quantize.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The float16 ONNX file to write.")],
-    images: Annotated[Path | None, typer.Option(help="A folder of real images, to see how large values become.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of real images, to see how large values become.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
 ) -> None:
@@ -184,13 +223,21 @@ class BuildEngine(StrEnum):
 @app.command(rich_help_panel=PREPARE)
 def build(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export, quantize --target trt or half.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The plan to write, X.plan; its manifest goes beside it.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The plan to write, X.plan; its manifest goes beside it.")
+    ],
     engine: Annotated[BuildEngine, typer.Option(help="The engine to build for.")] = BuildEngine.trt,
-    batch: Annotated[str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX; 1:1:16 unless given.")] = None,
-    size: Annotated[str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW; the card's unless given.")] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX; 1:1:16 unless given.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW; the card's unless given.")
+    ] = None,
     workspace: Annotated[int | None, typer.Option(help="Most memory a kernel may take while it runs, in MB.")] = None,
     level: Annotated[int, typer.Option(help="0 builds fast, 5 tries most.")] = 3,
-    aux_streams: Annotated[int | None, typer.Option("--aux-streams", help="Streams beside the first; its own choice if none.")] = None,
+    aux_streams: Annotated[
+        int | None, typer.Option("--aux-streams", help="Streams beside the first; its own choice if none.")
+    ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Let float32 be computed in TF32.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing plan.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
@@ -202,11 +249,11 @@ def build(
 
     Example: hrnet-deploy build int8.onnx --engine trt -o int8.plan --batch 1:8:32
     """
-    from hrnet_deploy.graph.plan import Options
+    from hrnet_deploy.graph.plan import BuildOptions
     from hrnet_deploy.jobs.build import build as job
     from hrnet_deploy.report import verdicts
 
-    options = Options(
+    options = BuildOptions(
         batch=parse_bounds(batch, parse_count, "--batch"),
         size=parse_bounds(size, parse_size, "--size"),
         workspace=None if workspace is None else workspace * 2**20,

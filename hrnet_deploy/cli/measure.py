@@ -22,18 +22,30 @@ class Weights(StrEnum):
 def check(
     model: Annotated[Path, typer.Argument(help="The ONNX file.")],
     against: Annotated[str, typer.Option(help="The checkpoint it was made from (or its card), or another ONNX file.")],
-    images: Annotated[Path | None, typer.Option(help="A folder of images; its annotations.json or labels/ is used.")] = None,
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images; its annotations.json or labels/ is used.")
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Use that many images.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="The engine to hold against the reference.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
-    max_relative: Annotated[float | None, typer.Option(help="Largest difference of an output, over its maximum.")] = None,
+    max_relative: Annotated[
+        float | None, typer.Option(help="Largest difference of an output, over its maximum.")
+    ] = None,
     max_pixels: Annotated[float | None, typer.Option(help="Mean keypoint distance, in pixels of the input.")] = None,
     max_moved: Annotated[float | None, typer.Option(help="Share of keypoints that moved over a pixel.")] = None,
-    max_score: Annotated[float | None, typer.Option(help="Largest difference of a keypoint's score, over the best score.")] = None,
-    max_differing: Annotated[float | None, typer.Option(help="Share of pixels whose class changed (segmentation).")] = None,
+    max_score: Annotated[
+        float | None, typer.Option(help="Largest difference of a keypoint's score, over the best score.")
+    ] = None,
+    max_differing: Annotated[
+        float | None, typer.Option(help="Share of pixels whose class changed (segmentation).")
+    ] = None,
     max_drop: Annotated[float | None, typer.Option(help="Points of the metric, either way.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the report as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML.")] = None,
@@ -48,16 +60,21 @@ def check(
 
     Example: hrnet-deploy check pose.onnx --against w32.pth --images val
     """
-    from hrnet_deploy.files import check_output, whole, write_json
+    from hrnet_deploy.files import atomic_write, check_output, write_json
     from hrnet_deploy.jobs.check import Request
     from hrnet_deploy.jobs.check import check as job
-    from hrnet_deploy.parity import Budget
     from hrnet_deploy.report import verdicts
+    from hrnet_deploy.results.figures import Budget
 
     for path in (output, junit):
         if path is not None:
             check_output(path, force)
-    distances = {"pixels_mean": max_pixels, "moved_over_1px": max_moved, "score_relative": max_score, "differing": max_differing}
+    distances = {
+        "pixels_mean": max_pixels,
+        "moved_over_1px": max_moved,
+        "score_relative": max_score,
+        "differing": max_differing,
+    }
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
     request = Request(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits)
     with counting("comparing") as progress:
@@ -67,7 +84,7 @@ def check(
     if junit is not None:
         from hrnet_deploy.report.junit import junit_xml
 
-        with whole(junit) as part:
+        with atomic_write(junit) as part:
             part.write_bytes(junit_xml(report))
     if json:
         print_json(report.to_dict())
@@ -82,10 +99,16 @@ def bench(
     models: Annotated[list[Path] | None, typer.Argument(help="ONNX files. None: the paper's cost table.")] = None,
     engine: Annotated[
         list[str] | None,
-        typer.Option(help="Repeatable: torch, torch:channels_last, torch:compile, ort. Default: ort, and torch with --checkpoint."),
+        typer.Option(
+            help="Repeatable: torch, torch:channels_last, torch:compile, ort. Default: ort, and torch with --checkpoint."
+        ),
     ] = None,
-    checkpoint: Annotated[str, typer.Option(help="Weights for the torch engine; random ones, labelled so, if none.")] = "",
-    card: Annotated[list[str] | None, typer.Option(help="Measure the network of a card instead of a file. Repeatable.")] = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="Weights for the torch engine; random ones, labelled so, if none.")
+    ] = "",
+    card: Annotated[
+        list[str] | None, typer.Option(help="Measure the network of a card instead of a file. Repeatable.")
+    ] = None,
     weights: Annotated[Weights | None, typer.Option(help="With --card: random weights.")] = None,
     size: Annotated[str | None, typer.Option(help="With --card: the input as HEIGHTxWIDTH.")] = None,
     batch: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
@@ -93,13 +116,23 @@ def bench(
     seconds: Annotated[float, typer.Option(help="Measured time a row and region.")] = 5.0,
     rounds: Annotated[int, typer.Option(help="Turns the rows take.")] = 12,
     task: Annotated[list[str] | None, typer.Option(help="Cost table: only networks of this task. Repeatable.")] = None,
-    checkpoints: Annotated[Path | None, typer.Option(help="Cost table: a folder of weights called after the cards.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Cost table: a folder a task of annotated images, to score those on.")] = None,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Cost table: a folder of weights called after the cards.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Cost table: a folder a task of annotated images, to score those on.")
+    ] = None,
     train: Annotated[bool, typer.Option("--train", help="Cost table: memory and time of a training step too.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Cost table: small inputs, to see that everything works.")] = False,
-    budget: Annotated[float | None, typer.Option(help="Cost table: minutes after which no further network is begun.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Cost table: small inputs, to see that everything works.")
+    ] = False,
+    budget: Annotated[
+        float | None, typer.Option(help="Cost table: minutes after which no further network is begun.")
+    ] = None,
     sweep: Annotated[str, typer.Option(help="Try each value of an engine's option: aux-streams,graph (trt).")] = "",
-    layers: Annotated[bool, typer.Option("--layers", help="The time of each layer too, in a run of its own (trt).")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="The time of each layer too, in a run of its own (trt).")
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write everything measured as JSON.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Everything measured as JSON on stdout.")] = False,
@@ -116,14 +149,14 @@ def bench(
 
     Example: hrnet-deploy bench pose.onnx --engine torch --engine ort
     """
-    from hrnet_deploy.bench.run import Plan
-    from hrnet_deploy.bench.stats import FEWEST_ROUNDS
+    from hrnet_deploy.bench.run import Schedule
     from hrnet_deploy.engines import swept
     from hrnet_deploy.errors import BadInput, Unavailable
     from hrnet_deploy.files import check_output
     from hrnet_deploy.jobs.bench import Request
     from hrnet_deploy.jobs.bench import bench as job
     from hrnet_deploy.report import terminal
+    from hrnet_deploy.stats import FEWEST_ROUNDS
 
     if not models and weights is None:
         if checkpoint or size or batch or threads or sweep or layers:
@@ -138,7 +171,9 @@ def bench(
     if output is not None:
         check_output(output, force)
     if card and len(card) > 1:
-        raise BadInput("random weights are measured of one card at a time — name one, or leave --weights out for the cost table")
+        raise BadInput(
+            "random weights are measured of one card at a time — name one, or leave --weights out for the cost table"
+        )
     if seconds <= 0 or rounds < FEWEST_ROUNDS:
         raise BadInput(f"an interval needs at least --rounds {FEWEST_ROUNDS}, and --seconds over 0")
     request = Request(
@@ -151,7 +186,12 @@ def bench(
         size=parse_size(size),
     )
     with working() as say:
-        result = job(request, Plan(seconds=seconds, rounds=rounds, layers=layers), shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
+        result = job(
+            request,
+            Schedule(seconds=seconds, rounds=rounds, layers=layers),
+            shlex.join(["hrnet-deploy", *sys.argv[1:]]),
+            say,
+        )
     if output is not None:
         result.write(output)
     if json:
@@ -164,7 +204,9 @@ def bench(
         notes().print("[red]some rows failed[/red]; their cells say why")
         raise typer.Exit(1)
     if missing := [r for r in result.rows if r.status == "unavailable"]:
-        raise Unavailable(f"{len(missing)} of {len(result.rows)} rows cannot run here; the table says why — leave those engines out")
+        raise Unavailable(
+            f"{len(missing)} of {len(result.rows)} rows cannot run here; the table says why — leave those engines out"
+        )
 
 
 def cost_table(
@@ -181,8 +223,8 @@ def cost_table(
     json: bool,
 ) -> None:
     """`bench` without a file."""
-    from hrnet_deploy.jobs.suite import Request
-    from hrnet_deploy.jobs.suite import suite as job
+    from hrnet_deploy.jobs.cost_table import Request
+    from hrnet_deploy.jobs.cost_table import suite as job
     from hrnet_deploy.report.suite import suite
 
     path = output or Path("cost_table.json")
@@ -204,7 +246,9 @@ def cost_table(
 def compare(
     base: Annotated[Path, typer.Argument(help="A result of bench or check.")],
     new: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
-    fail_on: Annotated[str, typer.Option(help="How much worse is too much: ap=0.3,latency=5%,pixels=0.5,memory=10%.")] = "",
+    fail_on: Annotated[
+        str, typer.Option(help="How much worse is too much: ap=0.3,latency=5%,pixels=0.5,memory=10%.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout.")] = False,
 ) -> None:
     """What really changed between two result files. Exit code 1 past a limit.

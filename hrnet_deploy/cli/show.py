@@ -27,7 +27,7 @@ def report(
     Example: hrnet-deploy report bench.json check.json -o page.html
     """
     from hrnet_deploy.errors import BadInput
-    from hrnet_deploy.files import check_output, whole
+    from hrnet_deploy.files import atomic_write, check_output
     from hrnet_deploy.report.markdown import Pictures, markdown, relative
     from hrnet_deploy.report.page import html_page
     from hrnet_deploy.report.sections import document, guarded
@@ -36,7 +36,9 @@ def report(
     if kind not in (".html", ".htm", ".md"):
         raise BadInput(f"{output} is neither a page nor Markdown — name a file that ends in .html or .md")
     if pictures is not None and kind != ".md":
-        raise BadInput("--pictures is for Markdown; a page holds its own — leave it out, or name an output that ends in .md")
+        raise BadInput(
+            "--pictures is for Markdown; a page holds its own — leave it out, or name an output that ends in .md"
+        )
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise BadInput(f"{pictures} is a file — name a folder")
     check_output(output, force)
@@ -48,9 +50,9 @@ def report(
         for name in drawn.files:
             check_output(pictures / name, force)
         for name, svg in drawn.files.items():
-            with whole(pictures / name) as part:
+            with atomic_write(pictures / name) as part:
                 part.write_text(svg, encoding="utf-8")
-    with whole(output) as part:
+    with atomic_write(output) as part:
         part.write_text(text, encoding="utf-8")
     count = f" and {len(drawn.files)} pictures in {pictures}" if pictures else ""
     notes().print(f"{output}{count}", markup=False)

@@ -10,7 +10,8 @@ import typer
 from hrnet_deploy.cli.app import USE, app, console, counting, parse_factors, print_json
 
 Upright = Annotated[
-    Path | None, typer.Option(help="A detector's second file, exported with the sides of its input exchanged, for upright images.")
+    Path | None,
+    typer.Option(help="A detector's second file, exported with the sides of its input exchanged, for upright images."),
 ]
 
 
@@ -18,8 +19,12 @@ Upright = Annotated[
 def predict(
     model: Annotated[Path, typer.Argument(help="The ONNX file.")],
     inputs: Annotated[list[Path], typer.Argument(help="Images, folders of images, or one video.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder for results.json, label maps and pictures.")],
-    boxes: Annotated[Path | None, typer.Option(help="COCO annotations or detections: whom to look at. Else the whole image.")] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder for results.json, label maps and pictures.")
+    ],
+    boxes: Annotated[
+        Path | None, typer.Option(help="COCO annotations or detections: whom to look at. Else the whole image.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="The engine to run.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
@@ -48,9 +53,13 @@ def predict(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
     data: Annotated[Path, typer.Option(help="A folder of images; its annotations.json or labels/ is used.")],
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Use that many images.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="ModelUse that many images.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="The engine to run.")] = "ort",
     threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
@@ -70,12 +79,12 @@ def evaluate(
     from hrnet_deploy.files import check_output, write_json
     from hrnet_deploy.jobs.evaluate import Request
     from hrnet_deploy.jobs.evaluate import evaluate as job
-    from hrnet_deploy.jobs.opened import Use
     from hrnet_deploy.report import verdicts
+    from hrnet_deploy.workflow.open_model import ModelUse
 
     if output is not None:
         check_output(output, force)
-    use = Use(model, engine, threads, flip_test, upright, parse_factors(scales))
+    use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales))
     request = Request(use, data, annotations, limit, seed)
     with counting("scoring") as progress:
         done = job(request, progress)

@@ -49,7 +49,7 @@ ENGINES: dict[str, Entry] = {
             "graph": (),
             "streams": (),
         },
-        missing="hrnet_deploy.engines.on_gpu:why_not",
+        missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
     ),
     "ort": Entry(
         "ONNX Runtime; on an NVIDIA GPU with ort:provider=cuda",
@@ -61,7 +61,7 @@ ENGINES: dict[str, Entry] = {
             "provider": ("cpu", "cuda", "tensorrt"),
             "graph": (),
         },
-        missing="hrnet_deploy.engines.on_gpu:why_not",
+        missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
         passes="provider.",
     ),
     "openvino": Entry(
@@ -85,7 +85,7 @@ ENGINES: dict[str, Entry] = {
             "level": ("0", "1", "2", "3", "4", "5"),
             "tf32": (),
         },
-        missing="hrnet_deploy.engines.trt.missing:why_not",
+        missing="hrnet_deploy.engines.trt.missing:unavailable_reason",
     ),
 }
 
@@ -144,7 +144,7 @@ def _sweeps(text: str, key: str, values: Sequence[str]) -> bool:
     return key not in options and all(_allows(ENGINES[engine].options.get(key, ()), "=", v) for v in values)
 
 
-def why_not(text: str) -> str:
+def unavailable_reason(text: str) -> str:
     """Empty if an engine with those options can run here, else what is missing and what to do, without a final stop."""
     name, options = parse(text)
     entry = ENGINES[name]
@@ -162,7 +162,7 @@ def why_not(text: str) -> str:
 def require(text: str) -> None:
     """Raise what `open_engine` would for a name or engine that cannot run here, without opening anything."""
     name, _ = parse(text)
-    if reason := why_not(text):
+    if reason := unavailable_reason(text):
         raise Unavailable(f"the {name} engine cannot run here: {reason}")
 
 
@@ -170,7 +170,9 @@ def open_engine(text: str, source: Source, threads: int | None = None) -> Engine
     """Open a model in the engine of that name. Raises Unavailable where it cannot run, BadInput for the rest."""
     require(text)
     if threads is not None and threads < 1:
-        raise BadInput(f"an engine cannot run on {threads} threads — give 1 or more, or leave it out for all that are usable")
+        raise BadInput(
+            f"an engine cannot run on {threads} threads — give 1 or more, or leave it out for all that are usable"
+        )
     name, options = parse(text)
     entry = ENGINES[name]
     kind: Any = getattr(importlib.import_module(entry.module), entry.name)

@@ -52,7 +52,7 @@ class Engine(Protocol):
     def run(self, feeds: Feeds) -> Arrays:
         """Host arrays in, host arrays out."""
 
-    def resident(self, feeds: Feeds) -> Callable[[], None]:
+    def bind(self, feeds: Feeds) -> Callable[[], None]:
         """A call that computes once on inputs already where the engine wants them, leaving outputs there."""
 
     def close(self) -> None: ...
@@ -115,7 +115,8 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
             raise BadInput(f"the model wants an input called {spec.name}, got {', '.join(feeds) or 'none'}")
         given = feeds[spec.name]
         fits = len(given.shape) == len(spec.shape) and all(
-            not isinstance(want, int) or want < 0 or want == have for want, have in zip(spec.shape, given.shape, strict=False)
+            not isinstance(want, int) or want < 0 or want == have
+            for want, have in zip(spec.shape, given.shape, strict=False)
         )
         if not fits or str(given.dtype) != spec.dtype:
             raise BadInput(

@@ -30,8 +30,8 @@ class ByShape:
     def run(self, feeds: Feeds) -> Arrays:
         return self._engine(feeds).run(feeds)
 
-    def resident(self, feeds: Feeds) -> Callable[[], None]:
-        return self._engine(feeds).resident(feeds)
+    def bind(self, feeds: Feeds) -> Callable[[], None]:
+        return self._engine(feeds).bind(feeds)
 
     def close(self) -> None:
         for engine in self._engines.values():

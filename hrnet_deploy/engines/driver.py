@@ -17,7 +17,12 @@ from hrnet_deploy.errors import Unavailable
 LIBRARY = "libcuda.so.1"
 KERNEL_MODULE = Path("/proc/driver/nvidia/version")
 MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
-WHY = {3: "it is not initialised", 100: "it sees no GPU", 803: "its parts are of different versions", 999: "for a reason it does not know"}
+WHY = {
+    3: "it is not initialised",
+    100: "it sees no GPU",
+    803: "its parts are of different versions",
+    999: "for a reason it does not know",
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,9 @@ def probe() -> Gpu:
 
     def ask(name: str, *arguments: Any) -> None:
         if code := getattr(library, name)(*arguments):
-            raise Unavailable(f"the NVIDIA driver does not work: {WHY.get(code, 'see its documentation')} ({name} gave {code})")
+            raise Unavailable(
+                f"the NVIDIA driver does not work: {WHY.get(code, 'see its documentation')} ({name} gave {code})"
+            )
 
     ask("cuInit", 0)
     count, version, device = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)

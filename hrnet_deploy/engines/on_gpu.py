@@ -12,7 +12,7 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 CURE = "leave the GPU's options out, or"
 
 
-def why_not(options: Mapping[str, str]) -> str:
+def unavailable_reason(options: Mapping[str, str]) -> str:
     """Empty where an engine can run on what its options name, the GPU or not."""
     provider = options.get("provider", "cpu")
     if "cuda" not in options and provider == "cpu":

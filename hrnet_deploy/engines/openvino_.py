@@ -27,13 +27,21 @@ class OpenvinoEngine:
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, source: Source, threads: int, precision: str = "f32", mode: str = "latency", streams: str = "") -> None:
+    def __init__(
+        self, source: Source, threads: int, precision: str = "f32", mode: str = "latency", streams: str = ""
+    ) -> None:
         if source.file is None:
             raise BadInput("the openvino engine opens an ONNX file — export the checkpoint first, or name the .onnx")
         if streams and mode == "latency":
-            raise BadInput("openvino works on one inference at a time in latency mode — give streams with mode=throughput")
+            raise BadInput(
+                "openvino works on one inference at a time in latency mode — give streams with mode=throughput"
+            )
         core = openvino.Core()
-        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": mode.upper()}
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": mode.upper(),
+        }
         if mode == "latency" or streams:
             settings["NUM_STREAMS"] = int(streams or 1)
         try:
@@ -41,7 +49,9 @@ class OpenvinoEngine:
             self.compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             first = str(error).strip().splitlines()[-1]
-            raise BadInput(f"OpenVINO cannot open {source.file} ({first[:200]}) — use --engine ort, or export it again") from error
+            raise BadInput(
+                f"OpenVINO cannot open {source.file} ({first[:200]}) — use --engine ort, or export it again"
+            ) from error
         self.inputs = tuple(_spec(p) for p in self.compiled.inputs)
         self.outputs = tuple(_spec(p) for p in self.compiled.outputs)
         self.request = self.compiled.create_infer_request()
@@ -75,7 +85,7 @@ class OpenvinoEngine:
         queue.wait_all()
         return results
 
-    def resident(self, feeds: Feeds) -> Callable[[], None]:
+    def bind(self, feeds: Feeds) -> Callable[[], None]:
         """Requests of their own, whose tensors hold the inputs and keep the outputs."""
         if self.facts["mode"] == "latency":
             request = self.compiled.create_infer_request()

@@ -25,7 +25,10 @@ DTYPES = {
     "tensor(int64)": "int64",
     "tensor(int32)": "int32",
 }
-GRAPH = {"cuda": "enable_cuda_graph", "tensorrt": "trt_cuda_graph_enable"}  # the provider's option that captures a CUDA graph
+GRAPH = {
+    "cuda": "enable_cuda_graph",
+    "tensorrt": "trt_cuda_graph_enable",
+}  # the provider's option that captures a CUDA graph
 GRAPH_ID, NO_GRAPH = "gpu_graph_id", "-1"
 
 
@@ -36,12 +39,20 @@ class OrtEngine:
     name = "ort"
 
     def __init__(
-        self, source: Source, threads: int, optimization: str = "all", provider: str = "cpu", graph: bool = False, **passed: Any
+        self,
+        source: Source,
+        threads: int,
+        optimization: str = "all",
+        provider: str = "cpu",
+        graph: bool = False,
+        **passed: Any,
     ) -> None:
         if source.file is None:
             raise BadInput("the ort engine opens an ONNX file — export the checkpoint first, or name the .onnx")
         if graph and provider not in GRAPH:
-            raise BadInput("ort captures a graph on a GPU alone — add provider=cuda or provider=tensorrt, or leave graph out")
+            raise BadInput(
+                "ort captures a graph on a GPU alone — add provider=cuda or provider=tensorrt, or leave graph out"
+            )
         self.device = "cpu" if provider == "cpu" else "cuda"
         wanted = PROVIDERS[provider]
         options = onnxruntime.SessionOptions()
@@ -61,12 +72,17 @@ class OrtEngine:
             raise BadInput(f"ONNX Runtime cannot open {source.file} ({first[:200]}) — export it again") from error
         used = self.session.get_providers()
         if used[0] != wanted:
-            raise Unavailable(f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, cuDNN) load")
+            raise Unavailable(
+                f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, cuDNN) load"
+            )
         self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
         self.outputs = tuple(_spec(o) for o in self.session.get_outputs())
         self.facts: dict[str, Any] = {"provider": used[0], "threads": threads, "optimization": optimization}
         if self.device == "cuda":
-            self.facts |= {"provider_options": self.session.get_provider_options().get(wanted, settings), "graph": graph}
+            self.facts |= {
+                "provider_options": self.session.get_provider_options().get(wanted, settings),
+                "graph": graph,
+            }
         self._graph, self._captured = graph, 0
 
     def run(self, feeds: Feeds) -> Arrays:
@@ -75,7 +91,7 @@ class OrtEngine:
         found = self.session.run(names, dict(feeds), self._options(NO_GRAPH))
         return {n: np.asarray(v) for n, v in zip(names, found, strict=True)}
 
-    def resident(self, feeds: Feeds) -> Callable[[], None]:
+    def bind(self, feeds: Feeds) -> Callable[[], None]:
         """Inputs and outputs bound once, where the provider computes: no allocation and no copy is in the call."""
         outputs = self.run(feeds)
         binding = self.session.io_binding()

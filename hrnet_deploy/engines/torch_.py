@@ -13,7 +13,7 @@ from hrnet_deploy import checkpoints
 from hrnet_deploy.architecture import IMAGE_SIZE, INPUT, require_same
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.errors import BadInput, Unavailable
-from hrnet_deploy.networks import build, random_weights
+from hrnet_deploy.networks import build_network, random_weights
 
 LOWER = {"fp16": torch.float16, "bf16": torch.bfloat16}
 WARM_UP = 3  # runs before a capture, in which libraries choose their kernels
@@ -89,9 +89,12 @@ class TorchEngine:
         results = self._forward(self._tensors(feeds))
         if self.device == "cuda":
             self.facts["memory"] = {"torch_peak_allocated": torch.cuda.max_memory_allocated()}
-        return {o.name: (t.float() if t.is_floating_point() else t).cpu().numpy() for o, t in zip(self.outputs, results, strict=True)}
+        return {
+            o.name: (t.float() if t.is_floating_point() else t).cpu().numpy()
+            for o, t in zip(self.outputs, results, strict=True)
+        }
 
-    def resident(self, feeds: Feeds) -> Callable[[], None]:
+    def bind(self, feeds: Feeds) -> Callable[[], None]:
         tensors = self._tensors(feeds)
         self._forward(tensors)
         captured = self._capture(tensors) if self._graph else None
@@ -203,12 +206,14 @@ def _listed(result: Any) -> list[torch.Tensor]:
 def network_of(source: Source) -> torch.nn.Module:
     """The network of a checkpoint, checked against the card, or of the card with random weights."""
     if source.checkpoint is not None:
-        found = checkpoints.load(source.checkpoint).like(source.card.architecture)
+        found = checkpoints.load(source.checkpoint).with_known(source.card.architecture)
         cure = "give the checkpoint it was made from"
         require_same(source.checkpoint, found.architecture, "the model", source.card.architecture, cure)
         return found.network()
     if source.weights != "random":
-        raise BadInput("the torch engine needs the checkpoint — name it with --against or --checkpoint, or pass --weights random")
-    network = build(source.card.architecture)
+        raise BadInput(
+            "the torch engine needs the checkpoint — name it with --against or --checkpoint, or pass --weights random"
+        )
+    network = build_network(source.card.architecture)
     random_weights(network)
     return network

@@ -23,7 +23,7 @@ import onnx
 from numpy.typing import NDArray
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import whole
+from hrnet_deploy.files import atomic_write
 
 MANTISSA = 6  # bits: 64 bins an octave, each 1.6% to 0.8% of its value wide
 LOWEST, OCTAVES = -24, 64  # magnitudes from 2**-24; below counts as zero, above in the last bin
@@ -94,7 +94,9 @@ class Statistics:
             fresh.append(histogram(flat))
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             bad = self.names[int(np.argmin(np.isfinite(low) & np.isfinite(high)))]
-            raise BadInput(f"{key.rpartition(':')[0]} makes {bad} infinite or NaN — leave that image out, or look at the checkpoint")
+            raise BadInput(
+                f"{key.rpartition(':')[0]} makes {bad} infinite or NaN — leave that image out, or look at the checkpoint"
+            )
         for row, counts in zip(self.counts, fresh, strict=True):
             row += counts
         self.low.append(low)
@@ -113,8 +115,10 @@ class Statistics:
 
     def save(self, path: Path) -> None:
         meta = json.dumps({"model": self.model, "names": self.names, "done": self.done})
-        with whole(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, meta=np.array(meta), counts=self.counts, low=np.array(self.low), high=np.array(self.high))
+        with atomic_write(path) as part, part.open("wb") as file:
+            np.savez_compressed(
+                file, meta=np.array(meta), counts=self.counts, low=np.array(self.low), high=np.array(self.high)
+            )
 
     @classmethod
     def load(cls, path: Path) -> Statistics:
@@ -123,7 +127,9 @@ class Statistics:
                 meta = json.loads(str(saved["meta"]))
                 counts, low, high = saved["counts"], list(saved["low"]), list(saved["high"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise BadInput(f"{path} holds no calibration statistics ({type(error).__name__}) — delete it, or name another file") from error
+            raise BadInput(
+                f"{path} holds no calibration statistics ({type(error).__name__}) — delete it, or name another file"
+            ) from error
         if counts.shape != (len(meta["names"]), BINS) or not len(low) == len(high) == len(meta["done"]):
             raise BadInput(f"{path} is damaged or from another version — delete it, or name another file")
         return cls(meta["model"], tuple(meta["names"]), counts, low, high, meta["done"])
@@ -141,7 +147,11 @@ class Calibrated:
 
 
 def calibrate(
-    statistics: Statistics, run: Run, feeds: Feeds, tick: Callable[[], None] = lambda: None, keep: Callable[[], None] = lambda: None
+    statistics: Statistics,
+    run: Run,
+    feeds: Feeds,
+    tick: Callable[[], None] = lambda: None,
+    keep: Callable[[], None] = lambda: None,
 ) -> Calibrated:
     """Feed a network's inputs one at a time into `statistics`, those it holds already excepted, then take out what
     is out of all proportion. `run` gives the tensors of `statistics.names`; `tick` is called at each image, `keep` now and
@@ -160,7 +170,9 @@ def calibrate(
     return without_outliers(statistics, run, feeds)
 
 
-def _add_all(statistics: Statistics, run: Run, feeds: Feeds, tick: Callable[[], None], keep: Callable[[], None]) -> None:
+def _add_all(
+    statistics: Statistics, run: Run, feeds: Feeds, tick: Callable[[], None], keep: Callable[[], None]
+) -> None:
     """One thread runs the network, another adds up what it gave the time before: it costs next to no time, and no
     interrupt, which reaches the main thread alone, leaves an input half added."""
     done = set(statistics.done)

@@ -18,7 +18,9 @@ BEFORE, AFTER = "before.", "after."  # in front of the names of what is put arou
 def require_form(card: ModelCard) -> None:
     """Refuse a task whose results no graph of ours decodes, before any work is done."""
     if card.task not in FORMS:
-        raise BadInput(f"--embed is not available for {card.task} — leave it out, and decode with `hrnet-deploy predict`")
+        raise BadInput(
+            f"--embed is not available for {card.task} — leave it out, and decode with `hrnet-deploy predict`"
+        )
 
 
 def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.ModelProto:

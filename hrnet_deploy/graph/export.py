@@ -75,11 +75,15 @@ def export_graph(
                 raise KeyboardInterrupt from error
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             other = "torchscript" if exporter == "dynamo" else "dynamo"
-            raise BadInput(f"torch's {exporter} exporter failed ({first[:160]}) — try --exporter {other}, or another --opset") from error
+            raise BadInput(
+                f"torch's {exporter} exporter failed ({first[:160]}) — try --exporter {other}, or another --opset"
+            ) from error
         model = onnx.load_model(str(path))
     given = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if given != opset:
-        raise BadInput(f"torch's {exporter} exporter gave opset {given} where {opset} was asked for — use --opset {given}, or {OPSET}")
+        raise BadInput(
+            f"torch's {exporter} exporter gave opset {given} where {opset} was asked for — use --opset {given}, or {OPSET}"
+        )
     rename_by_module(model)
     strip_traces(model)
     _name_axes(model, dynamic)

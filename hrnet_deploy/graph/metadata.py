@@ -96,9 +96,13 @@ def load_model(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_model(str(path), load_external_data=False)
     except Exception as error:  # protobuf's own error types differ between its versions
-        raise BadInput(f"{path} is not an ONNX file, or a damaged one — expected a file written by `hrnet-deploy export`") from error
+        raise BadInput(
+            f"{path} is not an ONNX file, or a damaged one — expected a file written by `hrnet-deploy export`"
+        ) from error
     if not model.graph.node:
-        raise BadInput(f"{path} is not an ONNX file: it holds no graph — expected a file written by `hrnet-deploy export`")
+        raise BadInput(
+            f"{path} is not an ONNX file: it holds no graph — expected a file written by `hrnet-deploy export`"
+        )
     return model
 
 

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 EVERY = 2**31 - 1  # at most so many boxes of a group may stay
-OUTSIDE = (-4.0, -4.0, -3.0, -3.0)  # a box of one cell, in cells: each of its samples is more than one away from the map
+OUTSIDE = (
+    -4.0,
+    -4.0,
+    -3.0,
+    -3.0,
+)  # a box of one cell, in cells: each of its samples is more than one away from the map
 
 
 def translations() -> dict[Any, Callable[..., Any]]:
@@ -46,7 +51,10 @@ def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequen
     op = _opset()
     heights, widths = ([int(f.shape[axis]) for f in levels] for axis in (2, 3))
     right = [max(widths) + 1 - w for w in widths]
-    padded = [op.Pad(f, op.Constant(value_ints=[0, 0, 1, 1, 0, 0, 1, r]), mode="edge") for f, r in zip(levels, right, strict=True)]
+    padded = [
+        op.Pad(f, op.Constant(value_ints=[0, 0, 1, 1, 0, 0, 1, r]), mode="edge")
+        for f, r in zip(levels, right, strict=True)
+    ]
     above = [sum(h + 2 for h in heights[:i]) + 1 for i in range(len(heights))]
     scales = op.Constant(value=_table([[1 / s] * 4 for s in strides] + [[0.0] * 4]))
     corners = op.Constant(value=_table([[1, y, 1, y] for y in above] + [OUTSIDE]))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.errors import BadInput, Unavailable
-from hrnet_deploy.files import read_json, sha256, whole, write_json
+from hrnet_deploy.files import atomic_write, read_json, sha256, write_json
 
 SUFFIXES = (".plan", ".engine", ".trt")
 SCHEMA = 1
@@ -23,7 +23,7 @@ SizeRange = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Options:
+class BuildOptions:
     """How a plan is built. batch and size bound the open axes of the file (least, tuned for, most); workspace in bytes;
     level 0 (fast to build) to 5 (tries most); aux_streams None for TensorRT's own choice, 0 for one stream."""
 
@@ -43,7 +43,7 @@ class Options:
             said += ["--size", ":".join(f"{h}x{w}" for h, w in self.size)]
         if self.workspace is not None:
             said += ["--workspace", str(self.workspace // 2**20)]
-        if self.level != Options.level:
+        if self.level != BuildOptions.level:
             said += ["--level", str(self.level)]
         if self.aux_streams is not None:
             said += ["--aux-streams", str(self.aux_streams)]
@@ -68,13 +68,23 @@ class Manifest:
 
     def rebuild(self, plan: Path) -> str:
         """The command that builds the plan again."""
-        return shlex.join(["hrnet-deploy", "build", self.onnx["name"], "-o", str(plan), "--force", *options_of(self.options).arguments()])
+        return shlex.join(
+            [
+                "hrnet-deploy",
+                "build",
+                self.onnx["name"],
+                "-o",
+                str(plan),
+                "--force",
+                *options_of(self.options).arguments(),
+            ]
+        )
 
 
-def options_of(values: Mapping[str, Any]) -> Options:
+def options_of(values: Mapping[str, Any]) -> BuildOptions:
     """What `dataclasses.asdict` made of options, after a way through JSON."""
     size = values["size"] and tuple(tuple(s) for s in values["size"])
-    return Options(**{**values, "batch": values["batch"] and tuple(values["batch"]), "size": size})
+    return BuildOptions(**{**values, "batch": values["batch"] and tuple(values["batch"]), "size": size})
 
 
 def manifest_path(plan: Path) -> Path:
@@ -87,7 +97,7 @@ def is_plan(path: Path) -> bool:
 
 def write_plan(path: Path, plan: bytes, manifest: Manifest) -> None:
     """Both files, each whole; the manifest last, as a plan without one is refused."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(plan)
     write_json(manifest_path(path), {"schema": SCHEMA, "kind": "plan", **dataclasses.asdict(manifest)})
 
@@ -96,7 +106,9 @@ def read_manifest(plan: Path) -> Manifest:
     """What the file beside a plan says. Raises BadInput where there is none or it is another's."""
     path = manifest_path(plan)
     if not path.exists():
-        raise BadInput(f"{plan} has no manifest beside it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx -o {plan.name}")
+        raise BadInput(
+            f"{plan} has no manifest beside it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx -o {plan.name}"
+        )
     values = read_json(path, "the manifest of a plan")
     try:
         if values["kind"] != "plan" or values["schema"] != SCHEMA:
@@ -117,4 +129,6 @@ def require_fit(plan: Path, found: Manifest, tensorrt: str, identity: Mapping[st
         if found.identity.get(name) != identity[name]:
             differs.append(f"{name.replace('_', ' ')} {found.identity.get(name)}, here is {identity[name]}")
     if differs:
-        raise Unavailable(f"{plan} was built for {' and for '.join(differs)} — build it again with: {found.rebuild(plan)}")
+        raise Unavailable(
+            f"{plan} was built for {' and for '.join(differs)} — build it again with: {found.rebuild(plan)}"
+        )

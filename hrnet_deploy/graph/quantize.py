@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.graph.extent import network_part
+from hrnet_deploy.graph.backbone import network_part
 from hrnet_deploy.graph.ranges import S8, U8, Grid, Range, scale_of
 
 WEIGHTED = ("Conv", "Gemm")
-SAME_VALUES = ("Resize", "MaxPool", "AveragePool")  # give values of their input (or between them), so they keep its scale
+SAME_VALUES = (
+    "Resize",
+    "MaxPool",
+    "AveragePool",
+)  # give values of their input (or between them), so they keep its scale
 TOGETHER = "Concat"  # gives values of all its inputs, which share one scale with it: so it stays a copy of bytes
 JOINED = "Add"
 OPS = (*WEIGHTED, JOINED, "Relu", *SAME_VALUES)
@@ -81,7 +85,9 @@ class Graph:
         self.outputs = {o.name for o in model.graph.output}
         self.inputs = {i.name for i in model.graph.input}
         known = (*model.graph.value_info, *model.graph.input, *model.graph.output)
-        self.integers = {v.name for v in known if v.type.tensor_type.elem_type not in (TensorProto.UNDEFINED, TensorProto.FLOAT)}
+        self.integers = {
+            v.name for v in known if v.type.tensor_type.elem_type not in (TensorProto.UNDEFINED, TensorProto.FLOAT)
+        }
         self.maker = {o: n for n in self.nodes for o in n.output}
         self.readers: dict[str, list[NodeProto]] = defaultdict(list)
         for node in self.nodes:
@@ -111,12 +117,18 @@ class Graph:
     def after_relu(self, tensor: str) -> str:
         """What becomes of a tensor that only a Relu reads: the Relu's output."""
         readers = self.readers[tensor]
-        return readers[0].output[0] if len(readers) == 1 and readers[0].op_type == "Relu" and tensor not in self.outputs else tensor
+        return (
+            readers[0].output[0]
+            if len(readers) == 1 and readers[0].op_type == "Relu" and tensor not in self.outputs
+            else tensor
+        )
 
     def convolution_side(self, add: NodeProto) -> str:
         """The input of an Add that comes straight from a convolution nobody else reads; the last one, where a
         projection stands on the shortcut as well. Empty where there is none."""
-        sides = [x for x in add.input if x in self.maker and self.maker[x].op_type == "Conv" and len(self.readers[x]) == 1]
+        sides = [
+            x for x in add.input if x in self.maker and self.maker[x].op_type == "Conv" and len(self.readers[x]) == 1
+        ]
         return max(sides, key=lambda x: self.order[self.maker[x].name], default="")
 
 
@@ -147,7 +159,8 @@ def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ())
         output = graph.after_relu(node.output[0])
         if target.outputs and any(r.name in part for r in graph.readers[output]):
             feeds_fused = target.fused_add and any(
-                r.op_type == JOINED and r.name not in kept and graph.convolution_side(r) == output for r in graph.readers[output]
+                r.op_type == JOINED and r.name not in kept and graph.convolution_side(r) == output
+                for r in graph.readers[output]
             )
             if not feeds_fused:
                 activations[output] = None
@@ -182,7 +195,10 @@ def fusion_of(model: onnx.ModelProto) -> tuple[str, ...]:
         if node.op_type != JOINED or any(x in graph.constants for x in node.input):
             continue
         makers = [graph.maker.get(x) for x in node.input]
-        sources = [m.input[0] if m is not None and m.op_type in WEIGHTED else x for x, m in zip(node.input, makers, strict=True)]
+        sources = [
+            m.input[0] if m is not None and m.op_type in WEIGHTED else x
+            for x, m in zip(node.input, makers, strict=True)
+        ]
         residual = any(s in graph.ancestors(x) for s, x in zip(sources[::-1], node.input, strict=True))
         if not residual or any(m is not None and m.op_type == "Resize" for m in makers):
             found.append(node.name)
@@ -233,7 +249,13 @@ class _Writer:
         source = tensor
         maker = self.graph.maker.get(tensor)
         unsigned = not self.target.grid.symmetric
-        if unsigned and zero == 0 and maker is not None and maker.op_type == "Relu" and self.graph.after_relu(maker.input[0]) == tensor:
+        if (
+            unsigned
+            and zero == 0
+            and maker is not None
+            and maker.op_type == "Relu"
+            and self.graph.after_relu(maker.input[0]) == tensor
+        ):
             source = maker.input[0]
             self.gone.add(maker.name)
         kind = np.uint8 if unsigned else np.int8
@@ -256,7 +278,9 @@ class _Writer:
         bias = numpy_helper.to_array(self.graph.constants[bias_name]) if bias_name else None
         scale = np.maximum(np.abs(values).reshape(len(values), -1).max(axis=1), 1e-8) / self.limit
         integer_bias = self.target.integer_bias and bias is not None and node.input[0] in self.scales
-        if integer_bias and bias is not None:  # a bias must fit 32 bits at the scale its sum has, for every input a shared layer reads
+        if (
+            integer_bias and bias is not None
+        ):  # a bias must fit 32 bits at the scale its sum has, for every input a shared layer reads
             inputs = [self.scales[r.input[0]] for r in self.graph.readers[name] if r.input[0] in self.scales]
             scale = np.maximum(scale, np.abs(bias) / min(inputs) / 2**30)
         scale = scale.astype(np.float32)
@@ -297,7 +321,9 @@ class _Writer:
             names = [f"{name}.q", f"{name}.scale", f"{name}.zero_point"]
             for each, array in zip(names, (values, scale, np.zeros(scale.shape, values.dtype)), strict=True):
                 self._constant(each, array)
-            self.weight_nodes.append(helper.make_node("DequantizeLinear", names, [f"{name}.dq"], f"{name}.dequantize", axis=0))
+            self.weight_nodes.append(
+                helper.make_node("DequantizeLinear", names, [f"{name}.dq"], f"{name}.dequantize", axis=0)
+            )
         return f"{name}.dq"
 
     def _constant(self, name: str, array: NDArray) -> None:

@@ -1,6 +1,6 @@
 """From calibration statistics to the range each tensor is quantized over, and from a range to scale and zero point.
 
-A range always holds zero, so that zero (padding, a silent ReLU) is exact.
+A range always holds zero, so that zero (padding, a all_zero ReLU) is exact.
 
 minmax      what was seen
 average     the mean of each image's extremes (what a moving average over many images tends to)
@@ -21,7 +21,7 @@ from hrnet_deploy.graph.calibrate import BINS, Calibrated, centres
 
 Counts = NDArray[np.int64]
 Range = tuple[float, float]
-SMALLEST = 1e-6  # a range narrower than this is of a tensor that is silent: a floor keeps its scale a number
+SMALLEST = 1e-6  # a range narrower than this is of a tensor that is all_zero: a floor keeps its scale a number
 PERCENTILE = 99.999
 _CENTRES = centres()
 _WIDTHS = np.gradient(_CENTRES)
@@ -53,16 +53,16 @@ def scale_of(low: float, high: float, grid: Grid) -> tuple[np.float32, int]:
 
 
 def ranges(calibrated: Calibrated, method: str, grid: Grid) -> tuple[dict[str, Range], list[str]]:
-    """The range of every tensor by one of METHODS, and the names of tensors that were silent on all images."""
-    found, silent = {}, []
+    """The range of every tensor by one of METHODS, and the names of tensors that were all_zero on all images."""
+    found, all_zero = {}, []
     lows, highs = np.stack(calibrated.statistics.low), np.stack(calibrated.statistics.high)
     for t, name in enumerate(calibrated.statistics.names):
         keep = calibrated.kept[:, t]
         low, high = METHODS[method](calibrated.counts[t], lows[keep, t], highs[keep, t], grid)
         found[name] = min(float(low), 0.0), max(float(high), 0.0)
         if found[name][1] - found[name][0] < SMALLEST:
-            silent.append(name)
-    return found, silent
+            all_zero.append(name)
+    return found, all_zero
 
 
 def minmax(_: Counts, low: NDArray, high: NDArray, __: Grid) -> Range:
@@ -95,7 +95,9 @@ def mse(counts: Counts, low: NDArray, high: NDArray, grid: Grid) -> Range:
     return best
 
 
-def squared_error(values: NDArray, widths: NDArray, weights: NDArray, scale: np.float32, zero: int, grid: Grid) -> float:
+def squared_error(
+    values: NDArray, widths: NDArray, weights: NDArray, scale: np.float32, zero: int, grid: Grid
+) -> float:
     """Expected squared rounding and clipping error of a histogram. Bins wider than a step hold every remainder alike."""
     step = float(scale)
     levels = np.round(values / step) + zero

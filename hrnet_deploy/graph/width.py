@@ -17,7 +17,9 @@ def padding_cost(model: onnx.ModelProto, block: int = BLOCK) -> float:
     Sizes come from shape inference; an axis left open counts as 1, which changes all convolutions alike.
     """
     graph = onnx.shape_inference.infer_shapes(model).graph
-    shapes = {v.name: [d.dim_value or 1 for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)}
+    shapes = {
+        v.name: [d.dim_value or 1 for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)
+    }
     weights = {t.name: t.dims for t in graph.initializer}
     made_by = {n.output[0]: n for n in graph.node}
     plain = padded = 0.0

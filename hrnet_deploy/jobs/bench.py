@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hrnet_deploy.bench.result import Result, Row
-from hrnet_deploy.bench.run import Plan, run
+from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.cards import ModelCard, card
-from hrnet_deploy.engines import parse, why_not
+from hrnet_deploy.engines import parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, Unavailable, need
 from hrnet_deploy.tasks.base import Contract
@@ -44,14 +44,16 @@ class Subject:
     precision: str
 
 
-def bench(request: Request, plan: Plan, command: str, say: Say = lambda _: None) -> Result:
+def bench(request: Request, plan: Schedule, command: str, say: Say = lambda _: None) -> Result:
     """Measure every model in every engine, at every batch and number of threads. Raises Unavailable where none of
     the engines asked for can run here."""
-    reasons = {e: why_not(e) for e in request.engines}
+    reasons = {e: unavailable_reason(e) for e in request.engines}
     if all(reasons.values()):
         raise Unavailable("; ".join(f"the {e} engine cannot run here: {r}" for e, r in reasons.items()))
     if not request.models and not request.card:
-        raise BadInput("nothing to measure — name an ONNX file, or a card: --card pose_hrnet_w48_256x192 --weights random")
+        raise BadInput(
+            "nothing to measure — name an ONNX file, or a card: --card pose_hrnet_w48_256x192 --weights random"
+        )
     if request.size and request.models:
         raise BadInput("--size goes with --card: a file has the size it was exported with")
     if any(n < 1 for n in (*request.batches, *request.threads)):
@@ -110,15 +112,17 @@ def _of_card(request: Request, folder: Path, say: Say) -> list[Subject]:
     chosen: ModelCard = card(request.card)
     if request.size:
         chosen = chosen.resized(*request.size)
-    wants_onnx = any(parse(e)[0] != "torch" and not why_not(e) for e in request.engines)
+    wants_onnx = any(parse(e)[0] != "torch" and not unavailable_reason(e) for e in request.engines)
     path = folder / f"{chosen.name}.onnx" if wants_onnx else None
     if path is not None:
         need("torch", "export")
         from hrnet_deploy.graph.metadata import save_model
-        from hrnet_deploy.jobs.export import Options
-        from hrnet_deploy.jobs.random_weights import random_model
+        from hrnet_deploy.jobs.export import ExportOptions
+        from hrnet_deploy.workflow.random_weights import random_model
 
         many = len(set(request.batches)) > 1
-        model, _ = random_model(chosen, Options(batch=request.batches[0], dynamic=("batch",) if many else ()), say)
+        model, _ = random_model(
+            chosen, ExportOptions(batch=request.batches[0], dynamic=("batch",) if many else ()), say
+        )
         save_model(model, path)
     return [Subject(f"card {chosen.name}", Source(chosen, path, None, "random"), Contract(), "fp32")]

@@ -16,7 +16,7 @@ from hrnet_deploy.engines.driver import probe
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import check_output, sha256
 from hrnet_deploy.graph.metadata import description_of, load_model, values_of
-from hrnet_deploy.graph.plan import SUFFIXES, Manifest, Options, manifest_path, write_plan
+from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, write_plan
 from hrnet_deploy.graph.width import width_warning
 
 Say = Callable[[str], None]
@@ -36,7 +36,7 @@ class Built:
         return {"schema": 1, "kind": "build", **dataclasses.asdict(self)}
 
 
-def build(model: Path, output: Path, options: Options, force: bool = False, say: Say = lambda _: None) -> Built:
+def build(model: Path, output: Path, options: BuildOptions, force: bool = False, say: Say = lambda _: None) -> Built:
     """Build, open what was built and run it once; only then it gets its name. Raises Unavailable where TensorRT is not."""
     if output.suffix.lower() not in SUFFIXES:
         raise BadInput(f"a plan is called .plan, not {output.suffix or output.name} — name the output X.plan")
@@ -86,7 +86,7 @@ def _version() -> str:
     return str(tensorrt.__version__)
 
 
-def _check_options(options: Options) -> None:
+def _check_options(options: BuildOptions) -> None:
     for name, bounds in (("--batch", options.batch), ("--size", options.size)):
         if bounds is None:
             continue

@@ -17,17 +17,8 @@ from hrnet_deploy.engines.base import Engine, Source, batch_of, run_rows
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description, read_description
-from hrnet_deploy.parity import (
-    Budget,
-    Check,
-    TaskFigures,
-    TensorFigures,
-    budget_for,
-    compare_on_images,
-    compare_tensors,
-    judge,
-    passed,
-)
+from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
+from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.samples import NAME, sample_images
@@ -58,7 +49,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return passed(self.checks)
+        return all_passed(self.checks)
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": 1, "kind": "check", "passed": self.passed, **dataclasses.asdict(self)}
@@ -96,7 +87,11 @@ def check(
         raise BadInput("--annotations, --limit and --seed speak of images — give their folder with --images")
     description = read_description(request.model)
     if dataset is None:
-        dataset = load_dataset(request.images, request.annotations, request.limit, request.seed) if request.images else sample_images()
+        dataset = (
+            load_dataset(request.images, request.annotations, request.limit, request.seed)
+            if request.images
+            else sample_images()
+        )
     say("opening both")
     reference, theirs, source = _reference(request, description)
     engine = open_engine(request.engine, Source(description.card, request.model), request.threads)
@@ -126,7 +121,9 @@ def check(
     if report.passed or source is None or description.contract.embedded:
         return report
     say("looking for the first tensor that differs")
-    return dataclasses.replace(report, first=_first_difference(request, source, task, dataset, batch_of(engine) or 1, budget))
+    return dataclasses.replace(
+        report, first=_first_difference(request, source, task, dataset, batch_of(engine) or 1, budget)
+    )
 
 
 def _reference(request: Request, description: Description) -> tuple[Engine, Task, Source | None]:
@@ -149,7 +146,11 @@ def _reference(request: Request, description: Description) -> tuple[Engine, Task
 
 
 def _on_noise(reference: Engine, engine: Engine, description: Description, theirs: Task) -> list[TensorFigures]:
-    if not theirs.comparable or description.contract.embedded or {o.name for o in reference.outputs} != {o.name for o in engine.outputs}:
+    if (
+        not theirs.comparable
+        or description.contract.embedded
+        or {o.name for o in reference.outputs} != {o.name for o in engine.outputs}
+    ):
         return []  # decoded results of noise mean nothing
     batch = batch_of(engine) or 1
     inputs = [noise(description.card, batch, seed) for seed in NOISE_SEEDS]
@@ -163,7 +164,9 @@ def _provenance(source: Source | None, description: Description) -> str:
     return f"the file says it was made from another checkpoint (sha256 {made_from[:8]})"
 
 
-def _first_difference(request: Request, source: Source, task: Task, dataset: Dataset, batch: int, budget: Budget) -> str:
+def _first_difference(
+    request: Request, source: Source, task: Task, dataset: Dataset, batch: int, budget: Budget
+) -> str:
     """Looked for on noise, then on people until one shows it: a weight behind a ReLU that is silent on most inputs
     changes nothing there. A tensor inside differs less than what follows, so the limit is a tenth of the output's."""
     from hrnet_deploy.engines.torch_ import network_of

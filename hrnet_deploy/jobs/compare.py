@@ -162,7 +162,11 @@ def _task(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
         name = task["metric"]
         score = 100 * task["engine"][name]
         found[subject, name.lower()] = _exact(score, True, "points")
-    for name, alias, unit in (("pixels_mean", "pixels", "px"), ("moved_over_1px", "moved", "share"), ("differing", "differing", "share")):
+    for name, alias, unit in (
+        ("pixels_mean", "pixels", "px"),
+        ("moved_over_1px", "moved", "share"),
+        ("differing", "differing", "share"),
+    ):
         if name in distances:
             found[subject, alias] = _exact(distances[name], False, unit)
     for tensor in task["tensors"]:

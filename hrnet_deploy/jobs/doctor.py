@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hrnet_deploy.bench.environment import cpu, gpu, has_vnni, versions
-from hrnet_deploy.engines import ENGINES, why_not
+from hrnet_deploy.engines import ENGINES, unavailable_reason
 
 EXTRAS = {
     "export": (("torch", "torch"), ("onnxscript", "onnxscript"), ("safetensors", "safetensors")),
@@ -26,10 +26,14 @@ def doctor() -> dict[str, Any]:
         extras[name] = f"{', '.join(missing)} missing — pip install 'hrnet-deploy[{name}]'" if missing else ""
     return {
         "cpu": processor,
-        "int8": "VNNI: int8 convolutions run at full speed" if has_vnni() else "no VNNI: int8 gains little and needs a reduced range",
+        "int8": "VNNI: int8 convolutions run at full speed"
+        if has_vnni()
+        else "no VNNI: int8 gains little and needs a reduced range",
         "bf16": "native" if bf16 else "not native: use fp32",
         "gpu": gpu(),
         "libraries": versions(),
-        "engines": {name: {"title": entry.title, "missing": why_not(name)} for name, entry in ENGINES.items()},
+        "engines": {
+            name: {"title": entry.title, "missing": unavailable_reason(name)} for name, entry in ENGINES.items()
+        },
         "extras": extras,
     }

@@ -10,16 +10,16 @@ from typing import Any
 
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description
-from hrnet_deploy.jobs.opened import Use, opened
 from hrnet_deploy.parity import score_on_images
 from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 
 @dataclass(frozen=True)
 class Request:
     """What to score, on which images."""
 
-    use: Use
+    use: ModelUse
     data: Path
     annotations: Path | None = None
     limit: int | None = None
@@ -51,7 +51,7 @@ class Evaluated:
 def evaluate(request: Request, progress: Callable[[int], Callable[[], None]] | None = None) -> Evaluated:
     """Raises BadInput where nothing can be scored: no annotations, or a file that does not take the sizes asked for."""
     use = request.use
-    model = opened(use)
+    model = open_model(use)
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
     tick = progress(len(dataset)) if progress else lambda: None
     score = score_on_images(model.engine, model.task, dataset, tick)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrnet_deploy.architecture import SegHRNet, like, require_same, with_upsampling
+from hrnet_deploy.architecture import SegHRNet, require_same, with_known, with_upsampling
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
-from hrnet_deploy.files import check_output, whole
-from hrnet_deploy.parity import Check, TaskFigures, TensorFigures, budget_for, compare_on_images, compare_tensors, judge, passed
+from hrnet_deploy.files import atomic_write, check_output
+from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
+from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import Contract, noise, task_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ IMAGES = 8  # real images a verification looks at
 
 
 @dataclass(frozen=True)
-class Options:
+class ExportOptions:
     """What a graph is to be. `size` None is the card's; with `flip_test` an embedded graph averages in the mirror;
     `align_corners` says how a segmentation network upsamples, where its source is known better than the tensors tell."""
 
@@ -60,7 +61,7 @@ class Exported:
 
     @property
     def passed(self) -> bool:
-        return passed(self.checks)
+        return all_passed(self.checks)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -84,7 +85,7 @@ class Exported:
 def export(
     checkpoint: str,
     output: Path,
-    options: Options,
+    options: ExportOptions,
     images: Path | None = None,
     card_name: str = "",
     force: bool = False,
@@ -103,51 +104,51 @@ def export(
     dataset = load_dataset(images, limit=IMAGES) if images else sample_images()
     dataset = dataset.unjudged()  # a handful says nothing of a metric; `check` scores a dataset
     say("reading the checkpoint")
-    found = _told(checkpoints.load(checkpoint), card_name, options)
+    found = _with_given_facts(checkpoints.load(checkpoint), card_name, options)
     chosen = _card(found, card_name, options)
-    model, description = build(found.network(), chosen, options, {"checkpoint": found.sha256}, say)
+    model, description = export_network(found.network(), chosen, options, {"checkpoint": found.sha256}, say)
     say("verifying against PyTorch")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "graph.onnx")
         save_model(model, path)
         source = Source(chosen, path, found.path)
         tensors, task, checks, engine = verify(source, description, dataset)
-    verified = passed(checks)
+    verified = all_passed(checks)
     on = ["noise", "images"] if tensors else ["images"]
     description = description.with_step("verify", against="torch", on=on, passed=verified)
     describe(model, description)
-    with whole(output) as part:
+    with atomic_write(output) as part:
         save_model(model, part)
     assumption = "" if card_name else found.assumption  # a card names the labels and the upsampling
     return Exported(output, found.summary, description, tensors, task, checks, engine, assumption)
 
 
-def _told(found: Checkpoint, card_name: str, options: Options) -> Checkpoint:
+def _with_given_facts(found: Checkpoint, card_name: str, options: ExportOptions) -> Checkpoint:
     """The checkpoint as the network that a card or a flag says it is."""
     if card_name:
-        found = found.like(card(card_name).architecture)
+        found = found.with_known(card(card_name).architecture)
     if options.align_corners is None:
         return found
     shape = found.architecture
     if not isinstance(shape, SegHRNet):
         raise BadInput(f"{found.path} is {shape.title}, which has no align_corners — leave --align-corners out")
     rule = dataclasses.replace(shape.body.upsample, align_corners=options.align_corners)
-    return found.like(with_upsampling(shape, rule))
+    return found.with_known(with_upsampling(shape, rule))
 
 
-def _card(found: Checkpoint, card_name: str, options: Options) -> ModelCard:
+def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCard:
     chosen = found.card
     if card_name:
         named = card(card_name)
-        named = dataclasses.replace(named, architecture=like(named.architecture, found.architecture))
+        named = dataclasses.replace(named, architecture=with_known(named.architecture, found.architecture))
         cure = "leave --card out, or choose another"
         require_same(found.path, found.architecture, f"the card {card_name}", named.architecture, cure)
         chosen = named
     return chosen.resized(*(options.size or (chosen.input.height, chosen.input.width)))
 
 
-def build(
-    network: nn.Module, chosen: ModelCard, options: Options, provenance: dict[str, str], say: Say = lambda _: None
+def export_network(
+    network: nn.Module, chosen: ModelCard, options: ExportOptions, provenance: dict[str, str], say: Say = lambda _: None
 ) -> tuple[onnx.ModelProto, Description]:
     """A network to a described ONNX model, not yet verified."""
     from hrnet_deploy.graph.embed import embed, require_form
@@ -184,7 +185,9 @@ def build(
     if options.embed:
         model = embed(model, chosen, options.flip_test)
         contract = Contract(embedded=True, flip_test=options.flip_test)
-        description = dataclasses.replace(description, contract=contract).with_step("embed", flip_test=options.flip_test)
+        description = dataclasses.replace(description, contract=contract).with_step(
+            "embed", flip_test=options.flip_test
+        )
     describe(model, description)
     return model, description
 
@@ -206,7 +209,12 @@ def verify(
             feed = noise(source.card, batch, seed=number, height=height, width=width)
             tensors += compare_tensors(reference.run, engine, [feed], label)
     figures = compare_on_images(reference, theirs, engine, task, dataset)
-    return tensors, figures, judge(budget_for(description.precision, task), tensors, figures), {"name": engine.name, **engine.facts}
+    return (
+        tensors,
+        figures,
+        judge(budget_for(description.precision, task), tensors, figures),
+        {"name": engine.name, **engine.facts},
+    )
 
 
 def _shapes(chosen: ModelCard, declared: Sequence[int | str]) -> Iterator[tuple[int, int, int]]:

@@ -14,11 +14,12 @@ import numpy as np
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source, run_rows
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import check_output, sha256, whole
+from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph.calibrate import with_outputs
-from hrnet_deploy.graph.half import halve, too_large, values_of
+from hrnet_deploy.graph.fp16 import to_fp16, too_large, values_of
 from hrnet_deploy.graph.metadata import describe, description_of, load_model, save_model
-from hrnet_deploy.parity import Check, TaskFigures, budget_for, compare_on_images, judge, passed
+from hrnet_deploy.parity import budget_for, compare_on_images, judge
+from hrnet_deploy.results.figures import Check, TaskFigures, all_passed
 from hrnet_deploy.tasks.base import dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.tasks.samples import sample_images
@@ -41,15 +42,25 @@ class Halved:
 
     @property
     def passed(self) -> bool:
-        return passed(self.checks)
+        return all_passed(self.checks)
 
     def to_dict(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        return {"schema": 1, "kind": "half", "passed": self.passed, **values, "path": str(self.path) if self.passed else None}
+        return {
+            "schema": 1,
+            "kind": "half",
+            "passed": self.passed,
+            **values,
+            "path": str(self.path) if self.passed else None,
+        }
 
 
 def half(
-    model_file: Path, output: Path, images: Path | None = None, force: bool = False, progress: Progress = lambda _: lambda: None
+    model_file: Path,
+    output: Path,
+    images: Path | None = None,
+    force: bool = False,
+    progress: Progress = lambda _: lambda: None,
 ) -> Halved:
     """Look at what values occur on images, convert, compare; write what passes."""
     check_output(output, force)
@@ -75,18 +86,31 @@ def half(
             tick()
         engine.close()
         large = too_large(dict(zip(names, map(float, peaks), strict=True)))
-        made, kept = halve(model, large)
+        made, kept = to_fp16(model, large)
         precision = "fp16" if description.precision == "fp32" else description.precision
         save_model(made, candidate)
         reference = open_engine("ort", Source(description.card, model_file))
         figures = compare_on_images(
-            reference, task, open_engine("ort", Source(description.card, candidate)), task, dataset, progress(len(dataset))
+            reference,
+            task,
+            open_engine("ort", Source(description.card, candidate)),
+            task,
+            dataset,
+            progress(len(dataset)),
         )
         checks = judge(budget_for(precision, task), [], figures)
     provenance = {**description.provenance, "parent": sha256(model_file)}
     new = dataclasses.replace(description, precision=precision, provenance=provenance).with_step("half", kept=kept)
-    describe(made, new.with_step("verify", against="parent", on=["images"], passed=passed(checks)))
-    if passed(checks):
-        with whole(output) as part:
+    describe(made, new.with_step("verify", against="parent", on=["images"], passed=all_passed(checks)))
+    if all_passed(checks):
+        with atomic_write(output) as part:
             save_model(made, part)
-    return Halved(output, description.card.name, precision, kept, [(n, float(peaks[names.index(n)])) for n in large], figures, checks)
+    return Halved(
+        output,
+        description.card.name,
+        precision,
+        kept,
+        [(n, float(peaks[names.index(n)])) for n in large],
+        figures,
+        checks,
+    )

@@ -30,7 +30,8 @@ def _plan(path: Path) -> dict[str, Any]:
         **_card(found.card),
         "fits": ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items()),
         "built of": f"{manifest.onnx['name']}, sha256 {manifest.onnx['sha256']}",
-        "takes": [f"{n} {' : '.join('x'.join(map(str, b)) for b in bounds)}" for n, bounds in manifest.profiles.items()] or "static shapes",
+        "takes": [f"{n} {' : '.join('x'.join(map(str, b)) for b in bounds)}" for n, bounds in manifest.profiles.items()]
+        or "static shapes",
         "layers": ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not told",
         "precision": found.precision,
         "rebuild": manifest.rebuild(path),
@@ -41,7 +42,11 @@ def _checkpoint(name: Path) -> dict[str, Any]:
     from hrnet_deploy import checkpoints
 
     found = checkpoints.load(name)
-    parameters = sum(t.numel() for n, t in found.state.items() if not n.endswith(("running_mean", "running_var", checkpoints.COUNTER)))
+    parameters = sum(
+        t.numel()
+        for n, t in found.state.items()
+        if not n.endswith(("running_mean", "running_var", checkpoints.COUNTER))
+    )
     return {
         "what": found.summary,
         "file": f"checkpoint, {found.path.stat().st_size / 1e6:.1f} MB",
@@ -77,7 +82,11 @@ def _onnx(path: Path) -> dict[str, Any]:
 
 
 def _card(card: ModelCard) -> dict[str, Any]:
-    facts: dict[str, Any] = {"card": card.name, "task": card.task, "input": f"{card.input.size} (height x width), {card.input.colour}"}
+    facts: dict[str, Any] = {
+        "card": card.name,
+        "task": card.task,
+        "input": f"{card.input.size} (height x width), {card.input.colour}",
+    }
     facts["trained on"] = card.dataset
     return facts
 

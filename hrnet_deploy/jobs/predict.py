@@ -13,10 +13,10 @@ from typing import Any
 from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.jobs.opened import Use, opened
 from hrnet_deploy.tasks.base import Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import VIDEO_SUFFIXES, Image, Video, VideoWriter, read_image, write_image
+from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 RESULTS = "results.json"
 LABEL_MAPS = "label_maps"  # a folder beside the results, where results are pictures
@@ -38,7 +38,7 @@ class Predicted:
 class Predictor:
     """`Predictor("pose.onnx")(image)` -> predictions: the whole of it for a program of one's own.
 
-    image: (H, W, 3) uint8 RGB. boxes: (x, y, w, h) each in pixels; the whole image where none are given. upright: see `Use`.
+    image: (H, W, 3) uint8 RGB. boxes: (x, y, w, h) each in pixels; the whole image where none are given. upright: see `ModelUse`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Predictor:
         flip_test: bool = False,
         upright: str | Path | None = None,
     ) -> None:
-        made = opened(Use(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
+        made = open_model(ModelUse(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
         self.card, self.task, self.engine = made.description.card, made.task, made.engine
 
     def __call__(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> list[Any]:
@@ -127,7 +127,11 @@ def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
 
 
 def _images(
-    predictor: Predictor, dataset: Dataset, folder: Path, pictures: bool, progress: Callable[[int], Callable[[], None]] | None
+    predictor: Predictor,
+    dataset: Dataset,
+    folder: Path,
+    pictures: bool,
+    progress: Callable[[int], Callable[[], None]] | None,
 ) -> tuple[int, list[dict[str, Any]], list[str]]:
     tick = progress(len(dataset)) if progress else lambda: None
     records: list[dict[str, Any]] = []

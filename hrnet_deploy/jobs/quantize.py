@@ -12,20 +12,21 @@ from typing import Any
 
 from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import check_output, sha256, whole
+from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph import quantize as graph
 from hrnet_deploy.graph.calibrate import Feed as NamedFeed
 from hrnet_deploy.graph.calibrate import Statistics, calibrate
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, ranges
-from hrnet_deploy.jobs import speed
-from hrnet_deploy.jobs.notes import Notes, beside
-from hrnet_deploy.jobs.search import Block, Progress, Recipe, Say, Search, Trial, Workbench, worst_first
-from hrnet_deploy.jobs.speed import Speed
-from hrnet_deploy.jobs.split import Split
-from hrnet_deploy.parity import Budget, budget_for
+from hrnet_deploy.parity import budget_for
+from hrnet_deploy.precision import speed
+from hrnet_deploy.precision.search import Block, Progress, Recipe, Say, Search, Trial, Workbench, worst_first
+from hrnet_deploy.precision.speed import Speed
+from hrnet_deploy.results.figures import Budget
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset
+from hrnet_deploy.workflow.findings import SavedFindings, beside
+from hrnet_deploy.workflow.split import Split
 
 PROBES = 8  # inputs a block's cost is estimated on
 FEW = 16  # fewer images than this say too little of a range
@@ -71,13 +72,13 @@ class Quantized:
     blocks: Sequence[Block]
     convolutions: int  # of the network
     outliers: Mapping[str, tuple[str, float]]  # image: its worst tensor, times that tensor's median peak
-    silent: Sequence[str]
+    all_zero: Sequence[str]
     warnings: Sequence[str]
     speed: Speed | None = None
 
     @property
     def passed(self) -> bool:
-        return self.trials[-1].passed and self.trials[-1].on == "verdict"
+        return self.trials[-1].passed and self.trials[-1].on == "test"
 
     @property
     def worst(self) -> list[Block]:
@@ -85,7 +86,13 @@ class Quantized:
 
     def to_dict(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        return {"schema": 1, "kind": "quantize", "passed": self.passed, **values, "path": str(self.path) if self.passed else None}
+        return {
+            "schema": 1,
+            "kind": "quantize",
+            "passed": self.passed,
+            **values,
+            "path": str(self.path) if self.passed else None,
+        }
 
 
 def quantize(
@@ -110,7 +117,7 @@ def quantize(
     searching = request.max_drop is not None
     parts = request.split.parts(searching)
     names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(model, t).ranged))
-    statistics, notes = _statistics(request, names), Notes(beside(request.statistics))
+    statistics, notes = _statistics(request, names), SavedFindings(beside(request.statistics))
 
     def feeds() -> Iterable[NamedFeed]:
         for item, _, samples in dataset_samples(task, parts.calibration):
@@ -125,7 +132,7 @@ def quantize(
         bench = Workbench(Path(folder), model, description.card, request.threads)
         say("calibrating")
         found = calibrate(statistics, bench.tapped(names), feeds, progress(len(parts.calibration)), keep)
-        known, silent = ranges(found, request.method, target.grid)
+        known, all_zero = ranges(found, request.method, target.grid)
         reduced = request.reduced if request.reduced is not None else target.name != "trt" and not has_vnni()
         recipe = Recipe(model, target, known, reduced, left)
         budget = budget_for("int8", task).replaced_by(Budget(drop=request.max_drop))
@@ -146,7 +153,7 @@ def quantize(
             blocks=blocks,
             convolutions=len(graph.place(model, target).weighted),
             outliers=found.outliers,
-            silent=[s for s in silent if s in placement.ranged],
+            all_zero=[s for s in all_zero if s in placement.ranged],
             warnings=_warnings(statistics, parts.calibration),
         )
         if not result.passed:
@@ -170,8 +177,10 @@ def quantize(
             "reduced": reduced,
         }
         new = dataclasses.replace(description, precision="int8", provenance=provenance).with_step("quantize", **facts)
-        describe(made, new.with_step("verify", against="parent", on=[f"{last.figures.images} held-out images"], passed=True))
-        with whole(request.output) as part:
+        describe(
+            made, new.with_step("verify", against="parent", on=[f"{last.figures.images} held-out images"], passed=True)
+        )
+        with atomic_write(request.output) as part:
             save_model(made, part)
     return result
 
@@ -201,7 +210,9 @@ def _statistics(request: Request, names: tuple[str, ...]) -> Statistics:
 def _warnings(statistics: Statistics, calibration: Dataset) -> list[str]:
     said = []
     if len(calibration) < FEW:
-        said.append(f"{len(calibration)} images say little of the ranges of activations — {FEW} or more would be better")
+        said.append(
+            f"{len(calibration)} images say little of the ranges of activations — {FEW} or more would be better"
+        )
     fed: dict[str, set[str]] = {}  # what each image gave the network
     for key in statistics.done:
         image, _, digest = key.rpartition(":")

@@ -10,9 +10,9 @@ from typing import Any
 
 from hrnet_deploy import checkpoints
 from hrnet_deploy.bench.result import Result, read_result
-from hrnet_deploy.bench.run import Plan
+from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.bench.run import run as measure
-from hrnet_deploy.engines import ENGINES, parse, require, why_not
+from hrnet_deploy.engines import ENGINES, parse, require, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256, write_json
@@ -20,9 +20,9 @@ from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs import check, export, half, quantize
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.split import Split
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.split import Split
 
 Say = Callable[[str], None]
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -70,7 +70,7 @@ class Done:
 
 def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
     """Export, convert, check each in its engine, measure all in turns."""
-    engines = list(request.engines) or [n for n in ENGINES if n in TARGETS and not why_not(n)]
+    engines = list(request.engines) or [n for n in ENGINES if n in TARGETS and not unavailable_reason(n)]
     for engine in engines:
         require(engine)
     for precision in request.precisions:
@@ -79,7 +79,7 @@ def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
     folder = request.folder
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder} is a file — name a folder")
-    verdict = request.split.parts(search=request.max_drop is not None).verdict  # nothing is chosen by these
+    verdict = request.split.parts(search=request.max_drop is not None).test  # nothing is chosen by these
     _same_run(request)
     stages: list[Stage] = []
 
@@ -98,23 +98,27 @@ def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
         return bool(report["passed"])
 
     float_file = folder / "fp32.onnx"
-    stage("export", export.export, request.checkpoint, float_file, export.Options(), force=True)
+    stage("export", export.export, request.checkpoint, float_file, export.ExportOptions(), force=True)
     files: dict[tuple[str, str], Path] = {}  # by engine and precision
     for engine in engines:
         for precision in request.precisions:
             path = _file(folder, parse(engine)[0], precision)
             if precision == "fp16" and not stage("fp16", half.half, float_file, path, request.split.images, force=True):
                 continue
-            if precision == "int8" and not stage(path.stem, quantize.quantize, _quantization(request, float_file, path)):
+            if precision == "int8" and not stage(
+                path.stem, quantize.quantize, _quantization(request, float_file, path)
+            ):
                 continue
-            asked = check.Request(path, request.checkpoint, request.split.images, request.split.annotations, engine=engine)
+            asked = check.Request(
+                path, request.checkpoint, request.split.images, request.split.annotations, engine=engine
+            )
             if stage(f"check {precision} in {engine}", check.check, asked, dataset=verdict):
                 files[engine, precision] = path
     bench = folder / "bench.json"
     if bench.exists():
         return Done(folder, stages, read_result(bench))
     say("measuring")
-    result = measure(_rows(request, files), Plan(seconds=request.seconds), command, say)
+    result = measure(_rows(request, files), Schedule(seconds=request.seconds), command, say)
     result.write(bench)
     done = Done(folder, stages, result)
     write_json(folder / RUN, done.to_dict())
@@ -142,7 +146,9 @@ def _same_run(request: Request) -> None:
     """A folder belongs to one checkpoint; what lies in it is of no use for another."""
     path = request.folder / "fp32.onnx"
     request.folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and read_description(path).provenance.get("checkpoint") != sha256(checkpoints.resolve(request.checkpoint)):
+    if path.exists() and read_description(path).provenance.get("checkpoint") != sha256(
+        checkpoints.resolve(request.checkpoint)
+    ):
         raise BadInput(f"{request.folder} holds a run of another checkpoint — name another folder, or delete it")
 
 

@@ -15,24 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.bench.result import Result, Row, verdict
-from hrnet_deploy.bench.run import Plan, run
-from hrnet_deploy.bench.stats import Ratio, faster
+from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.bench.worker import Job
-from hrnet_deploy.engines import ENGINES, open_engine, parse, why_not
+from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import check_output, sha256, whole
+from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph.metadata import Description, read_description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.notes import Notes, beside
 from hrnet_deploy.jobs.quantize import Quantized, quantize
 from hrnet_deploy.jobs.quantize import Request as QuantizeRequest
-from hrnet_deploy.jobs.split import Split
-from hrnet_deploy.parity import Budget, TaskFigures, budget_for, compare_on_images, judge
+from hrnet_deploy.parity import as_figures, budget_for, compare_on_images, judge
+from hrnet_deploy.results.figures import Budget, TaskFigures
+from hrnet_deploy.stats import Ratio, faster
 from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.findings import SavedFindings, beside
+from hrnet_deploy.workflow.split import Split
 
 Say = Callable[[str], None]
 Progress = Callable[[int], Callable[[], None]]
@@ -85,7 +86,11 @@ class Candidate:
 
     @property
     def milliseconds(self) -> float:
-        return self.row.regions["end_to_end"].summary.p50 if self.row is not None and self.row.status == "ok" else float("inf")
+        return (
+            self.row.regions["end_to_end"].summary.p50
+            if self.row is not None and self.row.status == "ok"
+            else float("inf")
+        )
 
 
 @dataclass(frozen=True)
@@ -106,14 +111,24 @@ class Tuned:
         return self.candidates[0]
 
     def to_dict(self) -> dict[str, Any]:
-        rows = [{**dataclasses.asdict(dataclasses.replace(c, row=None)), "milliseconds": c.milliseconds} for c in self.candidates]
+        rows = [
+            {**dataclasses.asdict(dataclasses.replace(c, row=None)), "milliseconds": c.milliseconds}
+            for c in self.candidates
+        ]
         rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         ratio = dataclasses.asdict(self.faster_than_base) if self.faster_than_base else None
-        written = {"output": str(self.output), "candidates": rows, "result": self.result.to_dict(), "faster_than_base": ratio}
+        written = {
+            "output": str(self.output),
+            "candidates": rows,
+            "result": self.result.to_dict(),
+            "faster_than_base": ratio,
+        }
         return {"schema": 1, "kind": "tune", **rest, **written}
 
 
-def tune(request: Request, command: str, say: Say = lambda _: None, progress: Progress = lambda _: lambda: None) -> Tuned:
+def tune(
+    request: Request, command: str, say: Say = lambda _: None, progress: Progress = lambda _: lambda: None
+) -> Tuned:
     """Try, judge, measure; write the winner's file."""
     check_output(request.output, request.force)
     if request.minutes <= 0 or request.max_drop < 0:
@@ -131,8 +146,10 @@ def tune(request: Request, command: str, say: Say = lambda _: None, progress: Pr
         candidates = [_with_row(c, by_row.get((c.engine, c.precision, c.threads))) for c in candidates]
         ranked = tuner.proved(sorted(candidates, key=lambda c: (not c.accepted, c.milliseconds)))
         if not ranked[0].accepted:
-            raise BadInput("no candidate stayed within the drop allowed — allow more with --max-drop, or look at `check`")
-        with whole(request.output) as part:
+            raise BadInput(
+                "no candidate stayed within the drop allowed — allow more with --max-drop, or look at `check`"
+            )
+        with atomic_write(request.output) as part:
             shutil.copyfile(tuner.file(ranked[0]), part)
     return Tuned(
         request.output,
@@ -149,14 +166,16 @@ def tune(request: Request, command: str, say: Say = lambda _: None, progress: Pr
 class _Tuner:
     """What the stages share: the reference, the images that judge, the files made so far and the time left."""
 
-    def __init__(self, request: Request, description: Description, folder: Path, deadline: float, say: Say, progress: Progress) -> None:
+    def __init__(
+        self, request: Request, description: Description, folder: Path, deadline: float, say: Say, progress: Progress
+    ) -> None:
         self.request, self.description, self.folder, self.deadline = request, description, folder, deadline
         self.say, self.progress = say, progress
         self.task = task_of(description.card)
         self.reference = open_engine("ort", Source(description.card, request.model))
         self.parts = request.split.parts(search=True)
         self.statistics = request.statistics or folder / "statistics.npz"
-        self.notes = Notes(beside(self.statistics))
+        self.notes = SavedFindings(beside(self.statistics))
         self.files: dict[tuple[str, str], Path] = {}  # by precision and engine
 
     def file(self, candidate: Candidate) -> Path:
@@ -165,7 +184,7 @@ class _Tuner:
     def candidates(self) -> Iterator[Candidate]:
         """Every engine that runs ONNX here, in float and in int8, at every number of threads."""
         counts = self.request.threads or (available_threads(),)
-        for name in (n for n in ENGINES if n in TARGETS and not why_not(n)):
+        for name in (n for n in ENGINES if n in TARGETS and not unavailable_reason(n)):
             for spec in FLOAT.get(name, (name,)):
                 precision = "bf16" if "bf16" in spec else "fp32"
                 self.files[precision, name] = self.request.model
@@ -174,9 +193,17 @@ class _Tuner:
             made, command = self._int8(name)
             if made is not None and made.passed:
                 self.files["int8", name] = made.path
-            out = "" if made is not None and made.passed else "no time left to quantize" if made is None else "int8 loses too much"
+            out = (
+                ""
+                if made is not None and made.passed
+                else "no time left to quantize"
+                if made is None
+                else "int8 loses too much"
+            )
             for count in counts:
-                yield Candidate(self._spec(name), count, "int8", command, made.trials[-1].figures if made is not None else None, out)
+                yield Candidate(
+                    self._spec(name), count, "int8", command, made.trials[-1].figures if made is not None else None, out
+                )
 
     def _spec(self, engine: str) -> str:
         """An engine's name, with what lets it keep several inputs in flight where that is wanted."""
@@ -197,7 +224,14 @@ class _Tuner:
             speed=False,  # measured here, beside everything else
         )
         made = quantize(request, self.say, self.progress)
-        words = ["hrnet-deploy", "quantize", str(request.model), "-o", str(self.request.output), *request.split.arguments()]
+        words = [
+            "hrnet-deploy",
+            "quantize",
+            str(request.model),
+            "-o",
+            str(self.request.output),
+            *request.split.arguments(),
+        ]
         words += ["--target", target, "--max-drop", f"{self.request.max_drop:g}"]
         for pattern in made.trials[-1].excluded:
             words += ["--exclude", pattern]
@@ -209,7 +243,7 @@ class _Tuner:
             return candidate
         if time.monotonic() > self.deadline:
             return dataclasses.replace(candidate, out="no time left to judge it")
-        figures, out = self._judged(candidate, self.parts.choice)
+        figures, out = self._judged(candidate, self.parts.validation)
         return dataclasses.replace(candidate, figures=figures, out=out)
 
     def proved(self, ranked: Sequence[Candidate]) -> list[Candidate]:
@@ -219,7 +253,7 @@ class _Tuner:
         for number, candidate in enumerate(ranked):
             if not candidate.accepted:
                 break
-            figures, out = self._judged(candidate, self.parts.verdict)
+            figures, out = self._judged(candidate, self.parts.test)
             if not out:
                 return [dataclasses.replace(candidate, verdict=figures), *ranked[number + 1 :], *failed]
             failed.append(dataclasses.replace(candidate, verdict=figures, out=f"{out} on images nothing was chosen by"))
@@ -237,9 +271,14 @@ class _Tuner:
             engine.close()
             return dataclasses.asdict(figures)
 
-        of = {"parent": sha256(self.request.model), "file": sha256(file), "engine": candidate.engine, "threads": candidate.threads}
+        of = {
+            "parent": sha256(self.request.model),
+            "file": sha256(file),
+            "engine": candidate.engine,
+            "threads": candidate.threads,
+        }
         of["task"] = self.task.protocol()
-        figures = TaskFigures.from_dict(self.notes.once({**of, "images": dataset.digest}, find))
+        figures = as_figures(self.notes.once({**of, "images": dataset.digest}, find))
         limits = budget_for(candidate.precision, self.task).replaced_by(Budget(drop=self.request.max_drop))
         checks = judge(limits, [], figures)
         return figures, "; ".join(f"{c.name} {c.value:.3g}" for c in checks if not c.passed)
@@ -248,7 +287,7 @@ class _Tuner:
         """PyTorch eager, where there is PyTorch, and every accepted candidate, in turns."""
         card, contract = self.description.card, self.description.contract
         rows: list[tuple[Row, Job | None]] = []
-        if not why_not(BASE):
+        if not unavailable_reason(BASE):
             from hrnet_deploy import checkpoints
 
             found = checkpoints.resolve(self.request.checkpoint) if self.request.checkpoint else None
@@ -259,7 +298,7 @@ class _Tuner:
             rows.append(row_of(subject, c.engine, 1, c.threads))
         left = max(0.0, self.deadline - time.monotonic())
         seconds = min(5.0, max(LEAST_SECONDS, 0.6 * left / max(1, len(rows) * len(REGIONS))))
-        return run(rows, Plan(seconds=seconds, regions=REGIONS), command, self.say)
+        return run(rows, Schedule(seconds=seconds, regions=REGIONS), command, self.say)
 
 
 def _with_row(candidate: Candidate, row: Row | None) -> Candidate:
@@ -288,7 +327,7 @@ def _verdict(ranked: Sequence[Candidate]) -> str:
 def _commands(request: Request, winner: Candidate) -> list[str]:
     """What makes the winner again, and measures it."""
     made = [winner.command] if winner.command else [shlex.join(["cp", str(request.model), str(request.output)])]
-    engines = ["--engine", BASE] if not why_not(BASE) else []
+    engines = ["--engine", BASE] if not unavailable_reason(BASE) else []
     checkpoint = ["--checkpoint", request.checkpoint] if request.checkpoint else []
     bench = ["hrnet-deploy", "bench", str(request.output), *engines, "--engine", winner.engine, *checkpoint]
     return [*made, shlex.join([*bench, "--threads", str(winner.threads)])]

@@ -19,7 +19,7 @@ _MODULES: dict[type, type[nn.Module]] = {
 }
 
 
-def build(shape: architecture.Architecture) -> nn.Module:
+def build_network(shape: architecture.Architecture) -> nn.Module:
     """The network of an architecture in evaluation mode, its weights as PyTorch initialises them."""
     return _MODULES[type(shape)](shape).eval()
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1) -> list[nn.Module]:
+def conv_bn(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> list[nn.Module]:
     """A bias-free convolution with "same" padding, and its batch norm."""
     padding = kernel // 2 * dilation
     return [nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False), nn.BatchNorm2d(outputs)]
@@ -76,7 +78,12 @@ def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
 
 
 def residual_layer(
-    block: type[BasicBlock] | type[Bottleneck], inputs: int, channels: int, count: int, stride: int = 1, dilation: int = 1
+    block: type[BasicBlock] | type[Bottleneck],
+    inputs: int,
+    channels: int,
+    count: int,
+    stride: int = 1,
+    dilation: int = 1,
 ) -> nn.Sequential:
     """`count` units in a row; the first carries the stride and the change of width. In a layer that dilates it looks half
     as far as the others (mmsegmentation's `contract_dilation`)."""

@@ -74,7 +74,9 @@ class FasterRCNN(nn.Module):
         return boxes, scores, labels, (scores > 0).sum(1)
 
 
-def proposals(said: Sequence[tuple[Tensor, Tensor]], image_size: Tensor, shape: architecture.FasterRCNN) -> tuple[Tensor, Tensor]:
+def proposals(
+    said: Sequence[tuple[Tensor, Tensor]], image_size: Tensor, shape: architecture.FasterRCNN
+) -> tuple[Tensor, Tensor]:
     """From what the RPN says of every anchor of one image, boxes (R, 4) and scores (R,), the best first; where there are
     fewer than R, empty boxes of score 0.
 
@@ -111,7 +113,9 @@ def detections(
     box a class; a box cut to nothing at the border stays one, as in mmdetection.
     """
     keep, classes = shape.detections, shape.classes
-    boxes = clip(decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS), image_size).transpose(0, 1)  # (classes, R, 4)
+    boxes = clip(decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS), image_size).transpose(
+        0, 1
+    )  # (classes, R, 4)
     scores = (logits.softmax(1)[:, :classes] * real[:, None]).t()
     scores = scores * nms(boxes, scores, keep.iou, keep.score)
     flat, at = nn.functional.pad(scores.flatten(), (0, max(keep.kept - scores.numel(), 0))).topk(keep.kept)

@@ -38,10 +38,13 @@ class HighResolutionModule(nn.Module):
         super().__init__()
         block = BLOCKS[stage.block]
         self.upsample = upsample
-        self.branches = nn.ModuleList(residual_layer(block, i, c, n) for i, c, n in zip(inputs, stage.channels, stage.blocks, strict=True))
+        self.branches = nn.ModuleList(
+            residual_layer(block, i, c, n) for i, c, n in zip(inputs, stage.channels, stage.blocks, strict=True)
+        )
         width = stage.outputs
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fuse_path(width, source, target) for source in range(len(width))) for target in range(outputs)
+            nn.ModuleList(_fuse_path(width, source, target) for source in range(len(width)))
+            for target in range(outputs)
         )
         self.relu = nn.ReLU(inplace=True)
 

@@ -49,7 +49,11 @@ def detection_loss(
     deltas = [d.permute(0, 2, 3, 1).reshape(len(d), -1, 4).float() for _, d in heads]
     losses, regions, classes, targets = [], [], [], []
     for i, known in enumerate(things):
-        losses.append(_anchor_loss(torch.cat(anchors), torch.cat([s[i] for s in scores]), torch.cat([d[i] for d in deltas]), known[:, 1:]))
+        losses.append(
+            _anchor_loss(
+                torch.cat(anchors), torch.cat([s[i] for s in scores]), torch.cat([d[i] for d in deltas]), known[:, 1:]
+            )
+        )
         with torch.no_grad():
             size = torch.tensor(image.shape[-2:], dtype=torch.float32, device=image.device)
             found = [
@@ -61,7 +65,9 @@ def detection_loss(
         classes.append(wanted)
         targets.append(moved)
     logits, offsets = network.roi_head.bbox_head(torch.cat(regions))
-    return torch.stack(losses).mean() + _box_loss(logits.float(), offsets.float(), torch.cat(classes), torch.cat(targets))
+    return torch.stack(losses).mean() + _box_loss(
+        logits.float(), offsets.float(), torch.cat(classes), torch.cat(targets)
+    )
 
 
 def _anchors(objectness: Tensor, stride: int, network: FasterRCNN) -> Tensor:

@@ -58,7 +58,9 @@ def _(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: list[int], si
     return boxes.new_empty(boxes.shape[0], levels[0].shape[1], size, size)
 
 
-def roi_align(features: Tensor, boxes: Tensor, scale: float, size: int, sampling: int = 0, aligned: bool = True) -> Tensor:
+def roi_align(
+    features: Tensor, boxes: Tensor, scale: float, size: int, sampling: int = 0, aligned: bool = True
+) -> Tensor:
     """Regions of one image pooled to size x size cells, each the mean of bilinear samples.
 
     features (C, H, W), boxes (R, 4) in pixels, `scale` times a pixel is a cell of `features` -> (R, C, size, size). A cell
@@ -75,7 +77,12 @@ def roi_align(features: Tensor, boxes: Tensor, scale: float, size: int, sampling
     counts = torch.full_like(sides, sampling, dtype=torch.int64) if sampling else (sides / size).ceil().long()
     kinds, kind = torch.unique(counts, dim=0, return_inverse=True)
     none = counts.new_zeros(0)
-    order, sizes, index, share = [none], [none], [none], [boxes.new_zeros(0)]  # a bag of cells a bin: a box has size^2 of them
+    order, sizes, index, share = (
+        [none],
+        [none],
+        [none],
+        [boxes.new_zeros(0)],
+    )  # a bag of cells a bin: a box has size^2 of them
     for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
         here = (kind == number).nonzero()[:, 0]
         x, x_share = _cells(edges[here, 0], sides[here, 0], size, across, width, merged=not sampling)
@@ -85,7 +92,9 @@ def roi_align(features: Tensor, boxes: Tensor, scale: float, size: int, sampling
         order.append(here)
         sizes.append(here.new_full((len(here) * size * size,), x.shape[-1] * y.shape[-1]))
     ends = torch.cat(sizes).cumsum(0)
-    bags = F.embedding_bag(torch.cat(index), table, ends - torch.cat(sizes), mode="sum", per_sample_weights=torch.cat(share))
+    bags = F.embedding_bag(
+        torch.cat(index), table, ends - torch.cat(sizes), mode="sum", per_sample_weights=torch.cat(share)
+    )
     return bags.reshape(-1, size, size, channels)[torch.cat(order).argsort()].permute(0, 3, 1, 2)
 
 
@@ -94,7 +103,9 @@ def _cells(start: Tensor, length: Tensor, size: int, count: int, cells: int, mer
     zero; one nearer takes the cell at the border. `merged`: samples are at most a cell apart, so each bin reads count + 1 cells
     in a row; else two a sample."""
     if count <= 0:
-        return torch.zeros(len(start), size, 0, dtype=torch.int64, device=start.device), start.new_zeros(len(start), size, 0)
+        return torch.zeros(len(start), size, 0, dtype=torch.int64, device=start.device), start.new_zeros(
+            len(start), size, 0
+        )
     step = length[:, None, None] / size
     within = (torch.arange(count, device=start.device) + 0.5) * step / count
     at = start[:, None, None] + torch.arange(size, device=start.device)[:, None] * step + within

@@ -52,7 +52,9 @@ class DilatedBody(nn.Module):
         self.stem = nn.Sequential(*(layer for conv in convs for layer in (*conv, nn.ReLU(inplace=True))))
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         inputs = 64
-        for number, (count, stride, dilation) in enumerate(zip(RESNET_DEPTHS[depth], (1, 2, 1, 1), (1, 1, 2, 4), strict=True), start=1):
+        for number, (count, stride, dilation) in enumerate(
+            zip(RESNET_DEPTHS[depth], (1, 2, 1, 1), (1, 1, 2, 4), strict=True), start=1
+        ):
             channels = 64 * 2 ** (number - 1)
             self.add_module(f"layer{number}", residual_layer(Bottleneck, inputs, channels, count, stride, dilation))
             inputs = channels * Bottleneck.expansion

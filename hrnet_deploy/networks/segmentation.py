@@ -17,7 +17,10 @@ from hrnet_deploy.networks.blocks import conv_bn
 from hrnet_deploy.networks.hrnet import HRNet
 from hrnet_deploy.networks.resnet import DilatedBody
 
-OCR_CHANNELS, OCR_KEYS = 512, 256  # of a pixel's features, and of what is compared; the same in every public configuration
+OCR_CHANNELS, OCR_KEYS = (
+    512,
+    256,
+)  # of a pixel's features, and of what is compared; the same in every public configuration
 POOLS = (1, 2, 3, 6)  # PSPNet's grids
 DILATIONS = (1, 12, 24, 36)  # DeepLabV3's, at 1/8
 
@@ -42,7 +45,9 @@ class SegHRNet(HRNet):
         if not shape.ocr:
             self.last_layer = _head(width, shape.classes, shape.head_kernel)
             return
-        self.conv3x3_ocr = nn.Sequential(nn.Conv2d(width, OCR_CHANNELS, 3, padding=1), nn.BatchNorm2d(OCR_CHANNELS), nn.ReLU(inplace=True))
+        self.conv3x3_ocr = nn.Sequential(
+            nn.Conv2d(width, OCR_CHANNELS, 3, padding=1), nn.BatchNorm2d(OCR_CHANNELS), nn.ReLU(inplace=True)
+        )
         self.ocr_distri_head = _Context()
         self.cls_head = nn.Conv2d(OCR_CHANNELS, shape.classes, 1)
         self.aux_head = _head(width, shape.classes)
@@ -51,7 +56,9 @@ class SegHRNet(HRNet):
         high, *rest = self.features(x)
         align = self.body.upsample.align_corners
         size = list(high.shape[-2:])
-        pixels = torch.cat([high, *(F.interpolate(b, size=size, mode="bilinear", align_corners=align) for b in rest)], 1)
+        pixels = torch.cat(
+            [high, *(F.interpolate(b, size=size, mode="bilinear", align_corners=align) for b in rest)], 1
+        )
         if not self.ocr:
             return self.last_layer(pixels)
         guess = self.aux_head(pixels)
@@ -66,7 +73,9 @@ class _Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.f_pixel, self.f_object = (nn.Sequential(*_conv(OCR_CHANNELS, OCR_KEYS), *_conv(OCR_KEYS, OCR_KEYS)) for _ in range(2))
+        self.f_pixel, self.f_object = (
+            nn.Sequential(*_conv(OCR_CHANNELS, OCR_KEYS), *_conv(OCR_KEYS, OCR_KEYS)) for _ in range(2)
+        )
         self.f_down = nn.Sequential(*_conv(OCR_CHANNELS, OCR_KEYS))
         self.f_up = nn.Sequential(*_conv(OCR_KEYS, OCR_CHANNELS))
 

@@ -71,7 +71,11 @@ class Bars:
 
     @property
     def description(self) -> str:
-        said = (f"{b.name} {b.text}" if not g.title else f"{g.title}, {b.name} {b.text}" for g in self.groups for b in g.bars)
+        said = (
+            f"{b.name} {b.text}" if not g.title else f"{g.title}, {b.name} {b.text}"
+            for g in self.groups
+            for b in g.bars
+        )
         return f"{self.axis}. {'; '.join(said)}."
 
     @property
@@ -145,7 +149,9 @@ class Scatter:
     @property
     def least_width(self) -> float:
         entries = [len(self._entry(p)) + 4 for p in self.points]
-        return max(LETTER * max(entries, default=0), *(SMALL * len(line) for line in (*_lines(self.x_axis), self.y_axis)))
+        return max(
+            LETTER * max(entries, default=0), *(SMALL * len(line) for line in (*_lines(self.x_axis), self.y_axis))
+        )
 
     @staticmethod
     def _entry(point: Point) -> str:
@@ -221,7 +227,9 @@ def _across(axis: Axis, title: str, bottom: float, top: float = 0.0) -> list[str
         parts.append(_line(x, top, x, bottom, "zero" if tick == 0 else "grid"))
         end = " first" if i == 0 else " last" if i == len(axis.ticks) - 1 else ""
         parts.append(_text(f"{x:.2f}%", bottom + 15, axis.label(tick), f"tick under{end}"))
-    return parts + [_text("100%", bottom + FOOT + 8 + i * LINE, line, "tick last") for i, line in enumerate(_lines(title))]
+    return parts + [
+        _text("100%", bottom + FOOT + 8 + i * LINE, line, "tick last") for i, line in enumerate(_lines(title))
+    ]
 
 
 def _lines(axis: str) -> list[str]:

@@ -10,10 +10,16 @@ from hrnet_deploy.jobs.check import Report
 def junit_xml(report: Report) -> bytes:
     failures = sum(not c.passed for c in report.checks)
     suite = ElementTree.Element(
-        "testsuite", name=f"hrnet-deploy check {report.model}", tests=str(len(report.checks)), failures=str(failures), errors="0"
+        "testsuite",
+        name=f"hrnet-deploy check {report.model}",
+        tests=str(len(report.checks)),
+        failures=str(failures),
+        errors="0",
     )
     for check in report.checks:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"{report.card}.{report.engine}.{report.precision}", name=check.name)
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"{report.card}.{report.engine}.{report.precision}", name=check.name
+        )
         said = f"{check.value:.6g}, limit {check.limit:.6g}"
         if check.passed:
             ElementTree.SubElement(case, "system-out").text = said

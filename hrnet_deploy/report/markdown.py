@@ -81,7 +81,11 @@ def _block(block: Block, name: str, pictures: Pictures) -> str:
 
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[Cell | str]], align: str) -> str:
-    lines = [[_escaped(c) for c in columns], ["---" if a == "l" else "---:" for a in align], *([_cell(c) for c in r] for r in rows)]
+    lines = [
+        [_escaped(c) for c in columns],
+        ["---" if a == "l" else "---:" for a in align],
+        *([_cell(c) for c in r] for r in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -73,8 +73,12 @@ def _block(block: Block, name: str) -> str:
 
 def _table(table: Table, name: str) -> str:
     """In a box of its own that scrolls; the first column, which names the rows, stays in sight."""
-    head = "".join(f'<th scope="col" class="{table.alignment(i)}">{_escaped(c)}</th>' for i, c in enumerate(table.columns))
-    rows = "".join(f"<tr>{''.join(_cell(c, i, table.alignment(i)) for i, c in enumerate(row))}</tr>\n" for row in table.rows)
+    head = "".join(
+        f'<th scope="col" class="{table.alignment(i)}">{_escaped(c)}</th>' for i, c in enumerate(table.columns)
+    )
+    rows = "".join(
+        f"<tr>{''.join(_cell(c, i, table.alignment(i)) for i, c in enumerate(row))}</tr>\n" for row in table.rows
+    )
     return (
         f'<div class="scroll{" wide" if table.wide else ""}" role="region" aria-labelledby="{name}" tabindex="0"><table>\n'
         f'<caption><span id="{name}">{_escaped(table.caption)}</span></caption>\n<thead><tr>{head}</tr></thead>\n'

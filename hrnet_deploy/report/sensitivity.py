@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrnet_deploy.errors import BadInput, need
-from hrnet_deploy.files import check_output, whole, write_json
+from hrnet_deploy.files import atomic_write, check_output, write_json
 
 if TYPE_CHECKING:
     from hrnet_deploy.jobs.quantize import Quantized
-    from hrnet_deploy.jobs.search import Block
+    from hrnet_deploy.precision.search import Block
 
 PICTURES = (".png", ".svg", ".pdf")
 QUANTIZED, KEPT = "#4477aa", "#ee6677"  # told apart by colour-blind readers too
@@ -24,7 +24,9 @@ def check_outputs(paths: Sequence[Path], force: bool) -> None:
     """Refuse before the work what could not be written after it."""
     for path in paths:
         if path.suffix not in (".json", *PICTURES):
-            raise BadInput(f"--sensitivity {path} is neither a table nor a picture — name a .json, {', '.join(PICTURES)}")
+            raise BadInput(
+                f"--sensitivity {path} is neither a table nor a picture — name a .json, {', '.join(PICTURES)}"
+            )
         if path.suffix in PICTURES:
             need("matplotlib", "report")
         check_output(path, force)
@@ -39,10 +41,12 @@ def write(path: Path, done: Quantized) -> None:
     from matplotlib.figure import Figure
 
     # letters stay letters, and the same table gives the same bytes
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}), whole(path) as part:
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}), atomic_write(path) as part:
         figure = Figure(figsize=(7.5, 1.4 + BAR * len(done.blocks)), layout="constrained")
         draw(figure, done)
-        figure.savefig(part, format=path.suffix[1:], dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(
+            part, format=path.suffix[1:], dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None
+        )
 
 
 def table(done: Quantized) -> dict[str, Any]:
@@ -71,7 +75,9 @@ def draw(figure: Any, done: Quantized) -> None:
     axes.set_yticks(range(len(done.blocks)), [b.pattern for b in done.blocks], fontsize=6.5, family="monospace")
     axes.set_ylim(len(done.blocks) - 0.4, -0.6)
     axes.set_xlim(0, 1.08 * max(errors, default=1.0))
-    axes.set_xlabel("error at the outputs with this block alone in int8, % of the signal (root mean square)", fontsize=8)
+    axes.set_xlabel(
+        "error at the outputs with this block alone in int8, % of the signal (root mean square)", fontsize=8
+    )
     axes.tick_params(axis="x", labelsize=7)
     axes.tick_params(axis="y", length=0)
     for side in ("top", "right", "bottom"):

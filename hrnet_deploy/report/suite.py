@@ -18,7 +18,9 @@ NONE = "–"
 def suite(console: Console, found: Mapping[str, Any]) -> None:
     """Seconds an image and memory in GB; training where it was measured; why a network has no figures."""
     engines = _engines(found)
-    table = table_of("network", "input", "paper s", "static", *(f"{e} s" for e in engines), "paper GB", "torch GB", left=2)
+    table = table_of(
+        "network", "input", "paper s", "static", *(f"{e} s" for e in engines), "paper GB", "torch GB", left=2
+    )
     for column in found["columns"]:
         paper = column["paper"]
         cells = [_seconds(column, engine) for engine in engines]
@@ -57,7 +59,9 @@ def suite(console: Console, found: Mapping[str, Any]) -> None:
 def _training(console: Console, found: Mapping[str, Any]) -> None:
     if not any(c["training"] for c in found["columns"]):
         return
-    table = table_of("training", "input", "batch", "s a step", "s an image", "GB", "paper batch", "paper s", "paper GB", left=2)
+    table = table_of(
+        "training", "input", "batch", "s a step", "s an image", "GB", "paper batch", "paper s", "paper GB", left=2
+    )
     for column in found["columns"]:
         paper = column["paper"]
         for row in (column["training"] or {"rows": ()})["rows"]:
@@ -68,7 +72,11 @@ def _training(console: Console, found: Mapping[str, Any]) -> None:
                 if ok
                 else [escape(row["reason"]), "", ""]
             )
-            theirs = [str(paper["training_batch"]), _number(paper["training_s"]), _number(paper["training_memory_gb"], 1)]
+            theirs = [
+                str(paper["training_batch"]),
+                _number(paper["training_s"]),
+                _number(paper["training_memory_gb"], 1),
+            ]
             table.add_row(column["name"], row["input_size"], str(row["batch"]), *cells, *theirs)
     console.print()
     console.print(table)

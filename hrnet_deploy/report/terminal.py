@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def table_of(*columns: str, left: int = 1, title: str = "") -> Table:
     """Numbers to the right; the first `left` columns to the left."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title or None, title_justify="left", title_style="bold")
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", title=title or None, title_justify="left", title_style="bold"
+    )
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i < left else "right", no_wrap=i == 0, overflow="fold")
     return table
@@ -89,19 +91,38 @@ def measured(console: Console, result: Result) -> None:
     )
     base = result.base
     table = table_of(
-        "engine", "batch", "threads", "compute ms", "end_to_end ms", "pipeline ms", "times faster", "first s", "peak MB", "note", left=1
+        "engine",
+        "batch",
+        "threads",
+        "compute ms",
+        "end_to_end ms",
+        "pipeline ms",
+        "times faster",
+        "first s",
+        "peak MB",
+        "note",
+        left=1,
     )
     table.columns[-1].justify = "left"
     for row in result.rows:
         name = escape(row.title if len(models) == 1 else f"{row.title} {row.model}")
         if row.status != "ok":
-            table.add_row(name, str(row.batch), str(row.threads), *[""] * 6, Text(f"{row.status}: {row.reason}", "yellow"))
+            table.add_row(
+                name, str(row.batch), str(row.threads), *[""] * 6, Text(f"{row.status}: {row.reason}", "yellow")
+            )
             continue
         cells = [_time(row, region) for region in ("compute", "end_to_end", "pipeline")]
         first = row.cold["open_s"] + row.cold["first_inference_s"]
         peak = row.memory["peak_rss_over_before"] / 1e6
         table.add_row(
-            name, str(row.batch), str(row.threads), *cells, _ratio(result, row), f"{first:.2f}", f"{peak:.0f}", _note(result, row)
+            name,
+            str(row.batch),
+            str(row.threads),
+            *cells,
+            _ratio(result, row),
+            f"{first:.2f}",
+            f"{peak:.0f}",
+            _note(result, row),
         )
     console.print(table)
     for sentence in result.gains():
@@ -155,7 +176,13 @@ def compared(console: Console, done: Comparison) -> None:
         share = "" if c.percent is None else f" ({c.percent:+.1f}%)"
         change = f"{c.change:+.4g} {c.unit}{share}" if c.real else "no difference"
         state = (
-            Text("FAILED", "bold red") if c.failed else Text("worse", "yellow") if c.worse else Text("better", "green") if c.real else ""
+            Text("FAILED", "bold red")
+            if c.failed
+            else Text("worse", "yellow")
+            if c.worse
+            else Text("better", "green")
+            if c.real
+            else ""
         )
         table.add_row(escape(c.subject), c.name, f"{c.base:.4g}", f"{c.new:.4g}", change, c.limit, state)
     console.print(table)
@@ -180,7 +207,13 @@ def tuned(console: Console, done: Tuned) -> None:
         if c.accepted and c.row is not None and c.row.status == "ok":
             memory = c.row.memory["peak_rss_over_before"] / 1e6
             times, peak = _time(c.row, "end_to_end"), f"{memory:.0f}"
-            state = Text("winner", "bold green") if c is done.winner else Text("Pareto", "green") if memory < best else Text("")
+            state = (
+                Text("winner", "bold green")
+                if c is done.winner
+                else Text("Pareto", "green")
+                if memory < best
+                else Text("")
+            )
             best = min(best, memory)
         table.add_row(c.title, str(c.threads), times, peak, score, drop, state)
     console.print(f"{done.card}: {len(done.candidates)} candidates in {done.seconds / 60:.1f} minutes", style="bold")
@@ -188,7 +221,9 @@ def tuned(console: Console, done: Tuned) -> None:
     console.print(_on_which_images(done.winner), style="dim")
     if done.faster_than_base is not None and done.result.base is not None:
         ratio = done.faster_than_base
-        console.print(f"{ratio.ratio:.2f} times faster than {done.result.base.title} eager ({ratio.low:.2f} to {ratio.high:.2f})")
+        console.print(
+            f"{ratio.ratio:.2f} times faster than {done.result.base.title} eager ({ratio.low:.2f} to {ratio.high:.2f})"
+        )
     console.print(escape(done.verdict), style="bold")
     console.print(f"{escape(str(done.output))} is the winner; made and measured again by:", style="dim")
     for command in done.commands:

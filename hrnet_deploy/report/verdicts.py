@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.text import Text
 
-from hrnet_deploy.parity import Check, TaskFigures, TensorFigures, passed
 from hrnet_deploy.report.terminal import measured, table_of, verdict_of
 from hrnet_deploy.report.wording import PARTS
+from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,9 @@ def exported(console: Console, done: Exported) -> None:
     simplified = done.description.step("simplify")
     if simplified and not simplified["applied"]:
         console.print(f"not simplified: {escape(simplified['reason'])}", style="yellow")
-    console.print(f"{escape(str(done.path))}  {done.path.stat().st_size / 1e6:.1f} MB, card {card.name}, input {card.input.size}")
+    console.print(
+        f"{escape(str(done.path))}  {done.path.stat().st_size / 1e6:.1f} MB, card {card.name}, input {card.input.size}"
+    )
     _tensors(console, [*done.tensors, *done.task.tensors])
     _moved(console, done.task)
     _checks(console, done.checks, f"{done.engine['name']} ({done.engine['threads']} threads) verified against PyTorch")
@@ -40,7 +42,9 @@ def exported(console: Console, done: Exported) -> None:
 
 def built(console: Console, done: Built) -> None:
     manifest, facts_ = done.manifest, done.facts
-    console.print(f"{escape(done.output)}  {done.size / 1e6:.1f} MB, built in {manifest.build_seconds:.0f} s", style="bold")
+    console.print(
+        f"{escape(done.output)}  {done.size / 1e6:.1f} MB, built in {manifest.build_seconds:.0f} s", style="bold"
+    )
     identity = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items())
     console.print(f"fits TensorRT {manifest.tensorrt}, {identity}", style="dim")
     for name, bounds in manifest.profiles.items():
@@ -56,7 +60,8 @@ def checked(console: Console, report: Report) -> None:
     facts_ = ", ".join(f"{k} {v}" for k, v in report.engine_facts.items())
     console.print(f"{escape(report.model)} ({report.precision}) against {escape(report.against)}", style="bold")
     console.print(
-        f"engine {report.engine} ({facts_}); images: {escape(report.images)}; flip test: {'yes' if report.flip_test else 'no'}", style="dim"
+        f"engine {report.engine} ({facts_}); images: {escape(report.images)}; flip test: {'yes' if report.flip_test else 'no'}",
+        style="dim",
     )
     if report.warning:
         console.print(f"warning: {report.warning}", style="yellow")
@@ -70,14 +75,17 @@ def checked(console: Console, report: Report) -> None:
 
 def evaluated(console: Console, done: Evaluated) -> None:
     console.print(
-        f"{escape(done.model)} ({done.precision}) in {done.engine}: {done.metric} {100 * done.figures[done.metric]:.2f}", style="bold"
+        f"{escape(done.model)} ({done.precision}) in {done.engine}: {done.metric} {100 * done.figures[done.metric]:.2f}",
+        style="bold",
     )
     table = table_of(*done.figures, left=0)
     table.add_row(*(f"{100 * v:.2f}" for v in done.figures.values()))
     console.print(table)
     how = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in done.protocol.items())
     where = " ".join(f"{v[:16] if k == 'sha256' else v}" for k, v in done.annotations.items())
-    console.print(f"{done.images} images of {escape(done.data)}, annotations {escape(where)}; {escape(how)}", style="dim")
+    console.print(
+        f"{done.images} images of {escape(done.data)}, annotations {escape(where)}; {escape(how)}", style="dim"
+    )
     if done.published:
         console.print(f"published of these weights: {done.published}", style="dim")
 
@@ -94,12 +102,15 @@ def quantized(console: Console, done: Quantized) -> None:
         console.print(f"warning: {escape(warning)}", style="yellow")
     for image, (tensor, times) in list(done.outliers.items())[:5]:
         console.print(
-            f"warning: {escape(image)} reaches {times:.0f} times the usual peak of {tensor}: left out of its range", style="yellow"
+            f"warning: {escape(image)} reaches {times:.0f} times the usual peak of {tensor}: left out of its range",
+            style="yellow",
         )
-    for tensor in done.silent[:5]:
-        console.print(f"warning: {tensor} was silent on every image: its scale is a floor", style="yellow")
+    for tensor in done.all_zero[:5]:
+        console.print(f"warning: {tensor} was all_zero on every image: its scale is a floor", style="yellow")
     if len(done.trials) > 1:
-        table = table_of("left in float", "convolutions in int8", f"{last.figures.metric} difference", "on images", left=1)
+        table = table_of(
+            "left in float", "convolutions in int8", f"{last.figures.metric} difference", "on images", left=1
+        )
         for trial in done.trials:
             change = "" if trial.figures.difference is None else f"{trial.figures.difference:+.2f}"
             images = f"{trial.figures.images} {PARTS[trial.on]}"
@@ -108,7 +119,7 @@ def quantized(console: Console, done: Quantized) -> None:
     _tensors(console, last.figures.tensors)
     _moved(console, last.figures)
     _scores(console, last.figures)
-    _checks(console, last.checks, "images nothing was chosen by" if last.on == "verdict" else "images to choose by")
+    _checks(console, last.checks, "images nothing was chosen by" if last.on == "test" else "images to choose by")
     if done.speed is not None:
         console.print(
             f"{done.convolutions - last.convolutions} of {done.convolutions} convolutions in float; {escape(done.speed.sentence)}"
@@ -121,16 +132,20 @@ def quantized(console: Console, done: Quantized) -> None:
         table.add_row(escape(block.pattern), f"{block.sqnr_db:.1f}")
     console.print(table)
     worst = " ".join(f"--exclude '{b.pattern}'" for b in done.worst[:2])
-    if len(done.trials) > 1 and last.on == "verdict":
+    if len(done.trials) > 1 and last.on == "test":
         console.print(
             "nothing was written: what fits the images it was chosen by does not fit others; give more images, or a larger --max-drop"
         )
     else:
-        console.print(f"nothing was written; try {escape(worst)}, or {'a larger' if len(done.trials) > 1 else 'a search with'} --max-drop")
+        console.print(
+            f"nothing was written; try {escape(worst)}, or {'a larger' if len(done.trials) > 1 else 'a search with'} --max-drop"
+        )
 
 
 def halved(console: Console, done: Halved) -> None:
-    console.print(f"{done.card} in {'float16' if done.precision == 'fp16' else done.precision + ' and float16'}", style="bold")
+    console.print(
+        f"{done.card} in {'float16' if done.precision == 'fp16' else done.precision + ' and float16'}", style="bold"
+    )
     for tensor, peak in done.large[:8]:
         console.print(f"{escape(tensor)} reaches {peak:.0f}: too much for float16, left in float32", style="yellow")
     if done.kept:
@@ -138,7 +153,9 @@ def halved(console: Console, done: Halved) -> None:
     _tensors(console, done.figures.tensors)
     _moved(console, done.figures)
     _checks(console, done.checks, "against the file it was made from")
-    console.print(f"{escape(str(done.path))}  {done.path.stat().st_size / 1e6:.1f} MB" if done.passed else "nothing was written")
+    console.print(
+        f"{escape(str(done.path))}  {done.path.stat().st_size / 1e6:.1f} MB" if done.passed else "nothing was written"
+    )
 
 
 def _tensors(console: Console, figures: Sequence[TensorFigures]) -> None:
@@ -171,7 +188,7 @@ def _scores(console: Console, task: TaskFigures) -> None:
 
 
 def _checks(console: Console, checks: Sequence[Check], what: str) -> None:
-    verdict = passed(checks)
+    verdict = all_passed(checks)
     for check in checks:
         if not check.passed:
             console.print(f"  {escape(check.name)}: {check.value:.4g}, limit {check.limit:.4g}", style="red")

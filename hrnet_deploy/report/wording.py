@@ -8,7 +8,10 @@ import re
 # the direction of the text after them: a name in a file must not be able to rearrange the line it stands in.
 UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
-PARTS = {"choice": "chosen by", "verdict": "unseen"}  # what part the images of a trial play: nothing was chosen by the unseen
+PARTS = {
+    "validation": "chosen by",
+    "test": "unseen",
+}  # what part the images of a trial play: nothing was chosen by the unseen
 
 
 def clean(text: object) -> str:
@@ -20,7 +23,9 @@ def said(value: object) -> str:
     """A setting, as people write it."""
     if isinstance(value, list):
         return ", ".join(map(said, value)) or "none"
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else "none" if value in (None, "") else str(value)
+    return (
+        {True: "yes", False: "no"}[value] if isinstance(value, bool) else "none" if value in (None, "") else str(value)
+    )
 
 
 def ms(value: float) -> str:

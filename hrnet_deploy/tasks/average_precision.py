@@ -36,7 +36,11 @@ class Matches:
     """Every image of a dataset matched once; `ap` then answers for any sample of them."""
 
     def __init__(
-        self, truth: Mapping[str, Any], results: Sequence[Record], categories: Sequence[int] = (1,), sigmas: Sequence[float] = ()
+        self,
+        truth: Mapping[str, Any],
+        results: Sequence[Record],
+        categories: Sequence[int] = (1,),
+        sigmas: Sequence[float] = (),
     ) -> None:
         """truth: a COCO dictionary; results of `categories`. With `sigmas` keypoints are matched by their similarity,
         without them boxes by their overlap."""
@@ -62,7 +66,9 @@ class Matches:
         self.thresholds = np.asarray(parameters.iouThrs)
         self.image_ids: list[int] = list(parameters.imgIds)
         count = len(self.image_ids)
-        self._categories = [self._category(evaluation.evalImgs[i * count : (i + 1) * count]) for i in range(len(categories))]
+        self._categories = [
+            self._category(evaluation.evalImgs[i * count : (i + 1) * count]) for i in range(len(categories))
+        ]
 
     def _category(self, images: Sequence[Record | None]) -> _Category:
         """Of pycocotools' matches, an entry an image: None where nothing is and nothing was found."""
@@ -115,7 +121,9 @@ def _ap(category: _Category, times: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.array([p[i].mean() for p, i in zip(precision, at, strict=True)])
 
 
-def paired_difference(base: Matches, new: Matches, samples: int = 1000, seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
+def paired_difference(
+    base: Matches, new: Matches, samples: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float, float]:
     """AP of `new` minus AP of `base` on the same images, and its bootstrap interval over images."""
     rng = np.random.default_rng(seed)
     count = len(base.image_ids)

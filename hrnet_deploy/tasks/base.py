@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import IMAGE_SIZE, INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image, Labels
 
@@ -41,14 +42,6 @@ class Sample:
     image_id: int
     feed: Feed
     context: Any
-
-
-@dataclass(frozen=True)
-class Distance:
-    """How far predictions lie apart: figures by name (`Task.limits` bounds some of them), and a sentence of them."""
-
-    figures: Mapping[str, float]
-    sentence: str
 
 
 class Task(Protocol):
@@ -77,7 +70,7 @@ class Task(Protocol):
     def protocol(self) -> dict[str, Any]:
         """What a score depends on besides the weights: flip test, decoding, and the like."""
 
-    def why_not_scored(self, dataset: Dataset) -> str:
+    def unscorable_reason(self, dataset: Dataset) -> str:
         """Empty where `score` can score against a dataset, else the reason. Raises Unavailable where a library is missing."""
 
     def score(self, predictions: Sequence[Any], dataset: Dataset) -> Any:

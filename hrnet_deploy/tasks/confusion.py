@@ -47,7 +47,9 @@ class SegmentationScore:
     def figures(self) -> dict[str, float]:
         return figures_of(self.counts.sum(0))
 
-    def difference(self, base: SegmentationScore, samples: int = 1000, seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
+    def difference(
+        self, base: SegmentationScore, samples: int = 1000, seed: int = 0, level: float = 0.95
+    ) -> tuple[float, float, float]:
         """mIoU of this minus that of `base` on the same images, and its bootstrap interval over images."""
         rng = np.random.default_rng(seed)
         number = len(self.counts)

@@ -19,7 +19,9 @@ from hrnet_deploy.tasks.images import Image, list_images, read_image
 
 # read without being named, when they lie in the folder of images
 BESIDE = "annotations.json"
-LABELS = "labels"  # a folder with a label map an image: an 8-bit PNG of the image's name, whose pixels are class numbers
+LABELS = (
+    "labels"  # a folder with a label map an image: an 8-bit PNG of the image's name, whose pixels are class numbers
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Dataset:
         return replace(self, items=tuple(replace(i, labels=None) for i in self.items), truth=None)
 
 
-def load_dataset(images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None) -> Dataset:
+def load_dataset(
+    images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None
+) -> Dataset:
     """The images of a folder and what is known of them, from `annotations` or what lies in the folder itself: a COCO
     annotation file (annotations.json), a list of COCO detections whose image ids are in the file names, a folder of
     label maps (labels/).
@@ -81,7 +85,9 @@ def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list
     folder = annotations if annotations and annotations.is_dir() else images / LABELS
     maps = {p.stem: p for p in folder.glob("*.png")} if folder.is_dir() else {}
     if folder == annotations and not any(i.path.stem in maps for i in items):
-        raise BadInput(f"{folder} has a label map for none of the images in {images} — they are PNG files with the names of the images")
+        raise BadInput(
+            f"{folder} has a label map for none of the images in {images} — they are PNG files with the names of the images"
+        )
     return [replace(i, labels=maps.get(i.path.stem)) for i in items]
 
 
@@ -100,7 +106,9 @@ def _boxed(images: Path, annotations: Path | None) -> Dataset:
     else:
         raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
     if not items:
-        raise BadInput(f"{source} speaks of none of the {len(paths)} images in {images} — check that they belong together")
+        raise BadInput(
+            f"{source} speaks of none of the {len(paths)} images in {images} — check that they belong together"
+        )
     facts = {"boxes": source.name, "boxes_sha256": sha256(source)}
     return Dataset(tuple(items), truth, source.name, facts)
 
@@ -143,7 +151,9 @@ def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> 
             _check_box(detection, source)
             by_image.setdefault(int(detection["image_id"]), []).append(detection)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{source} is not a list of COCO detections ({error!r}) — each needs image_id and bbox") from error
+        raise BadInput(
+            f"{source} is not a list of COCO detections ({error!r}) — each needs image_id and bbox"
+        ) from error
     numbered = [(p, int(p.stem)) for p in paths if p.stem.isdigit()]
     return [Item(p, i, tuple(by_image[i])) for p, i in numbered if i in by_image]
 
@@ -151,7 +161,9 @@ def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> 
 def _check_box(annotation: Mapping[str, Any], source: Path) -> None:
     box = [float(v) for v in annotation["bbox"]]
     if len(box) != 4 or not np.isfinite(box).all():
-        raise BadInput(f"{source} has a box {annotation['bbox']} in image {annotation['image_id']} — expected x, y, width, height")
+        raise BadInput(
+            f"{source} has a box {annotation['bbox']} in image {annotation['image_id']} — expected x, y, width, height"
+        )
 
 
 def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str, Any] | None:
@@ -161,5 +173,7 @@ def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str,
     return {
         **truth,
         "images": [{**i, "id": int(i["id"])} for i in truth["images"] if int(i["id"]) in kept],
-        "annotations": [{**a, "image_id": int(a["image_id"])} for a in truth.get("annotations", ()) if int(a["image_id"]) in kept],
+        "annotations": [
+            {**a, "image_id": int(a["image_id"])} for a in truth.get("annotations", ()) if int(a["image_id"]) in kept
+        ],
     }

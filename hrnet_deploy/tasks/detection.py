@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import IMAGE_SIZE, INPUT
 from hrnet_deploy.cards import Classes, ModelCard
 from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import Contract, Distance, Feed, Outputs, Sample, Task
+from hrnet_deploy.tasks.base import Contract, Feed, Outputs, Sample, Task
 from hrnet_deploy.tasks.box_drawing import draw_boxes
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image, normalised
@@ -68,9 +69,13 @@ class DetectionTask(Task):
         self.card, self.contract = card, contract
         self.classes = card.classes or Classes(())
         if flip_test:
-            raise BadInput("a detector's boxes are not averaged with those of the mirror image — run without the flip test")
+            raise BadInput(
+                "a detector's boxes are not averaged with those of the mirror image — run without the flip test"
+            )
         if card.input.fit != "pad":
-            raise BadInput(f"{card.name} does not say how an image is brought to {card.input.size} — its input needs `fit: pad`")
+            raise BadInput(
+                f"{card.name} does not say how an image is brought to {card.input.size} — its input needs `fit: pad`"
+            )
         self.frames: tuple[tuple[int, int], ...] = ((card.input.height, card.input.width),)
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
@@ -122,7 +127,7 @@ class DetectionTask(Task):
             return tuple(named[n] for n in self.classes.names)
         return self._own_ids
 
-    def why_not_scored(self, dataset: Dataset) -> str:
+    def unscorable_reason(self, dataset: Dataset) -> str:
         if dataset.truth is None:
             return "nothing is annotated"
         known = set(self._ids(dataset.truth))
@@ -132,7 +137,7 @@ class DetectionTask(Task):
         return ""
 
     def score(self, predictions: Sequence[Found], dataset: Dataset) -> Matches:
-        if reason := self.why_not_scored(dataset):
+        if reason := self.unscorable_reason(dataset):
             raise BadInput(f"{self.card.name} cannot be scored: {reason} — give COCO annotations of these images")
         assert dataset.truth is not None
         ids = self._ids(dataset.truth)

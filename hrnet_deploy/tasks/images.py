@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput, Unavailable
-from hrnet_deploy.files import require_file, whole
+from hrnet_deploy.files import atomic_write, require_file
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -55,7 +55,9 @@ def list_images(folder: Path) -> list[Path]:
         raise BadInput(f"{folder} is not a folder — give a folder of images")
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise BadInput(f"there are no images in {folder} — expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise BadInput(
+            f"there are no images in {folder} — expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
     return found
 
 
@@ -64,7 +66,7 @@ def write_image(path: Path, image: Image | Labels) -> None:
     ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
     if not ok:
         raise BadInput(f"cannot write {path} — name a .png or .jpg")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data.tobytes())
 
 

@@ -32,10 +32,15 @@ class MultiScale(SegmentationTask):
         if contract.embedded:
             raise BadInput("an embedded file takes images of one size — export it plain, with --dynamic height,width")
         if not scales or not all(0.1 <= s <= 8 for s in scales):
-            raise BadInput("--scales wants factors of the input between 0.1 and 8, for example 0.5,0.75,1,1.25,1.5,1.75")
+            raise BadInput(
+                "--scales wants factors of the input between 0.1 and 8, for example 0.5,0.75,1,1.25,1.5,1.75"
+            )
         self.scales = tuple(scales)
         step = max(card.architecture.divisor, 32)
-        sizes = [[max(step, round(side * s / step) * step) for side in (card.input.height, card.input.width)] for s in self.scales]
+        sizes = [
+            [max(step, round(side * s / step) * step) for side in (card.input.height, card.input.width)]
+            for s in self.scales
+        ]
         self.looks = [SegmentationTask(card.resized(*size), contract, flip_test) for size in sizes]
 
     def samples(self, image: Image, item: Item) -> list[Sample]:

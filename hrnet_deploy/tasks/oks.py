@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def oks_nms(points: NDArray, scores: NDArray, areas: NDArray, sigmas: Sequence[float], threshold: float = 0.9) -> list[int]:
+def oks_nms(
+    points: NDArray, scores: NDArray, areas: NDArray, sigmas: Sequence[float], threshold: float = 0.9
+) -> list[int]:
     """Indices of the people kept when near-copies of a better scored one are dropped.
 
     points (n, K, 2) image pixels, scores (n,), areas (n,) of the padded boxes, in square pixels.

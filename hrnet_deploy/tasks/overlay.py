@@ -20,7 +20,10 @@ def colours_of(classes: Classes) -> tuple[tuple[int, int, int], ...]:
     """The dataset's own, or as many that can be told apart."""
     if classes.colours:
         return classes.colours
-    rows = (colorsys.hsv_to_rgb(i * GOLDEN % 1, (0.85, 0.55)[i // 2 % 2], (0.95, 0.7)[i % 2]) for i in range(len(classes.names)))
+    rows = (
+        colorsys.hsv_to_rgb(i * GOLDEN % 1, (0.85, 0.55)[i // 2 % 2], (0.95, 0.7)[i % 2])
+        for i in range(len(classes.names))
+    )
     return tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in rows)
 
 

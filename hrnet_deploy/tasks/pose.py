@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import Keypoints, ModelCard
 from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import CROPS, Contract, Distance, Feed, Outputs, Sample, Task
+from hrnet_deploy.tasks.base import CROPS, Contract, Feed, Outputs, Sample, Task
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
@@ -74,15 +75,21 @@ class PoseTask(Task):
         self.flip_test = flip_test and not contract.flip_test  # a graph that does it itself needs no second pass
         self.keypoints = card.keypoints or Keypoints(())
         if self.keypoints.decode != DECODE:
-            raise BadInput(f"{card.name} wants heatmaps decoded by {self.keypoints.decode!r}, this version knows {DECODE!r}")
+            raise BadInput(
+                f"{card.name} wants heatmaps decoded by {self.keypoints.decode!r}, this version knows {DECODE!r}"
+            )
         if self.flip_test and contract.embedded:
-            raise BadInput("this file decodes inside the graph without a flip test — export it again with --embed --flip-test")
+            raise BadInput(
+                "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
+            )
         if self.flip_test and not self.keypoints.flip_pairs:
             raise BadInput(f"{card.name} does not say which keypoints mirror each other — run without the flip test")
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         height, width = image.shape[:2]
-        people = [Person(item.image_id, crop_of_box((0, 0, width, height), self._aspect, self.keypoints.box_padding), 1.0)]
+        people = [
+            Person(item.image_id, crop_of_box((0, 0, width, height), self._aspect, self.keypoints.box_padding), 1.0)
+        ]
         if item.annotations is not None:
             people = [p for a in item.annotations if (p := self._person(a, item.image_id, height, width))]
         return [Sample(item.image_id, self.feed(p.crop.cut(image, *self._size)), p) for p in people]
@@ -161,7 +168,7 @@ class PoseTask(Task):
         flip = self.flip_test or self.contract.flip_test
         return {"flip_test": flip, "flip_shift": self.keypoints.flip_shift, "decode": self.keypoints.decode}
 
-    def why_not_scored(self, dataset: Dataset) -> str:
+    def unscorable_reason(self, dataset: Dataset) -> str:
         if dataset.truth is None:
             return "nothing is annotated"
         lengths = {len(a["keypoints"]) // 3 for a in dataset.truth["annotations"] if any(a.get("keypoints", ()))}
@@ -175,8 +182,10 @@ class PoseTask(Task):
         return ""
 
     def score(self, predictions: Sequence[Pose], dataset: Dataset) -> Matches:
-        if reason := self.why_not_scored(dataset):
-            raise BadInput(f"{self.card.name} cannot be scored: {reason} — give COCO keypoint annotations of these images")
+        if reason := self.unscorable_reason(dataset):
+            raise BadInput(
+                f"{self.card.name} cannot be scored: {reason} — give COCO keypoint annotations of these images"
+            )
         assert dataset.truth is not None
         count = len(self.keypoints.names)
         everybody = [a for a in dataset.truth["annotations"] if a.get("category_id", PERSON) == PERSON]
@@ -199,7 +208,12 @@ class PoseTask(Task):
 
     def _record(self, pose: Pose) -> dict[str, Any]:
         flat = np.column_stack([pose.points, pose.scores]).round(3).ravel().tolist()
-        return {"image_id": pose.person.image_id, "category_id": PERSON, "keypoints": flat, "score": round(pose.score, 5)}
+        return {
+            "image_id": pose.person.image_id,
+            "category_id": PERSON,
+            "keypoints": flat,
+            "score": round(pose.score, 5),
+        }
 
     def draw(self, image: Image, predictions: Sequence[Pose]) -> Image:
         out = image.copy()

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import Classes, ModelCard
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import CROPS, Contract, Distance, Outputs, Sample, Task
+from hrnet_deploy.results.figures import Distance
+from hrnet_deploy.tasks.base import CROPS, Contract, Outputs, Sample, Task
 from hrnet_deploy.tasks.confusion import SegmentationScore, counts_of
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image, Labels, normalised, read_labels
@@ -100,11 +101,17 @@ class SegmentationTask(Task):
         self.flip_test = flip_test and not contract.flip_test  # a graph that does it itself needs no second pass
         self.classes = card.classes or Classes(())
         if card.input.fit not in FITS:
-            raise BadInput(f"{card.name} does not say how an image becomes {card.input.size} — its input needs fit: stretch or pad")
+            raise BadInput(
+                f"{card.name} does not say how an image becomes {card.input.size} — its input needs fit: stretch or pad"
+            )
         if self.flip_test and contract.embedded:
-            raise BadInput("this file decodes inside the graph without a flip test — export it again with --embed --flip-test")
+            raise BadInput(
+                "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
+            )
         if len(self.classes.names) > self.classes.ignore:
-            raise BadInput(f"{card.name} has {len(self.classes.names)} classes — label maps of 8 bits hold at most {self.classes.ignore}")
+            raise BadInput(
+                f"{card.name} has {len(self.classes.names)} classes — label maps of 8 bits hold at most {self.classes.ignore}"
+            )
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         crop, used = self.fitted(image)
@@ -181,15 +188,19 @@ class SegmentationTask(Task):
     def protocol(self) -> dict[str, Any]:
         return {"flip_test": self.flip_test or self.contract.flip_test, "fit": self.card.input.fit}
 
-    def why_not_scored(self, dataset: Dataset) -> str:
+    def unscorable_reason(self, dataset: Dataset) -> str:
         missing = [i.path.name for i in dataset.items if i.labels is None]
         if len(missing) == len(dataset):
             return "there are no label maps of the images"
-        return f"{len(missing)} of {len(dataset)} images have no label map ({', '.join(missing[:3])})" if missing else ""
+        return (
+            f"{len(missing)} of {len(dataset)} images have no label map ({', '.join(missing[:3])})" if missing else ""
+        )
 
     def score(self, predictions: Sequence[Segmentation | Packed], dataset: Dataset) -> SegmentationScore:
-        if reason := self.why_not_scored(dataset):
-            raise BadInput(f"{self.card.name} cannot be scored: {reason} — give a PNG an image, in labels/ or with --annotations FOLDER")
+        if reason := self.unscorable_reason(dataset):
+            raise BadInput(
+                f"{self.card.name} cannot be scored: {reason} — give a PNG an image, in labels/ or with --annotations FOLDER"
+            )
         found = {p.image_id: p for p in predictions}
         return SegmentationScore(np.stack([self._counts(i, found[i.image_id].labels) for i in dataset.items]))
 
@@ -212,8 +223,12 @@ class SegmentationTask(Task):
         entries = []
         for p in predictions:
             pixels = np.bincount(p.labels.ravel(), minlength=len(self.classes.names))
-            there = [{"id": int(i), "name": self.classes.names[i], "pixels": int(pixels[i])} for i in np.flatnonzero(pixels)]
-            entries.append({"image_id": p.image_id, "height": p.labels.shape[0], "width": p.labels.shape[1], "classes": there})
+            there = [
+                {"id": int(i), "name": self.classes.names[i], "pixels": int(pixels[i])} for i in np.flatnonzero(pixels)
+            ]
+            entries.append(
+                {"image_id": p.image_id, "height": p.labels.shape[0], "width": p.labels.shape[1], "classes": there}
+            )
         return entries
 
     def label_maps(self, predictions: Sequence[Segmentation]) -> list[Labels]:
@@ -225,7 +240,9 @@ class SegmentationTask(Task):
         return image
 
 
-def merge_flip(logits: NDArray[np.float32], mirrored: NDArray[np.float32], pairs: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+def merge_flip(
+    logits: NDArray[np.float32], mirrored: NDArray[np.float32], pairs: Sequence[tuple[int, int]]
+) -> NDArray[np.float32]:
     """The mean of the class scores of an image and of its mirror image, (classes, h, w) each; `pairs` of classes swap."""
     order = np.arange(len(logits))
     for a, b in pairs:

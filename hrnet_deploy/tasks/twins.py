@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.tasks.base import Distance
+from hrnet_deploy.results.figures import Distance
 
 CONFIDENT = 0.3  # a detection of a lower score need not have a twin
 OVERLAP = 0.5  # a twin overlaps by at least so much
@@ -61,7 +61,9 @@ def compare_found(reference: Sequence[Detected], other: Sequence[Detected]) -> D
         "score_mean": float(score.mean()) if len(score) else np.nan,
         "score_max": float(score.max(initial=0.0)) if len(score) else np.nan,
     }
-    which = f"over {least:.2g}" if best > CONFIDENT else f"over {least:.2g}, of none of which the reference is confident"
+    which = (
+        f"over {least:.2g}" if best > CONFIDENT else f"over {least:.2g}, of none of which the reference is confident"
+    )
     sentence = (
         f"{counted} detections {which}: {missing} without a twin, {extra} more of the other; twins lie "
         f"{figures['pixels_mean']:.4f} px apart on average, {figures['pixels_max']:.3f} px at most (pixels of the input), scores differ by "

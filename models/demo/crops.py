@@ -92,7 +92,9 @@ def normalised(images: NDArray[np.uint8]) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
-def batches(images: NDArray[np.uint8], points: NDArray[np.float32], size: int, seed: int, first: int, last: int) -> Iterator[Batch]:
+def batches(
+    images: NDArray[np.uint8], points: NDArray[np.float32], size: int, seed: int, first: int, last: int
+) -> Iterator[Batch]:
     """Batch `step` is a function of the seed and the step alone, so a resumed run sees what it would have."""
 
     def batch(step: int) -> Batch:

@@ -42,4 +42,6 @@ if __name__ == "__main__":
     parser.add_argument("--only", type=int, nargs="+", help="these images of the series instead of the first --count")
     parser.add_argument("--jpeg", action="store_true", help="smaller files")
     arguments = parser.parse_args()
-    generate(arguments.output, arguments.only or range(arguments.count), arguments.seed, ".jpg" if arguments.jpeg else ".png")
+    generate(
+        arguments.output, arguments.only or range(arguments.count), arguments.seed, ".jpg" if arguments.jpeg else ".png"
+    )

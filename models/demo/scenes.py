@@ -101,13 +101,25 @@ class View:
 
     def image(self, stored: NDArray[np.uint8], fill: tuple[int, int, int]) -> NDArray[np.uint8]:
         out = np.asarray(
-            cv2.warpAffine(stored[: self.size[0], : self.size[1]], self.matrix, self.frame, flags=cv2.INTER_LINEAR, borderValue=fill)
+            cv2.warpAffine(
+                stored[: self.size[0], : self.size[1]],
+                self.matrix,
+                self.frame,
+                flags=cv2.INTER_LINEAR,
+                borderValue=fill,
+            )
         )
         return np.asarray(out[:, ::-1] if self.mirrored else out, np.uint8)
 
     def parts(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
         out = np.asarray(
-            cv2.warpAffine(stored[: self.size[0], : self.size[1]], self.matrix, self.frame, flags=cv2.INTER_NEAREST, borderValue=(IGNORED,))
+            cv2.warpAffine(
+                stored[: self.size[0], : self.size[1]],
+                self.matrix,
+                self.frame,
+                flags=cv2.INTER_NEAREST,
+                borderValue=(IGNORED,),
+            )
         )
         return np.asarray(out[:, ::-1] if self.mirrored else out, np.uint8)
 

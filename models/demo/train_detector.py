@@ -21,7 +21,7 @@ from training import Phase, Run, Spread, console, finish, fit, options
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Arrays
-from hrnet_deploy.networks import build
+from hrnet_deploy.networks import build_network
 from hrnet_deploy.networks.losses import detection_loss
 from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.dataset import Dataset, Item
@@ -93,9 +93,16 @@ def main() -> None:
         args.batch,
         args.save_every,
     )
-    net = fit(build(CARD.architecture), Phase("detector", 0, args.steps, lr=1.5e-3), run)
+    net = fit(build_network(CARD.architecture), Phase("detector", 0, args.steps, lr=1.5e-3), run)
     settling = Phase("detector-settle", args.steps, args.steps + args.settle, lr=3e-4, settle=True)
-    finish(net, run, settling, lambda n, batch: n.backbone(batch[0]), lambda n: score(n, args.images, detail=True), args)  # type: ignore[operator]
+    finish(
+        net,
+        run,
+        settling,
+        lambda n, batch: n.backbone(batch[0]),  # type: ignore[operator]
+        lambda n: score(n, args.images, detail=True),
+        args,
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from training import Phase, Run, Spread, console, finish, fit, options
 
 from hrnet_deploy.cards import card
-from hrnet_deploy.networks import build
+from hrnet_deploy.networks import build_network
 from hrnet_deploy.networks.losses import segmentation_loss
 from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.confusion import counts_of, figures_of
@@ -93,7 +93,7 @@ def main() -> None:
         args.save_every,
     )
     weighted = dataclasses.replace(run, loss=functools.partial(loss, weight=WEIGHTS))
-    net = fit(build(CARD.architecture), Phase("parsing", 0, args.steps, lr=2e-3), weighted)
+    net = fit(build_network(CARD.architecture), Phase("parsing", 0, args.steps, lr=2e-3), weighted)
     trained = args.steps + args.even
     net = fit(net, Phase("parsing-even", args.steps, trained, lr=1.2e-3), run)
     settling = Phase("parsing-settle", trained, trained + args.settle, lr=5e-4, settle=True)

@@ -16,7 +16,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from training import Phase, Run, Spread, console, finish, fit, options
 
-from hrnet_deploy.networks import build
+from hrnet_deploy.networks import build_network
 from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.dataset import Dataset, Item
 
@@ -66,7 +66,7 @@ def main() -> None:
         args.batch,
         args.save_every,
     )
-    net = fit(build(CARD.architecture), Phase("train", 0, args.steps, lr=2e-3), run)
+    net = fit(build_network(CARD.architecture), Phase("train", 0, args.steps, lr=2e-3), run)
     settling = Phase("settle", args.steps, args.steps + args.settle, lr=5e-4, settle=True)
     finish(net, run, settling, lambda n, batch: n(batch[0]), lambda n: score(n, args.images, detail=True), args)
 

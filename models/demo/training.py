@@ -121,9 +121,16 @@ def fit(net: nn.Module, phase: Phase, run: Run[B]) -> nn.Module:
         if (step + 1) % 100 == 0:
             rate = (step + 1 - first) / (time.monotonic() - started)
             left = (phase.last - step - 1) / rate / 60
-            console.print(f"{phase.name} {step + 1}/{phase.last}  loss {running:.4f}  {rate * run.size:.0f} a second  {left:.0f} min left")
+            console.print(
+                f"{phase.name} {step + 1}/{phase.last}  loss {running:.4f}  {rate * run.size:.0f} a second  {left:.0f} min left"
+            )
         if (step + 1) % run.save_every == 0 or step + 1 == phase.last:
-            state = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            state = {
+                "net": net.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step + 1,
+            }
             torch.save(state, saved.with_suffix(".new"))
             saved.with_suffix(".new").replace(saved)
             if (step + 1) % (5 * run.save_every) == 0:
@@ -150,7 +157,9 @@ def watch_large(net: nn.Module) -> list[Tensor]:
     return excess
 
 
-def measure_batch_statistics(net: nn.Module, forward: Callable[[nn.Module, B], Any], batches: Iterable[B], count: int) -> None:
+def measure_batch_statistics(
+    net: nn.Module, forward: Callable[[nn.Module, B], Any], batches: Iterable[B], count: int
+) -> None:
     """Mean and variance of every batch norm over many images training has not seen, in float32."""
     for norm in norms_of(net):
         norm.reset_running_stats()

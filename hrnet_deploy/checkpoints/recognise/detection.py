@@ -25,7 +25,9 @@ def detection(tensors: Shapes) -> Architecture | None:
         return None
     for prefix, what in OTHERS.items():
         if tensors.has(prefix):
-            raise BadInput(f"{tensors.path} is {what} — of detectors this tool takes Faster R-CNN with two shared fully connected layers")
+            raise BadInput(
+                f"{tensors.path} is {what} — of detectors this tool takes Faster R-CNN with two shared fully connected layers"
+            )
     if tensors.has("backbone.stage2."):
         body: Body | ResNetBody = hrnet_body(tensors, "backbone.")
         neck = tensors["neck.reduction_conv.conv.weight"][0]

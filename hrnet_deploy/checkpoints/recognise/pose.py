@@ -54,7 +54,9 @@ def _simple_baseline(tensors: Shapes) -> SimpleBaseline:
     head = tensors["final_layer.weight"]
     kernels = tuple(tensors[d][2] for d in deconv)
     if unknown := set(kernels) - DECONV_KERNELS:
-        raise BadInput(f"{tensors.path} has transposed convolutions of kernel {unknown.pop()} — SimpleBaseline takes 4, 3 and 2")
+        raise BadInput(
+            f"{tensors.path} has transposed convolutions of kernel {unknown.pop()} — SimpleBaseline takes 4, 3 and 2"
+        )
     return SimpleBaseline(
         depth=depth,
         keypoints=head[0],

@@ -13,7 +13,10 @@ from hrnet_deploy.architecture import Architecture, DilatedResNet, SegHRNet, Ups
 from hrnet_deploy.checkpoints.recognise.shapes import Shapes, hrnet_body, resnet_depth
 from hrnet_deploy.errors import BadInput
 
-ALIGNED = {150, 171}  # classes of ADE20K and COCO-Stuff, whose plain heads upsample with align_corners as all OCR ones do
+ALIGNED = {
+    150,
+    171,
+}  # classes of ADE20K and COCO-Stuff, whose plain heads upsample with align_corners as all OCR ones do
 
 
 def segmentation(tensors: Shapes) -> Architecture | None:
@@ -43,6 +46,8 @@ def _dilated(tensors: Shapes) -> DilatedResNet:
     elif tensors.has("decode_head.aspp_modules."):
         head = "aspp"
     else:
-        raise BadInput(f"{tensors.path} is a ResNet-{depth} with a segmentation head of another kind — this tool takes PSPNet, DeepLabV3")
+        raise BadInput(
+            f"{tensors.path} is a ResNet-{depth} with a segmentation head of another kind — this tool takes PSPNet, DeepLabV3"
+        )
     last = tensors["decode_head.conv_seg.weight"]
     return DilatedResNet(depth, head, classes=last[0], channels=last[1])

@@ -30,7 +30,9 @@ class Shapes:
         if name not in self.shapes:
             raise IncompleteError(name)
         if len(self.shapes[name]) != dimensions:
-            raise BadInput(f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected {what} dimensions — it is of another network")
+            raise BadInput(
+                f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected {what} dimensions — it is of another network"
+            )
         return self.shapes[name]
 
     def has(self, prefix: str) -> bool:
@@ -45,7 +47,9 @@ class Shapes:
 def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = None) -> Body:
     """The body whose names begin with `prefix`. How it upsamples no tensor tells."""
     first = f"{prefix}layer1."
-    stage1 = Stage(1, (tensors.count(first),), (tensors[f"{first}0.conv1.weight"][0],), block_kind(tensors, f"{first}0."))
+    stage1 = Stage(
+        1, (tensors.count(first),), (tensors[f"{first}0.conv1.weight"][0],), block_kind(tensors, f"{first}0.")
+    )
     stages = []
     for number in range(2, 2 + sum(tensors.has(f"{prefix}stage{n}.") for n in range(2, 6))):
         name = f"{prefix}stage{number}.0.branches."
@@ -67,7 +71,9 @@ def resnet_depth(tensors: Shapes, prefix: str, taker: str) -> int:
     blocks = tuple(tensors.count(f"{prefix}layer{n}.") for n in range(1, 5))
     depths = {v: k for k, v in RESNET_DEPTHS.items()}
     if blocks not in depths or block_kind(tensors, f"{prefix}layer1.0.") != "bottleneck":
-        raise BadInput(f"{tensors.path} is a ResNet with {'-'.join(map(str, blocks))} units — {taker} ResNet-50, 101 and 152")
+        raise BadInput(
+            f"{tensors.path} is a ResNet with {'-'.join(map(str, blocks))} units — {taker} ResNet-50, 101 and 152"
+        )
     return depths[blocks]
 
 

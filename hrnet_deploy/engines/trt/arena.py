@@ -32,7 +32,9 @@ class Arena:
             self._device = cuda.mem_alloc(end)
             self._host: NDArray[np.uint8] = cuda.pagelocked_empty(end, np.uint8)
         except cuda.MemoryError as error:
-            raise Unavailable(f"the GPU has no {end / 1e6:.0f} MB left for inputs and outputs — use a smaller batch") from error
+            raise Unavailable(
+                f"the GPU has no {end / 1e6:.0f} MB left for inputs and outputs — use a smaller batch"
+            ) from error
         self.address = {name: int(self._device) + offset for name, offset in offsets.items()}
         self._views: Arrays = {}
         for name, (shape, kind) in {**inputs, **outputs}.items():

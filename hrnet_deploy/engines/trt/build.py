@@ -21,7 +21,7 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines.driver import Gpu
 from hrnet_deploy.engines.trt import timing_cache
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
-from hrnet_deploy.graph.plan import Options
+from hrnet_deploy.graph.plan import BuildOptions
 
 Say = Callable[[str], None]
 Profiles = dict[str, list[list[int]]]
@@ -72,7 +72,9 @@ class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         self._steps.pop(phase_name, None)
 
 
-def build(file: Path, card: ModelCard, options: Options, gpu: Gpu, say: Say = lambda _: None, cache: Path | None = None) -> Built:
+def build(
+    file: Path, card: ModelCard, options: BuildOptions, gpu: Gpu, say: Say = lambda _: None, cache: Path | None = None
+) -> Built:
     """Raises BadInput where TensorRT cannot read the file or a bound does not fit it, Unavailable where the GPU's memory
     does not suffice. `cache` is another folder of timings than the user's."""
     log, started = Log(), time.monotonic()
@@ -135,7 +137,7 @@ def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:
         ) from None
 
 
-def _configured(builder: trt.Builder, options: Options, monitor: Monitor) -> trt.IBuilderConfig:
+def _configured(builder: trt.Builder, options: BuildOptions, monitor: Monitor) -> trt.IBuilderConfig:
     config = builder.create_builder_config()
     config.builder_optimization_level = options.level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
@@ -155,11 +157,13 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
     said = []
     for index in range(parser.num_errors):
         error: trt.ParserError = parser.get_error(index)
-        said.append(f"{error.node_operator()} node {error.node_name() or error.node()}: {' '.join(error.desc().split())[:200]}")
+        said.append(
+            f"{error.node_operator()} node {error.node_name() or error.node()}: {' '.join(error.desc().split())[:200]}"
+        )
     return "; ".join(said[:3]) or "it does not say why"
 
 
-def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: Options) -> Profiles:
+def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOptions) -> Profiles:
     """Least, tuned for and most of every input with an open axis. The first axis is the batch, the last two of an image
     its height and width."""
     found: Profiles = {}
@@ -177,20 +181,26 @@ def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: Options
         opened |= {axis for axis, d in enumerate(shape) if d == -1}
         found[tensor.name] = bounds
     if options.batch and 0 not in opened:
-        raise BadInput("--batch bounds an open batch, the file's is fixed — leave it out, or export with --dynamic batch")
+        raise BadInput(
+            "--batch bounds an open batch, the file's is fixed — leave it out, or export with --dynamic batch"
+        )
     if options.size and not opened & {2, 3}:
-        raise BadInput("--size bounds an open height and width, the file's are fixed — leave it out, or export with --dynamic height,width")
+        raise BadInput(
+            "--size bounds an open height and width, the file's are fixed — leave it out, or export with --dynamic height,width"
+        )
     return found
 
 
 def _why(file: Path, log: Log) -> DeployError:
     said = log.last
     if "memory" in said.lower():
-        return Unavailable(f"the GPU's memory does not suffice to build {file}{said} — bound it with --workspace, or a smaller --batch")
+        return Unavailable(
+            f"the GPU's memory does not suffice to build {file}{said} — bound it with --workspace, or a smaller --batch"
+        )
     return BadInput(f"TensorRT cannot build {file}{said} — try --level 2, or use --engine ort")
 
 
-def built_facts(options: Options) -> Mapping[str, Any]:
+def built_facts(options: BuildOptions) -> Mapping[str, Any]:
     """What a result says of how a plan was built."""
     streams = "TensorRT's choice" if options.aux_streams is None else options.aux_streams
     return {"level": options.level, "aux_streams": streams, "tf32": options.tf32}

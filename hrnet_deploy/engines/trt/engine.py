@@ -20,7 +20,7 @@ from hrnet_deploy.engines.trt.lane import Binding, Lane, Ports
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import description_of, load_model
-from hrnet_deploy.graph.plan import Options, is_plan, options_of, read_manifest, require_fit
+from hrnet_deploy.graph.plan import BuildOptions, is_plan, options_of, read_manifest, require_fit
 from hrnet_deploy.graph.width import width_warning
 
 ROUNDS = 8  # inferences a context gets in one call, where there are several contexts
@@ -58,7 +58,9 @@ class TrtEngine:
         tf32: bool = False,
     ) -> None:
         if source.file is None:
-            raise BadInput("the trt engine opens an ONNX file or a plan — export the checkpoint first, or name the file")
+            raise BadInput(
+                "the trt engine opens an ONNX file or a plan — export the checkpoint first, or name the file"
+            )
         self._gpu = probe()
         self._engine: trt.ICudaEngine = None
         self._runtime: trt.Runtime = None
@@ -66,7 +68,11 @@ class TrtEngine:
         self._kept: list[Binding] = []
         cuda.init()
         self._cuda = cuda.Device(0).retain_primary_context()  # the one PyTorch uses, where both are in a process
-        options = Options(level=int(level or Options.level), aux_streams=int(aux_streams) if aux_streams else None, tf32=bool(tf32))
+        options = BuildOptions(
+            level=int(level or BuildOptions.level),
+            aux_streams=int(aux_streams) if aux_streams else None,
+            tf32=bool(tf32),
+        )
         try:
             with self._current():
                 plan, options, built = self._plan(source, options)
@@ -78,14 +84,20 @@ class TrtEngine:
             self.close()
             raise
 
-    def _plan(self, source: Source, options: Options) -> tuple[bytes, Options, dict[str, Any]]:
+    def _plan(self, source: Source, options: BuildOptions) -> tuple[bytes, BuildOptions, dict[str, Any]]:
         assert source.file is not None
         if not is_plan(source.file):
             made = build(source.file, source.card, options, self._gpu)
             graph = load_model(source.file)
-            return made.plan, options, _said(made.seconds, width_warning(graph, description_of(graph, source.file).precision))
-        if options != Options():
-            raise BadInput("aux_streams, level and tf32 are settled when a plan is built — leave them out, or name the ONNX file")
+            return (
+                made.plan,
+                options,
+                _said(made.seconds, width_warning(graph, description_of(graph, source.file).precision)),
+            )
+        if options != BuildOptions():
+            raise BadInput(
+                "aux_streams, level and tf32 are settled when a plan is built — leave them out, or name the ONNX file"
+            )
         manifest = read_manifest(source.file)
         require_fit(source.file, manifest, trt.__version__, self._gpu.identity)
         return source.file.read_bytes(), options_of(manifest.options), _said(manifest.build_seconds, manifest.warning)
@@ -95,7 +107,9 @@ class TrtEngine:
         self._runtime = started_by(self._log, trt.Runtime)  # kept: an engine must not outlive it
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise BadInput(f"TensorRT cannot open {source.file}{self._log.last} — build it again with hrnet-deploy build")
+            raise BadInput(
+                f"TensorRT cannot open {source.file}{self._log.last} — build it again with hrnet-deploy build"
+            )
         ports = self._ports()
         self.inputs, self.outputs = ports.inputs, ports.outputs
         for _ in range(contexts):
@@ -115,9 +129,13 @@ class TrtEngine:
             name = self._engine.get_tensor_name(index)
             is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
             shape = tuple(int(d) for d in self._engine.get_tensor_shape(name))
-            specs[is_input].append(TensorSpec(name, shape, np.dtype(trt.nptype(self._engine.get_tensor_dtype(name))).name))
+            specs[is_input].append(
+                TensorSpec(name, shape, np.dtype(trt.nptype(self._engine.get_tensor_dtype(name))).name)
+            )
             if is_input and -1 in shape:
-                profiles[name] = [tuple(int(d) for d in dims) for dims in self._engine.get_tensor_profile_shape(name, 0)]
+                profiles[name] = [
+                    tuple(int(d) for d in dims) for dims in self._engine.get_tensor_profile_shape(name, 0)
+                ]
         return Ports(tuple(specs[True]), tuple(specs[False]), profiles)
 
     def run(self, feeds: Feeds) -> Arrays:
@@ -135,7 +153,7 @@ class TrtEngine:
                 results += [lane.results() for lane in self._lanes[: len(part)]]
         return results
 
-    def resident(self, feeds: Feeds) -> Callable[[], None]:
+    def bind(self, feeds: Feeds) -> Callable[[], None]:
         """Inputs on the GPU, memory of their own: a call launches and waits, nothing is copied."""
         check_feeds(self.inputs, feeds)
         bindings = []
@@ -183,7 +201,9 @@ class TrtEngine:
                 self._lanes.pop().close()
             self._engine = self._runtime = None
         self._cuda.detach()
-        open_library().cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))  # PyCUDA makes it current to release it, and leaves it so
+        open_library().cuCtxPopCurrent_v2(
+            ctypes.byref(ctypes.c_void_p())
+        )  # PyCUDA makes it current to release it, and leaves it so
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[None]:

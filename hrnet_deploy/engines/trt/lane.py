@@ -82,7 +82,9 @@ class Lane:
     def bind(self, shapes: Shapes) -> Binding:
         """Memory for those shapes. Raises BadInput where the plan was not built for them."""
         self._use(shapes)
-        outputs = {s.name: (tuple(int(d) for d in self.context.get_tensor_shape(s.name)), s.dtype) for s in self.ports.outputs}
+        outputs = {
+            s.name: (tuple(int(d) for d in self.context.get_tensor_shape(s.name)), s.dtype) for s in self.ports.outputs
+        }
         inputs = {s.name: (shapes[s.name], s.dtype) for s in self.ports.inputs}
         return Binding(shapes, Arena(inputs, outputs))
 
@@ -93,7 +95,9 @@ class Lane:
             return
         self.place(binding)
         if not self.enqueue():
-            raise Unavailable(f"TensorRT could not run the plan{self._log.last} — free memory of the GPU, or use --engine ort")
+            raise Unavailable(
+                f"TensorRT could not run the plan{self._log.last} — free memory of the GPU, or use --engine ort"
+            )
         if self._facts["graph"] == "on":
             self.stream.synchronize()  # what was enqueued has settled what TensorRT settles late: now it can be captured
             try:
@@ -131,5 +135,7 @@ class Lane:
             if not self.context.set_input_shape(name, shape):
                 raise BadInput(f"TensorRT refuses {list(shape)} for {name}{self._log.last} — build the plan for it")
         if missing := self.context.infer_shapes():
-            raise BadInput(f"the shapes of {', '.join(missing)} do not follow from the inputs — export with static shapes")
+            raise BadInput(
+                f"the shapes of {', '.join(missing)} do not follow from the inputs — export with static shapes"
+            )
         self._shapes = shapes

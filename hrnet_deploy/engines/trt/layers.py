@@ -20,7 +20,9 @@ def layers_of(information: str) -> list[dict[str, Any]]:
             found.append({"name": layer, "type": "", "precision": ""})
             continue
         outputs = layer.get("Outputs") or [{}]
-        found.append({"name": layer.get("Name", ""), "type": layer.get("LayerType", ""), "precision": _precision(outputs[0])})
+        found.append(
+            {"name": layer.get("Name", ""), "type": layer.get("LayerType", ""), "precision": _precision(outputs[0])}
+        )
     return found
 
 
@@ -31,7 +33,9 @@ def _precision(tensor: Mapping[str, Any]) -> str:
 
 def counts(layers: list[dict[str, Any]]) -> dict[str, int]:
     """How many layers compute in each precision, and how many only change the layout of a tensor."""
-    kinds: Counter[str] = Counter("reformat" if "reformat" in layer["type"].lower() else layer["precision"] for layer in layers)
+    kinds: Counter[str] = Counter(
+        "reformat" if "reformat" in layer["type"].lower() else layer["precision"] for layer in layers
+    )
     return {kind: kinds[kind] for kind in (*KINDS, "reformat") if kinds[kind]}
 
 

@@ -14,8 +14,10 @@ OLDEST = (10, 4)
 INSTALL = "install with: pip install 'hrnet-deploy[trt]'"
 
 
-def why_not(
-    _: Mapping[str, str] | None = None, gpu: Callable[[], Gpu] = probe, installed: Callable[[], dict[str, str]] | None = None
+def unavailable_reason(
+    _: Mapping[str, str] | None = None,
+    gpu: Callable[[], Gpu] = probe,
+    installed: Callable[[], dict[str, str]] | None = None,
 ) -> str:
     """Empty if TensorRT can run here, else what is missing and the cure: first the driver, then the library and its
     version, then PyCUDA. `installed` gives versions by distribution name; the engine's options change nothing."""

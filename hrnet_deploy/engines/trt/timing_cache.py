@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hrnet_deploy.files import whole
+from hrnet_deploy.files import atomic_write
 
 
 def folder() -> Path:
@@ -37,5 +37,5 @@ def locked(path: Path) -> Iterator[bytes]:
 
 def keep(path: Path, timings: bytes) -> None:
     """Replace what the cache holds. Called inside `locked`."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(timings)

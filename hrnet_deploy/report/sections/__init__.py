@@ -52,7 +52,9 @@ def read(path: Path) -> Mapping[str, Any]:
         said = f"its kind is {str(kind)[:40]!r}" if kind else "it says no kind"
         raise BadInput(f"{path} is no result this version knows ({said}) — expected {WANTED}: {', '.join(KINDS)}")
     if values.get("schema") != SCHEMA:
-        raise BadInput(f"{path} has schema {str(values.get('schema'))[:20]}, and this version reads {SCHEMA} — measure again")
+        raise BadInput(
+            f"{path} has schema {str(values.get('schema'))[:20]}, and this version reads {SCHEMA} — measure again"
+        )
     return values
 
 

@@ -12,7 +12,10 @@ from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import PARTS, between, signed
 
 AXIS = "AP points against the float model, 95% interval"
-ELSEWHERE = {"openvino in openvino": "openvino, run in OpenVINO", "trt and float16": "trt with float16 between, run in ONNX Runtime"}
+ELSEWHERE = {
+    "openvino in openvino": "openvino, run in OpenVINO",
+    "trt and float16": "trt with float16 between, run in ONNX Runtime",
+}
 
 
 def section(values: Mapping[str, Any], where: str) -> Section:
@@ -21,7 +24,9 @@ def section(values: Mapping[str, Any], where: str) -> Section:
         "against the float model on the same images."
     )
     under = [_methods(values), _elsewhere(values), _search(values), _halves(values)]
-    return Section(f"{values['card']}: what int8 costs ({where})", [Text(said), *origin(values, where)], under, key="int8_accuracy")
+    return Section(
+        f"{values['card']}: what int8 costs ({where})", [Text(said), *origin(values, where)], under, key="int8_accuracy"
+    )
 
 
 def _methods(values: Mapping[str, Any]) -> Section:
@@ -35,7 +40,9 @@ def _methods(values: Mapping[str, Any]) -> Section:
         groups.setdefault(target, []).append(_bar(method, found, "int8"))
     columns = ["target", "method", "AP difference", "95% interval", "px", "one input x1000"]
     chart = Bars("AP difference by target and method", AXIS, [Group(t, b) for t, b in groups.items()], dots=True)
-    return Section("By target and method", [Table("AP difference in points", columns, rows, "llrrrr"), chart], key="methods")
+    return Section(
+        "By target and method", [Table("AP difference in points", columns, rows, "llrrrr"), chart], key="methods"
+    )
 
 
 def _elsewhere(values: Mapping[str, Any]) -> Section:
@@ -55,7 +62,9 @@ def _search(values: Mapping[str, Any]) -> Section:
     rows: list[Line] = []
     charts: list[Block] = []
     for target, found in values.get("search", {}).items():
-        rows += [[target, str(t["convolutions"]), *_figures(t), f"{t['images']} {PARTS[t['on']]}"] for t in found["trials"]]
+        rows += [
+            [target, str(t["convolutions"]), *_figures(t), f"{t['images']} {PARTS[t['on']]}"] for t in found["trials"]
+        ]
         if found["blocks"]:
             charts.append(sensitivity(found["blocks"], f"Blocks quantized alone ({target})"))
     columns = ["target", "convolutions in int8", "AP difference", "95% interval", "images"]

@@ -21,7 +21,12 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     ]
     if any(c["limit"] for c in changes):
         passed = values["passed"]
-        found.append(Text("Passed: nothing got worse past its limit." if passed else "FAILED: past a limit.", "good" if passed else "bad"))
+        found.append(
+            Text(
+                "Passed: nothing got worse past its limit." if passed else "FAILED: past a limit.",
+                "good" if passed else "bad",
+            )
+        )
     groups: dict[str, list[Bar]] = {}
     for c in changes:
         if c["percent"] is not None:
@@ -32,7 +37,16 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     rows: list[Line] = []
     for c in changes:
         said = "" if c["percent"] is None else percent(c["percent"])
-        rows.append([c["subject"], c["name"], _figure(c["base"], c["unit"]), _figure(c["new"], c["unit"]), _change(c, said), _state(c)])
+        rows.append(
+            [
+                c["subject"],
+                c["name"],
+                _figure(c["base"], c["unit"]),
+                _figure(c["new"], c["unit"]),
+                _change(c, said),
+                _state(c),
+            ]
+        )
     found.append(Table("Every figure of both", ["of", "figure", "base", "new", "change", "verdict"], rows, "llrrrl"))
     found += [
         Text(f"Only in {values[side]}: {'; '.join(values[only])}.", "note")
@@ -40,7 +54,10 @@ def section(values: Mapping[str, Any], where: str) -> Section:
         if values[only]
     ]
     found.append(
-        Text("Where the ranges that a figure was seen in overlap there is no difference; computed figures differ if they differ.", "note")
+        Text(
+            "Where the ranges that a figure was seen in overlap there is no difference; computed figures differ if they differ.",
+            "note",
+        )
     )
     return Section(f"What changed ({where})", found)
 

@@ -7,12 +7,12 @@ from string import ascii_uppercase
 from typing import Any
 
 from hrnet_deploy.bench.result import Row, result_of
-from hrnet_deploy.bench.stats import Ratio
 from hrnet_deploy.report.charts import Point, Scatter
 from hrnet_deploy.report.document import Block, Cell, Code, Line, Section, Table, Text
 from hrnet_deploy.report.sections import measured
 from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import between, megabytes, signed
+from hrnet_deploy.stats import Ratio
 
 SHAKY = ", of UNSTABLE rows: not to be quoted to the second digit."
 
@@ -29,25 +29,46 @@ def tuned(values: Mapping[str, Any], where: str) -> Section:
         ratio = Ratio(**values["faster_than_base"])
         interval = between(f"{ratio.low:.2f}", f"{ratio.high:.2f}")
         shaky = any(r.unstable for r in (result.base, named[0][2]) if r is not None)
-        found.append(Text(f"{ratio.ratio:.2f} times faster than {result.base.title} eager ({interval}){SHAKY if shaky else '.'}"))
+        found.append(
+            Text(f"{ratio.ratio:.2f} times faster than {result.base.title} eager ({interval}){SHAKY if shaky else '.'}")
+        )
     points = _points(named)
     if points:
-        x_axis, y_axis = "milliseconds end to end; less is better", f"{_metric(candidates)} difference in points, 95% interval"
+        x_axis, y_axis = (
+            "milliseconds end to end; less is better",
+            f"{_metric(candidates)} difference in points, 95% interval",
+        )
         found.append(Scatter("Latency against accuracy", x_axis, y_axis, points))
         found.append(
-            Text("On the front: no other candidate is both faster and nearer to the float model's score, whichever way it moved.", "note")
+            Text(
+                "On the front: no other candidate is both faster and nearer to the float model's score, whichever way it moved.",
+                "note",
+            )
         )
     if unseen := candidates[0].get("verdict"):
-        found.append(Text(f"The winner on {unseen['images']} images that nothing was chosen by: {unseen['distance']['sentence']}."))
+        found.append(
+            Text(
+                f"The winner on {unseen['images']} images that nothing was chosen by: {unseen['distance']['sentence']}."
+            )
+        )
         if unseen["difference"] is not None:
             change = _difference(unseen)
             found.append(Text(f"There its difference is {change.text}, 95% interval {change.note}."))
     letters = {p.name: p.letter for p in points}
-    found.append(Table("Candidates, the fastest first", _columns(candidates), [_row(*n, letters, n is named[0]) for n in named], "lrrrrl"))
+    found.append(
+        Table(
+            "Candidates, the fastest first",
+            _columns(candidates),
+            [_row(*n, letters, n is named[0]) for n in named],
+            "lrrrrl",
+        )
+    )
     found.append(Text(f"{values['output']} is the winner; made and measured again by:", "note"))
     found += [Code(c) for c in values["commands"]]
     below = Section("The measurement", [], measured.parts(result))
-    return Section(f"{values['card']}: the fastest that is accurate ({where})", [*found, *origin(values["result"], where)], [below])
+    return Section(
+        f"{values['card']}: the fastest that is accurate ({where})", [*found, *origin(values["result"], where)], [below]
+    )
 
 
 def ran(values: Mapping[str, Any], where: str) -> Section:

@@ -75,8 +75,10 @@ def quantized(values: Mapping[str, Any], where: str) -> Section:
         Text(f"Warning: {image} reaches {peak:.0f} times the usual peak of {tensor}: left out of its range", "warning")
         for image, (tensor, peak) in list(values["outliers"].items())[:FEW]
     ]
-    if values["silent"]:
-        found.append(Text(f"Silent on every image, so their scale is a floor: {', '.join(values['silent'][:FEW])}", "warning"))
+    if values["all_zero"]:
+        found.append(
+            Text(f"Silent on every image, so their scale is a floor: {', '.join(values['all_zero'][:FEW])}", "warning")
+        )
     if len(values["trials"]) > 1:
         found += _search(values["trials"])
     found += task(last["figures"]) + limits(last["checks"])
@@ -94,17 +96,30 @@ def task(figures: Mapping[str, Any], more: Sequence[Mapping[str, Any]] = ()) -> 
     """What moved on images: outputs, the task's own distance, and the score with the interval of its difference."""
     found: list[Block] = [Text(f"{figures['images']} images: {figures['distance']['sentence']}.")]
     if figures["difference"] is None:
-        found.append(Text(f"No {figures['metric'] or 'score'}: {figures['unscored'] or 'the images have no annotations'}.", "note"))
+        found.append(
+            Text(
+                f"No {figures['metric'] or 'score'}: {figures['unscored'] or 'the images have no annotations'}.", "note"
+            )
+        )
     else:
         low, high = figures["interval"]
         columns = ["of", *figures["reference"]]
         scores: list[Line] = [[n, *(f"{100 * v:.2f}" for v in figures[n].values())] for n in ("reference", "engine")]
         found.append(Table(f"Score on {figures['images']} images, in points", columns, scores))
         interval = between(signed(low), signed(high))
-        found.append(Text(f"{figures['metric']} difference {signed(figures['difference'])} points, 95% interval {interval}."))
+        found.append(
+            Text(f"{figures['metric']} difference {signed(figures['difference'])} points, 95% interval {interval}.")
+        )
     if tensors := [*more, *figures["tensors"]]:
         rows_ = [_tensor(t) for t in tensors]
-        found.append(Table("Outputs against the reference's", ["output", "on", "max", "relative", "cosine", "SQNR dB"], rows_, "llrrrr"))
+        found.append(
+            Table(
+                "Outputs against the reference's",
+                ["output", "on", "max", "relative", "cosine", "SQNR dB"],
+                rows_,
+                "llrrrr",
+            )
+        )
     return found
 
 
@@ -115,7 +130,14 @@ def _of(values: Mapping[str, Any]) -> str:
 def _tensor(figures: Mapping[str, Any]) -> Line:
     sqnr = "equal" if figures["sqnr_db"] is None else f"{figures['sqnr_db']:.1f}"
     maximum = Cell(f"{figures['maximum']:.2e}") if figures["finite"] else Cell("not finite", tone="bad")
-    return [figures["output"], figures["inputs"], maximum, f"{figures['relative']:.2e}", f"{figures['cosine']:.8f}", sqnr]
+    return [
+        figures["output"],
+        figures["inputs"],
+        maximum,
+        f"{figures['relative']:.2e}",
+        f"{figures['cosine']:.8f}",
+        sqnr,
+    ]
 
 
 def limits(checks: Sequence[Mapping[str, Any]]) -> list[Block]:
@@ -147,7 +169,12 @@ def sensitivity(blocks: Sequence[Mapping[str, Any]], title: str) -> Bars:
 
 
 def _block(pattern: str, sqnr_db: float, in_float: bool) -> Bar:
-    return Bar(f"{pattern}, left in float" if in_float else pattern, sqnr_db, f"{sqnr_db:.1f} dB", tone="fp32" if in_float else "int8")
+    return Bar(
+        f"{pattern}, left in float" if in_float else pattern,
+        sqnr_db,
+        f"{sqnr_db:.1f} dB",
+        tone="fp32" if in_float else "int8",
+    )
 
 
 def speed(values: Mapping[str, Any] | None) -> list[Block]:
@@ -157,7 +184,10 @@ def speed(values: Mapping[str, Any] | None) -> list[Block]:
     if values["missing"]:
         return [Text(f"Speed not measured: {values['missing']}.", "note")]
     tones = {"float": "fp32", "all int8": "int8"}
-    bars = [Bar(name, value, f"{ms(value)} ms", tone=tones.get(name, "plain")) for name, value in values["milliseconds"].items()]
+    bars = [
+        Bar(name, value, f"{ms(value)} ms", tone=tones.get(name, "plain"))
+        for name, value in values["milliseconds"].items()
+    ]
     return [Bars(f"Speed in {values['engine']}", "ms a batch; less is better", [Group("", bars)])]
 
 
@@ -174,8 +204,20 @@ def _search(trials: Sequence[Mapping[str, Any]]) -> list[Block]:
             bars.append(Bar(name, figures["difference"], signed(figures["difference"]), low, high, "int8"))
         images = Cell(str(figures["images"]), PARTS.get(t.get("on", ""), ""))
         rows.append([str(t["convolutions"]), Cell(", ".join(t["excluded"]) or "nothing"), images, change])
-    columns = ["convolutions in int8", "left in float", "images", f"{trials[0]['figures']['metric'] or 'score'} difference"]
+    columns = [
+        "convolutions in int8",
+        "left in float",
+        "images",
+        f"{trials[0]['figures']['metric'] or 'score'} difference",
+    ]
     made: list[Block] = [Table("Every step of the search", columns, rows, "llrr")]
     if bars:
-        made.append(Bars("Difference of the score, trial by trial", "points against float, 95% interval", [Group("", bars)], dots=True))
+        made.append(
+            Bars(
+                "Difference of the score, trial by trial",
+                "points against float, 95% interval",
+                [Group("", bars)],
+                dots=True,
+            )
+        )
     return made

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.bench.result import Region, Result, Row, result_of
-from hrnet_deploy.bench.stats import Ratio
 from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import between, megabytes, ms, times
+from hrnet_deploy.stats import Ratio
 
 REGIONS = {"end_to_end": "end to end", "compute": "compute", "pipeline": "pipeline"}
 MEMORY = {  # what each figure of a row covers
@@ -54,8 +54,14 @@ def _weights(result: Result) -> list[Block]:
     found = [r for r in result.rows if r.weights == "random"]
     if not found:
         return []
-    which = "Weights are random" if len(found) == len(result.rows) else f"Weights of {', '.join(r.title for r in found)} are random"
-    return [Text(f"{which}: time and memory do not depend on their values, and these rows say nothing of accuracy.", "note")]
+    which = (
+        "Weights are random"
+        if len(found) == len(result.rows)
+        else f"Weights of {', '.join(r.title for r in found)} are random"
+    )
+    return [
+        Text(f"{which}: time and memory do not depend on their values, and these rows say nothing of accuracy.", "note")
+    ]
 
 
 def latency(rows: Sequence[Row]) -> list[Bars]:
@@ -73,7 +79,9 @@ def memory(rows: Sequence[Row]) -> list[Bars]:
     for name in names:
         bars = [_memory(_name(r, rows), r, r.memory[name]) for r in rows if r.memory.get(name)]
         if bars:
-            charts.append(Bars(f"Memory, {MEMORY.get(name, name)}: {_subject(rows[0])}", "MB, less is better", [Group("", bars)]))
+            charts.append(
+                Bars(f"Memory, {MEMORY.get(name, name)}: {_subject(rows[0])}", "MB, less is better", [Group("", bars)])
+            )
     return charts
 
 
@@ -86,7 +94,16 @@ def table(result: Result) -> Table:
     """One line a row; what a column covers is in its name. Times are medians with 95% intervals."""
     several = len({r.model for r in result.rows}) > 1
     spans = [n for n in REGIONS if any(n in r.regions for r in result.rows)]
-    columns = ["engine", "batch, threads", *(f"{REGIONS[n]} ms" for n in spans), "times faster", "first s", "file MB", "peak MB", "remarks"]
+    columns = [
+        "engine",
+        "batch, threads",
+        *(f"{REGIONS[n]} ms" for n in spans),
+        "times faster",
+        "first s",
+        "file MB",
+        "peak MB",
+        "remarks",
+    ]
     rows: list[Line] = []
     for r in result.rows:
         head: Line = [Cell(r.title, r.model if several else ""), f"{r.batch}, {r.threads}"]
@@ -95,7 +112,9 @@ def table(result: Result) -> Table:
             continue
         first = r.cold.get("open_s", 0.0) + r.cold.get("first_inference_s", 0.0)
         sizes = [megabytes(r.memory[n]) if r.memory.get(n) else "–" for n in ("file", "peak_rss_over_before")]
-        rows.append([*head, *(time_cell(r, n) for n in spans), _faster(result, r), f"{first:.2f}", *sizes, _remark(result, r)])
+        rows.append(
+            [*head, *(time_cell(r, n) for n in spans), _faster(result, r), f"{first:.2f}", *sizes, _remark(result, r)]
+        )
     return Table("Every row that was asked for", columns, rows, f"ll{'r' * (len(columns) - 3)}l", wide=True)
 
 
@@ -104,7 +123,9 @@ def time_cell(row: Row, region: str) -> Cell | str:
     if region not in row.regions:
         return Cell("–", tone="note")
     s, shaky = row.regions[region].summary, row.regions[region].unstable
-    return Cell(ms(s.p50), f"{between(ms(s.low), ms(s.high))}{', unstable' if shaky else ''}", "warning" if shaky else "")
+    return Cell(
+        ms(s.p50), f"{between(ms(s.low), ms(s.high))}{', unstable' if shaky else ''}", "warning" if shaky else ""
+    )
 
 
 def tone(precision: str) -> str:
@@ -153,7 +174,9 @@ def _in_flight(row: Row) -> str:
 
 def _latency(row: Row, region: Region, name: str) -> Bar:
     s, shaky = region.summary, region.unstable
-    return Bar(f"{name}, UNSTABLE" if shaky else name, s.p50, f"{ms(s.p50)} ms", s.low, s.high, tone(row.precision), shaky)
+    return Bar(
+        f"{name}, UNSTABLE" if shaky else name, s.p50, f"{ms(s.p50)} ms", s.low, s.high, tone(row.precision), shaky
+    )
 
 
 def _memory(name: str, row: Row, size: int) -> Bar:
@@ -190,10 +213,10 @@ def _remarks(result: Result) -> list[Block]:
     said = "compute is the engine alone, end to end host array in and out, pipeline image in and decoded result out."
     if result.base is not None:
         said += f" Times faster is {REGIONS[_region(result)]} against {result.base.title}; rows took turns in one run."
-    said += (
-        " first s is opening and the first inference. peak MB is resident memory at its peak, over what it was before the model was opened."
-    )
+    said += " first s is opening and the first inference. peak MB is resident memory at its peak, over what it was before the model was opened."
     notes: list[Block] = [*(Text(f"{sentence}.") for sentence in result.gains()), Text(said, "note")]
     if any(r.unstable for r in result.rows if r.status == "ok"):
-        notes.append(Text("Rows marked UNSTABLE moved too much between rounds to be quoted to the second digit.", "warning"))
+        notes.append(
+            Text("Rows marked UNSTABLE moved too much between rounds to be quoted to the second digit.", "warning")
+        )
     return notes

@@ -40,7 +40,9 @@ def machines(results: Iterable[tuple[str, Mapping[str, Any]]]) -> Section:
         else:
             same.append(where)
     sections = [Section(machine(e), [Facts({"results": ", ".join(names), **details(e)})]) for e, names in found]
-    blocks: Sequence[Block] = [Text(f"Not recorded by results of this kind: {', '.join(unsaid)}.", "note")] if unsaid else []
+    blocks: Sequence[Block] = (
+        [Text(f"Not recorded by results of this kind: {', '.join(unsaid)}.", "note")] if unsaid else []
+    )
     return Section("Where this was measured", blocks, sections, key="machines")
 
 

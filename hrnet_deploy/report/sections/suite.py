@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrnet_deploy.bench.result import Region, Result, Row, result_of
-from hrnet_deploy.bench.stats import faster
 from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections import measured
 from hrnet_deploy.report.sections.provenance import machine, origin
 from hrnet_deploy.report.wording import between, gigabytes, seconds, times
+from hrnet_deploy.stats import faster
 
 # What the paper's figures were measured on ("Deep High-Resolution Representation Learning for Visual Recognition",
 # TPAMI, Table 13): the eager figures on PyTorch 1.0, those of a static graph on MXNet.
@@ -53,12 +53,18 @@ class Column:
         measured_ = [r for r in rows if class_of(r) == kind and r.status == "ok" and r.regions]
         return min(measured_, key=lambda r: region(r).summary.p50 / r.batch, default=None)
 
-    def why_not(self, kind: str) -> Cell:
+    def unavailable_reason(self, kind: str) -> Cell:
         """Why there is no row of a class."""
         if self.result is None:
-            return self.reasons.cell(self.values["reason"]) if self.values["reason"] else Cell("–", "not measured", "note")
+            return (
+                self.reasons.cell(self.values["reason"]) if self.values["reason"] else Cell("–", "not measured", "note")
+            )
         failed = next((r for r in self.result.rows if class_of(r) == kind and r.status != "ok"), None)
-        return self.reasons.cell(f"{failed.title} {failed.status}: {failed.reason}") if failed else Cell("–", "not asked for", "note")
+        return (
+            self.reasons.cell(f"{failed.title} {failed.status}: {failed.reason}")
+            if failed
+            else Cell("–", "not asked for", "note")
+        )
 
     @property
     def training(self) -> Sequence[Mapping[str, Any]]:
@@ -69,12 +75,22 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     reasons = Reasons()
     columns = [Column(c, c["result"] and result_of(c["result"], where), reasons) for c in values["columns"]]
     here = machine(values["environment"])
-    blocks: list[Block] = [Text(f"Paper: {PAPER['inference']}. Here: {here}, batch 1 unless said. The fastest row of each kind is shown.")]
+    blocks: list[Block] = [
+        Text(f"Paper: {PAPER['inference']}. Here: {here}, batch 1 unless said. The fastest row of each kind is shown.")
+    ]
     if values["settings"].get("quick"):
-        blocks.append(Text("A quick look: inputs are smaller than the paper's, so the figures cannot be held against it.", "warning"))
+        blocks.append(
+            Text(
+                "A quick look: inputs are smaller than the paper's, so the figures cannot be held against it.",
+                "warning",
+            )
+        )
     if any(r.weights == "random" for c in columns if c.result for r in c.result.rows):
         blocks.append(
-            Text("Where weights are random there is no score of ours; time and memory do not depend on the values of weights.", "note")
+            Text(
+                "Where weights are random there is no score of ours; time and memory do not depend on the values of weights.",
+                "note",
+            )
         )
     blocks += [table(columns), *reasons.texts(), *speedups(columns)]
     blocks.append(
@@ -85,7 +101,10 @@ def section(values: Mapping[str, Any], where: str) -> Section:
             "note",
         )
     )
-    under = [*_gpu(values.get("gpu", {}), where), Section("Every column", [], [_column(c) for c in columns], key="columns")]
+    under = [
+        *_gpu(values.get("gpu", {}), where),
+        Section("Every column", [], [_column(c) for c in columns], key="columns"),
+    ]
     return Section(f"The paper's cost table ({where})", [*blocks, *origin(values, where)], under, key="table")
 
 
@@ -101,12 +120,14 @@ def _gpu(found: Mapping[str, Any], where: str) -> list[Section]:
     sections = []
     if rates := found.get("matrix_rates"):
         rows: list[Line] = [[name, f"{rate:.2f}"] for name, rate in rates.items()]
-        table_ = Table("Rate of a plain matrix product", ["precision", "1e12 multiply-accumulates a second"], rows, "lr")
+        table_ = Table(
+            "Rate of a plain matrix product", ["precision", "1e12 multiply-accumulates a second"], rows, "lr"
+        )
         sections.append(Section("", [table_], key="rates"))
     for key, title in GPU.items():
         part = found.get(key)
-        if part and "why_not" in part:
-            sections.append(Section(title, [Text(f"Not measured: {part['why_not']}.", "warning")], key=key))
+        if part and "unavailable_reason" in part:
+            sections.append(Section(title, [Text(f"Not measured: {part['unavailable_reason']}.", "warning")], key=key))
         elif part:
             sections.append(Section(title, [], measured.parts(result_of(part, where)), key=key))
     return sections
@@ -129,17 +150,26 @@ def table(columns: Sequence[Column]) -> Table:
     """The paper's rows, each followed by ours."""
     lines: list[tuple[Cell, Callable[[Column], Cell]]] = [
         (Cell("Task", "and input"), lambda c: Cell(str(c.values["task"]), str(c.values["input_size"]))),
-        (Cell("Memory an image, GB", f"paper: {PAPER['inference']}"), lambda c: Cell(f"{c.paper['inference_memory_gb']:.2f}")),
+        (
+            Cell("Memory an image, GB", f"paper: {PAPER['inference']}"),
+            lambda c: Cell(f"{c.paper['inference_memory_gb']:.2f}"),
+        ),
         (Cell("Memory an image, GB", f"here: {EAGER}"), lambda c: _memory(c, EAGER)),
         (Cell("Memory an image, GB", f"here: {INT8}"), lambda c: _memory(c, INT8)),
         (Cell("Seconds an image", f"paper: {PAPER['inference']}"), lambda c: _paper_seconds(c.paper["inference_s"])),
         (Cell("Seconds an image", f"here: {EAGER}"), lambda c: _seconds(c, EAGER)),
-        (Cell("Seconds an image", f"paper, static graph: {PAPER['static']}"), lambda c: _paper_seconds(c.paper["inference_static_s"])),
+        (
+            Cell("Seconds an image", f"paper, static graph: {PAPER['static']}"),
+            lambda c: _paper_seconds(c.paper["inference_static_s"]),
+        ),
         (Cell("Seconds an image", f"here: {STATIC}"), lambda c: _seconds(c, STATIC)),
         (Cell("Seconds an image", f"here: {HALF}"), lambda c: _seconds(c, HALF)),
         (Cell("Seconds an image", f"here: {INT8}"), lambda c: _seconds(c, INT8)),
         (Cell("Times faster than eager", f"here: {INT8}"), lambda c: _faster(c, INT8)),
-        (Cell("Score", "paper: COCO val, Cityscapes val"), lambda c: Cell(f"{c.paper['score']:.1f}", str(c.paper["metric"]))),
+        (
+            Cell("Score", "paper: COCO val, Cityscapes val"),
+            lambda c: Cell(f"{c.paper['score']:.1f}", str(c.paper["metric"])),
+        ),
         (Cell("Score", "here"), _score),
     ]
     if any(c.values.get("parity") for c in columns):
@@ -149,13 +179,18 @@ def table(columns: Sequence[Column]) -> Table:
     lines = [line for line in lines if line[0].note not in missing]
     if any(c.training for c in columns):
         lines += [
-            (Cell("Training memory, GB", f"paper: {PAPER['training']}"), lambda c: Cell(f"{c.paper['training_memory_gb']:.1f}")),
+            (
+                Cell("Training memory, GB", f"paper: {PAPER['training']}"),
+                lambda c: Cell(f"{c.paper['training_memory_gb']:.1f}"),
+            ),
             (Cell("Training memory, GB", "here"), lambda c: _training(c, lambda r: gigabytes(r["peak_bytes"]))),
             (Cell("Seconds an iteration", f"paper: {PAPER['training']}"), _paper_iteration),
             (Cell("Seconds an iteration", "here"), lambda c: _training(c, lambda r: f"{r['seconds']:.3f}")),
         ]
     rows: list[Line] = [[name, *(cell(c) for c in columns)] for name, cell in lines]
-    return Table("Figures of the paper and of this machine", ["figure", *(c.values["name"] for c in columns)], rows, wide=True)
+    return Table(
+        "Figures of the paper and of this machine", ["figure", *(c.values["name"] for c in columns)], rows, wide=True
+    )
 
 
 def speedups(columns: Sequence[Column]) -> list[Bars]:
@@ -173,7 +208,9 @@ def speedups(columns: Sequence[Column]) -> list[Bars]:
             found = faster(region(eager).rounds, region(row).rounds)
             shaky = region(row).unstable or region(eager).unstable
             name = f"{row.title}{', UNSTABLE' if shaky else ''}"
-            bars.append(Bar(name, found.ratio, times(found.ratio), found.low, found.high, measured.tone(row.precision), shaky))
+            bars.append(
+                Bar(name, found.ratio, times(found.ratio), found.low, found.high, measured.tone(row.precision), shaky)
+            )
         if bars:
             groups.append(Group(f"{c.values['name']} ({c.values['task']})", bars))
     axis = "times faster than PyTorch eager, on one machine; more is better"
@@ -191,7 +228,9 @@ def _column(column: Column) -> Section:
             if r["status"] == "ok":
                 rows.append([str(r["batch"]), r["input_size"], gigabytes(r["peak_bytes"]), f"{r['seconds']:.3f}", ""])
             else:
-                rows.append([str(r["batch"]), r["input_size"], NOTHING, NOTHING, Cell(r["status"], r["reason"], "warning")])
+                rows.append(
+                    [str(r["batch"]), r["input_size"], NOTHING, NOTHING, Cell(r["status"], r["reason"], "warning")]
+                )
         columns = ["batch", "input", "peak GB", "seconds", "remarks"]
         under.append(Section("", [Table("Training, an iteration", columns, rows, "lrrrl")], key="training"))
     return Section(f"{values['name']} ({values['card']}, {values['input_size']})", found, under, key=values["name"])
@@ -200,7 +239,7 @@ def _column(column: Column) -> Section:
 def _memory(column: Column, kind: str) -> Cell:
     row = column.best(kind)
     if row is None:
-        return column.why_not(kind)
+        return column.unavailable_reason(kind)
     peak = row.memory.get("torch_peak_allocated") or row.memory["peak_rss_over_before"]
     return Cell(gigabytes(peak / row.batch), row.engine)
 
@@ -208,7 +247,7 @@ def _memory(column: Column, kind: str) -> Cell:
 def _seconds(column: Column, kind: str) -> Cell:
     row = column.best(kind)
     if row is None:
-        return column.why_not(kind)
+        return column.unavailable_reason(kind)
     found = region(row)
     s, shaky = found.summary, found.unstable
     batch = f", batch {row.batch}" if row.batch != 1 else ""
@@ -242,7 +281,11 @@ def _training(column: Column, figure: Callable[[Mapping[str, Any]], str]) -> Cel
         failed = next(iter(column.training), None)
         if failed is None and column.result is not None and column.values["reason"]:
             return column.reasons.cell(column.values["reason"])
-        return column.reasons.cell(f"training {failed['status']}: {failed['reason']}") if failed else Cell("–", "not measured", "note")
+        return (
+            column.reasons.cell(f"training {failed['status']}: {failed['reason']}")
+            if failed
+            else Cell("–", "not measured", "note")
+        )
     most = max(done, key=lambda r: r["batch"])
     asked = column.paper["training_batch"]
     size = f"batch {most['batch']}{f' of {asked}' if most['batch'] != asked else ''}, {most['input_size']}"

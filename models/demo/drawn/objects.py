@@ -35,17 +35,25 @@ def paint_object(canvas: Canvas, rng: Rng, kind: str, x: float, y: float, size: 
         canvas.polygon(plate, plain(rim), owner)
         centre = plate.mean(0)
         canvas.polygon(centre + (plate - centre) * 0.72, plain(fill), owner)
-        canvas.polygon(capsule(centre - (s * 0.08, 0), centre + (s * 0.08, 0), s * 0.03, s * 0.03), plain(rgb(30, 30, 30)), owner)
+        canvas.polygon(
+            capsule(centre - (s * 0.08, 0), centre + (s * 0.08, 0), s * 0.03, s * 0.03), plain(rgb(30, 30, 30)), owner
+        )
     elif kind == "plant":
         green = rgb(rng.uniform(20, 110), rng.uniform(110, 190), rng.uniform(20, 90))
         for angle in np.linspace(-1.25, 1.25, 9) + rng.normal(0, 0.1, 9):
             tip = c + s * rng.uniform(0.35, 0.5) * np.array([np.sin(angle), -np.cos(angle)])
-            canvas.polygon(capsule(c + (0, s * 0.15), tip, s * 0.03, s * 0.06), plain(green * rng.uniform(0.7, 1.2)), owner)
+            canvas.polygon(
+                capsule(c + (0, s * 0.15), tip, s * 0.03, s * 0.06), plain(green * rng.uniform(0.7, 1.2)), owner
+            )
         pot = c + s * np.array([[-0.17, 0.12], [0.17, 0.12], [0.12, 0.5], [-0.12, 0.5]])
         canvas.polygon(pot, shaded(plain(rgb(170, 85, 50)), c, s / 4, light), owner)
     else:
         glass = colour(rng)
-        canvas.polygon(capsule(c - (0, s * 0.05), c + (0, s * 0.38), s * 0.13, s * 0.13), shaded(plain(glass), c, s * 0.13, light), owner)
+        canvas.polygon(
+            capsule(c - (0, s * 0.05), c + (0, s * 0.38), s * 0.13, s * 0.13),
+            shaded(plain(glass), c, s * 0.13, light),
+            owner,
+        )
         canvas.polygon(capsule(c - (0, s * 0.42), c, s * 0.045, s * 0.06), plain(glass * 0.9), owner)
         label = c + s * np.array([[-0.13, 0.1], [0.13, 0.1], [0.13, 0.3], [-0.13, 0.3]])
         canvas.polygon(label, textile(rng, s * 0.3), owner)

@@ -105,7 +105,9 @@ def textile(rng: Rng, scale: float) -> Texture:
         elif kind == "dots":
             t = (np.sin(u) * np.sin(v) > 0.4).astype(np.float32)
         else:
-            t = np.float32(0.5) + np.float32(0.5) * np.sin(u + 1.7 * np.sin(v * 0.7)) * np.sin(v + 1.3 * np.sin(u * 0.6))
+            t = np.float32(0.5) + np.float32(0.5) * np.sin(u + 1.7 * np.sin(v * 0.7)) * np.sin(
+                v + 1.3 * np.sin(u * 0.6)
+            )
         return (a + (b - a) * t.astype(np.float32)[..., None]).astype(np.float32)
 
     return texture

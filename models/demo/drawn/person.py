@@ -17,7 +17,10 @@ KEYPOINTS = (
 # the parts of PASCAL-Person-Part, its head as hair and face, feet apart; left and right are one class, as there
 PARTS = ["background", "hair", "face", "torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg", "shoe"]
 LIMBS = PARTS[4:]
-SURFACES = [*PARTS[:4], *(f"{side}_{limb}" for side in SIDES for limb in LIMBS)]  # as painted: which side hides which matters
+SURFACES = [
+    *PARTS[:4],
+    *(f"{side}_{limb}" for side in SIDES for limb in LIMBS),
+]  # as painted: which side hides which matters
 LABEL = {name: i for i, name in enumerate(SURFACES)}
 PART_OF = np.array([PARTS.index(name.removeprefix("left_").removeprefix("right_")) for name in SURFACES], np.uint8)
 
@@ -30,7 +33,9 @@ FEATURES = {
     "right_ear": (-1.0, 0.05, -0.05),
 }
 SKIN = np.array([[246, 214, 190], [224, 176, 142], [190, 136, 100], [138, 92, 62], [92, 60, 42]], np.float32)
-HAIR = np.array([[30, 24, 20], [70, 44, 26], [130, 90, 50], [205, 170, 100], [150, 60, 30], [150, 150, 150]], np.float32)
+HAIR = np.array(
+    [[30, 24, 20], [70, 44, 26], [130, 90, 50], [205, 170, 100], [150, 60, 30], [150, 150, 150]], np.float32
+)
 
 
 @dataclass
@@ -164,7 +169,9 @@ class Person:
             return
         if look.front == "buttons":
             line = np.array([self._on_chest(0, y) for y in (0.12, 0.95)])
-            canvas.polygon(capsule(line[0], line[1], r * 0.7, r * 0.7), plain(look.skin_rgb * 0.35), owner, LABEL["torso"])
+            canvas.polygon(
+                capsule(line[0], line[1], r * 0.7, r * 0.7), plain(look.skin_rgb * 0.35), owner, LABEL["torso"]
+            )
         elif look.front == "logo":
             square = np.array([self._on_chest(x, y) for x, y in ((-0.4, 0.25), (0.4, 0.25), (0.4, 0.5), (-0.4, 0.5))])
             canvas.polygon(square, plain(255 - look.hair), owner, LABEL["torso"])
@@ -175,7 +182,9 @@ class Person:
     def _backpack(self, canvas: Canvas, owner: int) -> None:
         assert self.look.backpack is not None
         pack = np.array([self._on_chest(x, y, -0.12) for x, y in ((-0.9, 0.1), (0.9, 0.1), (0.8, 0.8), (-0.8, 0.8))])
-        canvas.polygon(pack, shaded(self.look.backpack, pack.mean(0), self.scale * 0.1, self.light), owner, LABEL["torso"])
+        canvas.polygon(
+            pack, shaded(self.look.backpack, pack.mean(0), self.scale * 0.1, self.light), owner, LABEL["torso"]
+        )
 
     def _head(self, canvas: Canvas, owner: int, behind: bool) -> None:
         """A ball whose surface is hair or skin by where it lies, so that it is right from every side."""
@@ -192,7 +201,9 @@ class Person:
         for name in ("left_ear", "right_ear"):
             at, facing = self.keypoint(name)
             if facing > -0.6:
-                canvas.polygon(ellipse(at, radius * 0.2, radius * 0.28), plain(look.skin_rgb * 0.9), owner, LABEL["face"])
+                canvas.polygon(
+                    ellipse(at, radius * 0.2, radius * 0.28), plain(look.skin_rgb * 0.9), owner, LABEL["face"]
+                )
         inverse = face.T.astype(np.float32)
 
         def is_hair(x: Array, y: Array) -> NDArray[np.bool_]:
@@ -214,8 +225,12 @@ class Person:
             at, facing = self.keypoint(name)
             if facing > 0.12:
                 thin = max(facing, 0.35)
-                canvas.polygon(ellipse(at, radius * 0.17 * thin, radius * 0.12), plain(rgb(245, 245, 245)), owner, LABEL["face"])
-                canvas.polygon(ellipse(at, radius * 0.09 * thin, radius * 0.11), plain(rgb(25, 20, 20)), owner, LABEL["face"])
+                canvas.polygon(
+                    ellipse(at, radius * 0.17 * thin, radius * 0.12), plain(rgb(245, 245, 245)), owner, LABEL["face"]
+                )
+                canvas.polygon(
+                    ellipse(at, radius * 0.09 * thin, radius * 0.11), plain(rgb(25, 20, 20)), owner, LABEL["face"]
+                )
         at, facing = self.keypoint("nose")
         if facing > -0.05:
             canvas.polygon(ellipse(at, radius * 0.12, radius * 0.14), plain(look.skin_rgb * 0.72), owner, LABEL["face"])

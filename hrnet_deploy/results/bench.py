@@ -1,0 +1,171 @@
+"""The result of `bench`: raw samples included, so that anybody can ask them something else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from hrnet_deploy.results.base import EngineInfo, Result
+from hrnet_deploy.stats import Ratio, Summary, faster, summarise
+
+SLOW = 1000.0  # milliseconds per call; a warm-up has too few calls this slow to become steady
+WORTH = 1.1  # times faster; below this, a precision that loses accuracy is hardly worth it
+Status = Literal["ok", "failed", "unavailable"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One named span of time. `rounds` holds milliseconds per batch, one list per turn."""
+
+    rounds: Sequence[Sequence[float]]
+    steady: bool
+
+    @property
+    def summary(self) -> Summary:
+        return summarise(self.rounds)
+
+    @property
+    def unstable(self) -> bool:
+        """Whether the rounds lie far apart or the warm-up did not become steady. For calls over `SLOW`, of which a
+        warm-up has only a few, the rounds alone decide."""
+        found = self.summary
+        return found.unstable or (not self.steady and found.p50 < SLOW)
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """The time of one layer in one inference, in milliseconds."""
+
+    name: str
+    ms: float
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """One model in one engine.
+
+    Attributes:
+        engine: name with options, as on the command line.
+        model: name of the file, or "card NAME".
+        precision: what is computed; weights: "trained" or "random".
+        input_size: HEIGHTxWIDTH.
+        reason: why the status is not "ok".
+        remark: what a reader must know to read the figures, for example whose operators a baseline uses.
+        device: "cpu" or "cuda".
+        cold: seconds of import, opening and the first inference, by name.
+        memory: bytes by name.
+        regions: by name: compute, end_to_end, pipeline.
+        layers: time of each layer, where it was asked for and the engine can tell.
+    """
+
+    engine: str
+    model: str
+    card: str
+    precision: str
+    weights: str
+    batch: int
+    threads: int
+    input_size: str = ""
+    status: Status = "ok"
+    reason: str = ""
+    remark: str = ""
+    device: str = ""
+    info: EngineInfo = field(default_factory=EngineInfo)
+    cold: Mapping[str, float] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    layers: Sequence[LayerTime] = ()
+
+    @property
+    def title(self) -> str:
+        return self.engine if self.precision in self.engine else f"{self.engine} {self.precision}"
+
+    @property
+    def unstable(self) -> bool:
+        return any(r.unstable for r in self.regions.values())
+
+
+@dataclass(frozen=True)
+class BenchResult(Result):
+    """A whole run. Ratios are computed from the rounds, which took turns."""
+
+    kind: ClassVar[str] = "bench"
+
+    rows: Sequence[BenchRow]
+    load_before: Sequence[float] = ()
+    load_after: Sequence[float] = ()
+
+    @property
+    def base(self) -> BenchRow | None:
+        """The first row that was measured: what the others are compared with."""
+        return next((r for r in self.rows if r.status == "ok"), None)
+
+    def ratio(self, row: BenchRow, region: str) -> Ratio | None:
+        """How many times faster a row is than the first one; None for the first, and where one was not measured."""
+        base = self.base
+        if base is None or row is base or row.batch != base.batch:
+            return None
+        if region not in row.regions or region not in base.regions:
+            return None
+        return faster(base.regions[region].rounds, row.regions[region].rounds)
+
+    def gains(self) -> list[str]:
+        """What int8 gains in each engine over the fastest other precision in the same engine, one sentence per row."""
+        measured = [r for r in self.rows if r.status == "ok"]
+        sentences = []
+        for row in (r for r in measured if r.precision == "int8"):
+            rivals = [r for r in measured if r.precision != "int8" and _comparable(r) == _comparable(row)]
+            region = next((n for n in ("end_to_end", "compute") if n in row.regions), "")
+            rivals = [r for r in rivals if region in r.regions]
+            if rivals:
+                other = min(rivals, key=lambda r: r.regions[region].summary.p50)
+                ratio = faster(other.regions[region].rounds, row.regions[region].rounds)
+                sentences.append(verdict(row.title, row.precision, other.title, ratio))
+        return sentences
+
+    def memory_per_extra_image(self, row: BenchRow) -> float | None:
+        """Bytes that a further image in the batch adds to the peak: this row against the same one with batch 1."""
+        if row.batch == 1 or row.status != "ok":
+            return None
+        key = _key(dataclasses.replace(row, batch=1))
+        one = next((r for r in self.rows if r.status == "ok" and _key(r) == key), None)
+        if one is None:
+            return None
+        # the host's memory says nothing of a GPU's
+        peak = "torch_peak_allocated" if row.device == "cuda" else "peak_rss_over_before"
+        if peak not in row.memory or peak not in one.memory:
+            return None
+        return (row.memory[peak] - one.memory[peak]) / (row.batch - 1)
+
+    def derived(self) -> dict[str, Any]:
+        """Rows with the summaries and ratios that follow from their samples."""
+        return {"rows": [self._written(row) for row in self.rows]}
+
+    def _written(self, row: BenchRow) -> dict[str, Any]:
+        values = dataclasses.asdict(row)
+        for name, region in row.regions.items():
+            values["regions"][name]["milliseconds"] = dataclasses.asdict(region.summary)
+            ratio = self.ratio(row, name)
+            if ratio is not None:
+                values["regions"][name]["times_faster_than_first"] = dataclasses.asdict(ratio)
+        return {**values, "unstable": row.unstable, "memory_per_extra_image": self.memory_per_extra_image(row)}
+
+
+def verdict(here: str, precision: str, there: str, ratio: Ratio) -> str:
+    """Whether something in that precision pays beside something else, in a sentence."""
+    if not ratio.differs:
+        return f"{here} and {there} are equally fast here" + (f": take {there}" if precision == "int8" else "")
+    worth = ""
+    if precision != "fp32" and ratio.ratio < WORTH:
+        worth = ": hardly worth it" if ratio.ratio > 1 else ": not worth it"
+    return f"{here} is {ratio.ratio:.2f}x {there} here{worth}"
+
+
+def _comparable(row: BenchRow) -> tuple[Any, ...]:
+    return (row.engine.partition(":")[0], row.card, row.input_size, row.batch, row.threads)
+
+
+def _key(row: BenchRow) -> tuple[Any, ...]:
+    return (row.engine, row.model, row.card, row.precision, row.weights, row.batch, row.threads)

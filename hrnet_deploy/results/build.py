@@ -1,0 +1,37 @@
+"""The result of `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hrnet_deploy.results.base import EngineInfo, Result
+
+
+@dataclass(frozen=True)
+class BuildResult(Result):
+    """A plan, and what the engine says of it.
+
+    Attributes:
+        output, size: the plan file, and its bytes.
+        onnx: the file it was built from, by "name" and "sha256".
+        builder: the library and its version, for example "TensorRT 11.4".
+        identity: the GPU, compute capability and driver it fits.
+        profiles: bounds of the open inputs: least, tuned for and most, each a shape.
+        engine_info: what the engine says of the opened plan (`layer_counts`, `memory` in bytes).
+    """
+
+    kind: ClassVar[str] = "build"
+
+    output: str
+    size: int
+    card: str
+    precision: str
+    onnx: Mapping[str, str]
+    builder: str
+    identity: Mapping[str, str]
+    profiles: Mapping[str, Sequence[Sequence[int]]]
+    build_seconds: float
+    engine_info: EngineInfo
+    warning: str = ""

@@ -1,0 +1,111 @@
+"""Figures that several kinds of result hold: tensors and scores against a reference, and their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hrnet_deploy.results.base import Figure, Setting
+
+
+@dataclass(frozen=True)
+class TensorFigures:
+    """One output against the reference's, over every input it was run on.
+
+    Attributes:
+        output: name of the tensor.
+        inputs: what it was run on, for example "noise" or "images".
+        maximum: largest absolute difference.
+        relative: that over the reference's largest magnitude.
+        cosine: cosine similarity of the two as vectors.
+        sqnr_db: signal to quantization noise ratio in dB, 10 log10(sum r^2 / sum (r-x)^2); None where they are equal.
+        finite: whether every value of both is a number.
+    """
+
+    output: str
+    inputs: str
+    maximum: Figure
+    relative: Figure
+    cosine: Figure
+    sqnr_db: float | None
+    finite: bool
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far predictions lie apart, in the task's own terms.
+
+    Attributes:
+        figures: by name; `Task.limits` bounds some of them. NaN where a figure could not be computed.
+        sentence: the same in words.
+    """
+
+    figures: Mapping[str, Figure]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class TaskFigures:
+    """One engine against the reference on real images.
+
+    Attributes:
+        images, samples: how many were compared.
+        tensors: figures of the outputs.
+        distance: how far the predictions moved (see `Task.compare`).
+        metric: name of the task's metric; empty where nothing was scored.
+        reference, engine: scores of each by name, in 0..1.
+        difference: engine minus reference, in points of the metric.
+        interval: 95% bootstrap interval of the difference, in points.
+        protocol: what the scores depend on besides the weights.
+        unscored: why there is no score.
+    """
+
+    images: int
+    samples: int
+    tensors: Sequence[TensorFigures]
+    distance: Distance
+    metric: str = ""
+    reference: Mapping[str, Figure] = field(default_factory=dict)
+    engine: Mapping[str, Figure] = field(default_factory=dict)
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    protocol: Mapping[str, Setting] = field(default_factory=dict)
+    unscored: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a precision may differ. What is None or not named is not judged.
+
+    Attributes:
+        relative: largest difference of an output over its largest magnitude.
+        drop: points of the metric, either way.
+        distances: limits on figures of `Distance`, by name.
+    """
+
+    relative: float | None = None
+    drop: float | None = None
+    distances: Mapping[str, float] = field(default_factory=dict)
+
+    def replaced_by(self, limits: Budget) -> Budget:
+        """This budget with the limits that another one gives."""
+        return Budget(
+            self.relative if limits.relative is None else limits.relative,
+            self.drop if limits.drop is None else limits.drop,
+            {**self.distances, **limits.distances},
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure held to its limit. `value` is NaN where it could not be computed, which fails."""
+
+    name: str
+    value: Figure
+    limit: float
+    passed: bool
+
+
+def all_passed(checks: Sequence[Check]) -> bool:
+    """The verdict: every check passed. If no check could run, the verdict is no."""
+    return bool(checks) and all(c.passed for c in checks)

@@ -1,0 +1,37 @@
+"""The result of `half`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.figures import Check, TaskFigures, all_passed
+
+
+@dataclass(frozen=True)
+class HalfResult(Result):
+    """A float16 file and how far it moved from the file it was made from.
+
+    Attributes:
+        path: the file written; None where the verdict is no. size: its bytes.
+        precision: of the file, "fp16", or "int8" where only what was float became float16.
+        kept: operators that stay in float32, because of the tensors in `large`.
+        large: tensors that float16 cannot hold, each with its largest magnitude on the images.
+    """
+
+    kind: ClassVar[str] = "half"
+
+    path: str | None
+    card: str
+    precision: str
+    kept: Sequence[str]
+    large: Sequence[tuple[str, float]]
+    figures: TaskFigures
+    checks: Sequence[Check]
+    size: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return all_passed(self.checks)

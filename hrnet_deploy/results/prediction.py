@@ -1,0 +1,31 @@
+"""The summary of `predict`. The predictions themselves are in the folder, in COCO's format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hrnet_deploy.results.base import EngineInfo, Result
+
+
+@dataclass(frozen=True)
+class PredictResult(Result):
+    """What was written.
+
+    Attributes:
+        folder: holds results.json, a label map per image where the task gives some, and the pictures.
+        images, results: how many images were looked at, and how many entries results.json has.
+        pictures: paths of the pictures, or of the one video.
+    """
+
+    kind: ClassVar[str] = "predict"
+
+    folder: str
+    model: str
+    card: str
+    images: int
+    results: int
+    pictures: Sequence[str]
+    engine: str
+    engine_info: EngineInfo

@@ -1,0 +1,45 @@
+"""The result of `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.bench import BenchResult
+from hrnet_deploy.results.figures import TaskFigures
+
+
+@dataclass(frozen=True)
+class RunStage:
+    """One step of a run.
+
+    Attributes:
+        report: name of the stage's own result file, in the folder of the run.
+        figures: what moved, as that result has it.
+        reused: whether the result is an earlier run's, because everything that decides it is the same.
+        redone: what had changed since the earlier run, where the stage was done again because of it.
+    """
+
+    name: str
+    passed: bool
+    report: str
+    figures: TaskFigures | None = None
+    reused: bool = False
+    redone: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult(Result):
+    """The stages in order, and the measurement of everything that passed."""
+
+    kind: ClassVar[str] = "run"
+
+    folder: str
+    stages: Sequence[RunStage]
+    result: BenchResult
+
+    @property
+    def passed(self) -> bool:
+        return all(s.passed for s in self.stages)

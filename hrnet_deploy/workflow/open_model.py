@@ -1,0 +1,88 @@
+"""A file opened to be used on images: what it says of itself, its task, its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hrnet_deploy.engines import open_engine, parse
+from hrnet_deploy.engines.base import Engine, Source, batch_of
+from hrnet_deploy.engines.by_shape import ByShape
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.graph.metadata import Description, read_description
+from hrnet_deploy.tasks.base import Task, task_of
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """How a file is run. `upright`: a detector exported with the sides of its input exchanged, for images higher than wide.
+    `scales`: the multi-scale test of segmentation, as factors of the file's input."""
+
+    model: Path
+    engine: str = "ort"
+    threads: int | None = None
+    flip_test: bool = False
+    upright: Path | None = None
+    scales: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    description: Description
+    task: Task
+    engine: Engine
+
+
+def open_model(use: ModelUse) -> OpenedModel:
+    """Raises BadInput where the file, or what is asked of it, does not fit together."""
+    parse(use.engine)
+    description = read_description(use.model)
+    if use.upright is not None:
+        return _both_ways(use, description, use.upright)
+    return OpenedModel(description, _task(use, description), _engine(use, description, use.model))
+
+
+def _engine(use: ModelUse, description: Description, file: Path) -> Engine:
+    return open_engine(use.engine, Source(description.card, file), use.threads)
+
+
+def _task(use: ModelUse, description: Description) -> Task:
+    if not use.scales:
+        return task_of(description.card, description.contract, use.flip_test)
+    if description.card.task != "segmentation":
+        raise BadInput(
+            f"--scales is the multi-scale test of segmentation, {use.model} is for {description.card.task} — leave it out"
+        )
+    from hrnet_deploy.tasks.multi_scale import MultiScale
+
+    return MultiScale(description.card, description.contract, use.flip_test, use.scales)
+
+
+def _both_ways(use: ModelUse, description: Description, upright: Path) -> OpenedModel:
+    """As mmdetection does it: an upright image gets an upright input, in which it is as large as one that lies."""
+    from hrnet_deploy.tasks.detection import DetectionTask
+
+    task, other = _task(use, description), read_description(upright)
+    if not isinstance(task, DetectionTask):
+        raise BadInput(f"--upright is for detectors, {use.model} is for {description.card.task} — leave it out")
+    ours, theirs = description.card.input, other.card.input
+    turned = f"{ours.width}x{ours.height}"
+    if theirs.size != turned or ours.height == ours.width:
+        raise BadInput(
+            f"{upright} takes {theirs.size}, and {use.model} {ours.size} — export an upright one with --size {turned}"
+        )
+    same = (
+        ("architecture", description.card.architecture == other.card.architecture),
+        ("precision", description.precision == other.precision),
+    )
+    weights = description.provenance.get("checkpoint") == other.provenance.get("checkpoint")
+    if differ := [name for name, equal in (*same, ("weights", weights)) if not equal]:
+        raise BadInput(
+            f"{upright} differs from {use.model} in {' and '.join(differ)} — make both of one checkpoint, in the same way"
+        )
+    engines = [_engine(use, description, use.model), _engine(use, other, upright)]
+    if len({batch_of(e) for e in engines}) > 1:
+        raise BadInput(f"{upright} takes another batch than {use.model} — export both with the same --batch")
+    task.frames = (*task.frames, (theirs.height, theirs.width))
+    return OpenedModel(description, task, ByShape(engines))

@@ -1,0 +1,111 @@
+"""The generator of drawn people: the same image every time, and annotations that say what is in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import generate
+import numpy as np
+import pytest
+from drawn.scene import CATEGORIES, KEYPOINTS, PARTS, Scene, scene
+
+from hrnet_deploy.cards import card, folder
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return [scene(123, i) for i in range(60)]
+
+
+def test_the_same_image_every_time(scenes: list[Scene]) -> None:
+    again = scene(123, 7)
+    assert np.array_equal(again.image, scenes[7].image)
+    assert again.annotations == scenes[7].annotations
+    assert not np.array_equal(scene(124, 7).image[:240, :240], scenes[7].image[:240, :240])
+
+
+def test_boxes_and_areas_lie_in_the_image(scenes: list[Scene]) -> None:
+    for drawn in scenes:
+        height, width = drawn.parts.shape
+        assert drawn.image.shape == (height, width, 3)
+        for annotation in drawn.annotations:
+            x, y, w, h = annotation["bbox"]
+            assert 0 <= x < x + w <= width
+            assert 0 <= y < y + h <= height
+            assert 0 < annotation["area"] <= w * h
+
+
+def test_keypoints_lie_on_the_people_they_belong_to(scenes: list[Scene]) -> None:
+    visible = 0
+    for drawn in scenes:
+        for person in drawn.people:
+            x, y, w, h = person["bbox"]
+            points = np.array(person["keypoints"]).reshape(17, 3)
+            assert person["num_keypoints"] == (points[:, 2] > 0).sum()
+            seen = points[points[:, 2] == 2]
+            visible += len(seen)
+            assert (
+                (seen[:, 0] >= x - 1) & (seen[:, 0] <= x + w + 1) & (seen[:, 1] >= y - 1) & (seen[:, 1] <= y + h + 1)
+            ).all()
+            assert (drawn.parts[seen[:, 1].astype(int), seen[:, 0].astype(int)] > 0).all()
+    assert visible > 500
+
+
+def test_left_is_left_seen_from_the_front_and_right_from_the_back(scenes: list[Scene]) -> None:
+    """A person showing nose and both eyes faces the viewer, and has the left shoulder on the viewer's right."""
+    front = back = wrong = 0
+    for drawn in scenes:
+        for person in drawn.people:
+            p = dict(zip(KEYPOINTS, np.array(person["keypoints"]).reshape(17, 3), strict=True))
+            if min(p[k][2] for k in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")) == 0:
+                continue
+            along = np.array(
+                [
+                    p["left_shoulder"][:2] - p["right_shoulder"][:2],
+                    (p["left_hip"] + p["right_hip"] - p["left_shoulder"] - p["right_shoulder"])[:2],
+                ]
+            )
+            facing = float(
+                np.cross(*np.column_stack([along, [0, 0]]))[2]
+            )  # positive: shoulders run left to right as seen from the front
+            eyes = p["left_eye"][2] > 0 and p["right_eye"][2] > 0 and p["nose"][2] > 0
+            none = not p["left_eye"][2] and not p["right_eye"][2] and not p["nose"][2]
+            front += eyes
+            back += none
+            wrong += (eyes and facing < 0) + (none and facing > 0)
+    assert front > 20
+    assert back > 5
+    assert wrong <= 0.1 * (front + back)  # heads turn further than trunks
+
+
+def test_names_are_those_of_the_card() -> None:
+    known = card("pose_hrnet_w16_demo_128x96").keypoints
+    assert known is not None
+    assert tuple(KEYPOINTS) == known.names
+    assert CATEGORIES[0] == "person"
+    assert len(PARTS) == 9
+
+
+def test_a_dataset_in_coco_s_format(tmp_path: Path) -> None:
+    generate.generate(tmp_path, [0, 4], seed=9)
+    written = json.loads((tmp_path / "annotations.json").read_text())
+    assert [i["file_name"] for i in written["images"]] == ["000000.png", "000004.png"]
+    assert {a["image_id"] for a in written["annotations"]} <= {0, 4}
+    assert len({a["id"] for a in written["annotations"]}) == len(written["annotations"])
+    image = cv2.imread(str(tmp_path / "000004.png"))
+    assert image is not None
+    assert np.array_equal(image[..., ::-1], scene(9, 4).image)
+    parts = cv2.imread(str(tmp_path / "labels/000004.png"), cv2.IMREAD_UNCHANGED)
+    assert parts is not None
+    assert parts.max() < len(PARTS)
+
+
+def test_the_sample_images_are_what_the_generator_draws() -> None:
+    written = json.loads((folder() / "demo/images/annotations.json").read_text())
+    for image in written["images"]:
+        drawn = scene(77, image["id"])
+        mine = [a for a in written["annotations"] if a["image_id"] == image["id"]]
+        assert [a["bbox"] for a in mine] == [a["bbox"] for a in drawn.annotations]
+        assert (image["height"], image["width"]) == drawn.parts.shape

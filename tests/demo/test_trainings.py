@@ -1,0 +1,62 @@
+"""The trainings of the demo models run from nothing to a checkpoint the tool knows, and go on where they were."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hrnet_deploy
+from hrnet_deploy import architecture as arch
+from hrnet_deploy import checkpoints
+from hrnet_deploy.cards import card, folder
+
+TRAININGS = {
+    "pose": ("pose_hrnet_w16_demo_128x96", ["--people", "6"], "AP"),
+    "parsing": ("seg_hrnetv2_w16_demo_256x256", ["--scenes", "4", "--even", "1"], "mIoU"),
+    "detector": ("det_hrnetv2p_w16_demo_256x256", ["--scenes", "4"], "AP"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_ends_in_a_checkpoint_and_a_resumed_one_in_the_same(name: str, tmp_path: Path) -> None:
+    known, drawn, metric = TRAININGS[name]
+    common = [
+        "--steps",
+        "2",
+        "--settle",
+        "1",
+        "--batch",
+        "2",
+        "--images",
+        "2",
+        "--save-every",
+        "1",
+        "--work",
+        str(tmp_path / "work"),
+    ]
+
+    def train(output: Path) -> str:
+        script = folder() / "demo" / f"train_{name}.py"
+        done = subprocess.run(
+            [sys.executable, str(script), *drawn, *common, "-o", str(output)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(hrnet_deploy.__file__).parents[1],
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    train(tmp_path / "a.safetensors")
+    said = train(tmp_path / "b.safetensors")
+    assert "going on from step" in said
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    wanted = card(known).architecture
+    assert arch.with_known(checkpoints.load(tmp_path / "a.safetensors").architecture, wanted) == wanted
+    figures = json.loads((tmp_path / "a.json").read_text())
+    assert figures["seed"] == 1 and 0 <= figures[metric] <= 1

@@ -1,0 +1,132 @@
+"""The cost table: what it measures, what it keeps after an interrupt, what it says where it cannot."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.tiny import TINY
+
+from hrnet_deploy.bench.training import training
+from hrnet_deploy.cards import card
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.jobs.cost_table import Column, Request, columns, suite
+from hrnet_deploy.jobs.export import export_network
+
+TINY_CARD = dataclasses.replace(card("pose_hrnet_w32_256x192"), name="tiny", architecture=TINY).resized(64, 64)
+PAPER = columns(quick=True)[1].paper
+
+
+def test_the_table_is_the_papers() -> None:
+    found = columns()
+    assert [c.name for c in found] == [
+        "SB-ResNet-152",
+        "HRNetV1-W48",
+        "PSPNet",
+        "DeepLabV3",
+        "HRNetV2-W48",
+        "ResNet-101",
+        "ResNeXt-101",
+        "HRNetV2p-W32",
+        "HRNetV2p-W48",
+    ]
+    assert [c.task for c in found] == ["pose"] * 2 + ["segmentation"] * 3 + ["detection"] * 4
+    assert {c.task: c.card.input.size for c in found} == {
+        "pose": "256x192",
+        "segmentation": "1024x2048",
+        "detection": "800x1344",
+    }
+    assert [c.paper["inference_s"] for c in found] == [0.030, 0.058, 0.397, 0.411, 0.150, 0.087, 0.144, 0.101, 0.116]
+    assert [c.paper["training_s"] for c in found] == [1.085, 1.231, 0.837, 0.850, 0.692, 0.550, 1.183, 0.690, 0.965]
+
+
+def test_a_column_is_measured_in_float_and_int8_and_kept(tmp_path: Path) -> None:
+    request = Request(tmp_path / "table.json", engines=("torch", "ort"), quick=True)
+    table = [Column("first", TINY_CARD, PAPER), Column("second", TINY_CARD, PAPER)]
+    said: list[str] = []
+    found = suite(request, "the command", said.append, table[:1])
+    rows = found["columns"][0]["result"]["rows"]
+    assert [(r["engine"], r["precision"], r["status"], r["weights"]) for r in rows] == [
+        ("torch", "fp32", "ok", "random"),
+        ("ort", "fp32", "ok", "random"),
+        ("ort", "int8", "ok", "random"),
+    ]
+    assert json.loads(request.output.read_text()) == json.loads(json.dumps(found))
+    assert 0 < found["columns"][0]["parity"]["relative"] < 1e-4
+    said.clear()
+    again = suite(request, "the command", said.append, table)
+    assert [c["name"] for c in again["columns"]] == ["first", "second"]
+    assert again["columns"][0] == json.loads(json.dumps(found["columns"][0]))
+    assert said and not any(s.startswith("first") for s in said)
+    with pytest.raises(BadInput, match="other settings"):
+        suite(dataclasses.replace(request, engines=("ort",)), "the command", table=table)
+
+
+def test_asking_for_some_columns_keeps_the_others(tmp_path: Path) -> None:
+    request = Request(tmp_path / "table.json", engines=("ort",), quick=True)
+    table = [Column(n, dataclasses.replace(TINY_CARD, name=n), PAPER) for n in ("first", "second", "third")]
+    suite(dataclasses.replace(request, cards=("third",)), "", table=table)
+    found = suite(dataclasses.replace(request, cards=("first",)), "", table=table)
+    assert [(c["name"], c["result"] is not None) for c in found["columns"]] == [("first", True), ("third", True)]
+    assert json.loads(request.output.read_text()) == json.loads(json.dumps(found))
+
+
+def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "tiny.pth").write_bytes(b"not a checkpoint")
+    bad = Column("bad", TINY_CARD, PAPER)
+    good = Column("good", dataclasses.replace(TINY_CARD, name="good"), PAPER)
+    request = Request(tmp_path / "table.json", engines=("ort",), quick=True, checkpoints=tmp_path)
+    found = {c["name"]: c for c in suite(request, "", table=[bad, good])["columns"]}
+    assert found["bad"]["result"] is None
+    assert "tiny.pth" in found["bad"]["reason"]
+    assert found["good"]["result"]["rows"][0]["status"] == "ok"
+
+
+def test_a_graph_that_is_not_the_network_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(network: torch.nn.Module, *rest: Any) -> Any:
+        with torch.no_grad():
+            next(network.parameters()).mul_(1.01)
+        return export_network(network, *rest)
+
+    monkeypatch.setattr("hrnet_deploy.workflow.random_weights.build", other)
+    request = Request(tmp_path / "table.json", engines=("ort",), quick=True)
+    (column,) = suite(request, "", table=[Column("other", TINY_CARD, PAPER)])["columns"]
+    assert column["result"] is None
+    assert "its ONNX file is not the network (heatmaps on noise: relative difference is 0.0" in column["reason"]
+
+
+def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:
+    request = Request(tmp_path / "table.json", engines=("ort",), quick=True, minutes=0)
+    (column,) = suite(request, "", table=[Column("late", TINY_CARD, PAPER)])["columns"]
+    assert column["result"] is None
+    assert "the same command goes on from here" in column["reason"]
+
+
+def test_a_training_step_is_measured_in_a_process_of_its_own() -> None:
+    (row,) = training(TINY_CARD, PAPER, quick=True)["rows"]
+    assert row["status"] == "ok", row["reason"]
+    assert row["batch"] == 2
+    assert row["seconds"] > 0
+    assert row["peak_bytes"] > 1e6
+
+
+def test_the_command_line(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    code, _, err = run("bench", "--task", "poses", "-o", tmp_path / "t.json")
+    assert code == 2
+    assert "no task 'poses'" in err
+    code, _, err = run("bench", "--card", "pose_hrnet_w32_256x192", "-o", tmp_path / "t.json")
+    assert code == 2
+    assert "no card 'pose_hrnet_w32_256x192'" in err
+    code, _, err = run("bench", "--quick", "--card", "pose_hrnet_w32_256x192", "--weights", "random")
+    assert code == 2
+    assert "for the cost table" in err
+    (tmp_path / "other.json").write_text("{}")
+    code, _, err = run("bench", "-o", tmp_path / "other.json")
+    assert code == 2
+    assert "holds something else" in err
+    assert (tmp_path / "other.json").read_text() == "{}"

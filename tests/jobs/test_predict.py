@@ -1,0 +1,114 @@
+"""Images, folders and videos to results and pictures; nothing half done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import hrnet_deploy
+from hrnet_deploy.cards import folder
+from hrnet_deploy.jobs import predict as job
+from hrnet_deploy.tasks.images import Video, read_image
+
+Run = Callable[..., tuple[int, str, str]]
+IMAGES = folder() / "demo" / "images"
+
+
+def test_a_folder_with_annotations_gives_a_result_a_person(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    code, text, err = run("predict", tiny_onnx, IMAGES, "-o", out)
+    assert (code, err) == (0, "")
+    assert "19 results of 6 images" in text
+    records = json.loads((out / "results.json").read_text())
+    assert len(records) == 19
+    assert set(records[0]) == {"file_name", "image_id", "category_id", "keypoints", "score"}
+    assert len(records[0]["keypoints"]) == 51
+    assert sorted(p.name for p in out.glob("*.png")) == sorted(p.with_suffix(".png").name for p in IMAGES.glob("*.jpg"))
+    assert read_image(out / "000003.png").shape == read_image(IMAGES / "000003.jpg").shape
+
+
+def test_single_images_are_one_box_each_unless_boxes_are_given(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    files = [IMAGES / "000003.jpg", IMAGES / "000011.jpg"]
+    assert "2 results of 2 images" in run("predict", tiny_onnx, *files, "-o", tmp_path / "a")[1]
+    boxes = ("--boxes", IMAGES / "annotations.json")
+    assert (
+        "6 results of 2 images" in run("predict", tiny_onnx, *files, *boxes, "--no-pictures", "-o", tmp_path / "b")[1]
+    )
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["results.json"]
+
+
+def test_embedded_and_plain_files_predict_the_same(exported: Callable[..., Path], tmp_path: Path, run: Run) -> None:
+    run("predict", exported(), IMAGES, "--flip-test", "-o", tmp_path / "a")
+    run("predict", exported(embed=True, batch=2, flip_test=True), IMAGES, "-o", tmp_path / "b")
+    a, b = (np.array([r["keypoints"] for r in json.loads((tmp_path / d / "results.json").read_text())]) for d in "ab")
+    assert np.abs(a - b).max() < 0.01
+
+
+def test_a_video_gives_a_video(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 12.0, (64, 96))
+    for i in range(5):
+        writer.write(np.full((96, 64, 3), 40 * i, np.uint8))
+    writer.release()
+    code, text, _ = run("predict", tiny_onnx, clip, "-o", tmp_path / "out")
+    assert code == 0
+    assert "5 results of 5 images" in text
+    made = Video(tmp_path / "out" / "clip.mp4")
+    assert (made.count, made.frames_per_second) == (5, 12.0)
+    assert next(iter(made)).shape == (96, 64, 3)
+    assert [r["image_id"] for r in json.loads((tmp_path / "out" / "results.json").read_text())] == [0, 1, 2, 3, 4]
+
+
+def test_an_interrupted_run_leaves_nothing(tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "write_image", stop)
+    with pytest.raises(KeyboardInterrupt):
+        job.predict(tiny_onnx, [IMAGES], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_folder_is_kept_unless_forced(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    code, _, err = run("predict", tiny_onnx, IMAGES / "000003.jpg", "-o", out)
+    assert code == 2
+    assert "exists already — pass --force" in err
+    assert run("predict", tiny_onnx, IMAGES / "000003.jpg", "-o", out, "--force")[0] == 0
+    assert sorted(p.name for p in out.iterdir()) == ["000003.png", "mine.txt", "results.json"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        (["none.jpg"], "does not exist"),
+        (["text.jpg"], "is not an image"),
+        (["text.mp4"], "is not a video"),
+        (["empty"], "there are no images in"),
+    ],
+)
+def test_bad_inputs_leave_nothing(inputs: list[str], sentence: str, tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    for name in ("text.jpg", "text.mp4"):
+        (tmp_path / name).write_text("text")
+    (tmp_path / "empty").mkdir()
+    code, _, err = run("predict", tiny_onnx, *[tmp_path / i for i in inputs], "-o", tmp_path / "out")
+    assert code == 2
+    assert sentence in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "text.jpg", "text.mp4"]
+
+
+def test_a_program_of_one_s_own_needs_two_lines(tiny_onnx: Path) -> None:
+    image = read_image(IMAGES / "000003.jpg")
+    predictor = hrnet_deploy.Predictor(tiny_onnx)
+    assert len(predictor(image)) == 1
+    found = predictor(image, boxes=[(10, 20, 90, 180), (100, 20, 90, 180)])
+    assert [p.points.shape for p in found] == [(17, 2), (17, 2)]
+    assert predictor(image, boxes=[]) == []
+    assert predictor.draw(image, found).shape == image.shape

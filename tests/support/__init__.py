@@ -1,0 +1,1 @@
+"""What tests share: small networks, goldens, doubles and helpers."""

@@ -1,0 +1,50 @@
+"""State dicts in the layouts that public checkpoints have, and how each is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+State = dict[str, torch.Tensor]
+
+
+def mmpose_1(state: State) -> State:
+    return {f"{'head' if k.startswith('final_layer') else 'backbone'}.{k}": v for k, v in state.items()}
+
+
+def mmpose_0(state: State) -> State:
+    return {f"{'keypoint_head' if k.startswith('final_layer') else 'backbone'}.{k}": v for k, v in state.items()}
+
+
+def prefixed(prefix: str) -> Callable[[State], State]:
+    return lambda state: {prefix + k: v for k, v in state.items()}
+
+
+def without_counters(state: State) -> State:
+    return {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+
+
+LAYOUTS: dict[str, tuple[Callable[[State], Any], str]] = {
+    "plain": (lambda s: s, "official"),
+    "state_dict": (lambda s: {"state_dict": s, "epoch": 3}, "official"),
+    "model": (lambda s: {"model": s}, "official"),
+    "nested": (lambda s: {"state_dict": {"model": s}}, "official"),
+    "module": (prefixed("module."), "official, prefix module."),
+    "model prefix": (lambda s: {"state_dict": prefixed("model.")(s)}, "official, prefix model."),
+    "both prefixes": (prefixed("module.model."), "official, prefix module.model."),
+    "mmpose 1.x": (lambda s: {"meta": {"epoch": 210}, "state_dict": mmpose_1(s)}, "mmpose 1.x"),
+    "mmpose 0.x": (lambda s: {"meta": {}, "state_dict": mmpose_0(s), "optimizer": {}}, "mmpose 0.x"),
+    "without counters": (without_counters, "official"),
+}
+
+
+def save(content: Any, path: Path, how: str) -> Path:
+    if how == "safetensors":
+        save_file({k: v.contiguous() for k, v in content.items()}, path)
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
+    return path
