@@ -1,21 +1,19 @@
-"""The typer app, how errors leave it, and what commands share."""
+"""The typer app, how errors leave it, and names of options that have changed."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from hrnet_deploy.errors import BadInput, DeployError
+from hrnet_deploy.errors import DeployError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
 app = typer.Typer(
     name="hrnet-deploy",
@@ -24,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+PREPARE, MEASURE, CHOOSE, USE, LOOK = "Prepare", "Measure", "Choose", "Use", "Look around"
+INTERRUPTED = 130
 
 
 def _version(asked: bool) -> None:
@@ -43,8 +44,25 @@ def _root(
     """A trained HRNet checkpoint in; a verified, measured engine out."""
 
 
-INTERRUPTED = 130
-PREPARE, MEASURE, CHOOSE, USE, LOOK = "Prepare", "Measure", "Choose", "Use", "Look around"
+def renamed(names: Mapping[str, str]) -> type[TyperCommand]:
+    """A class of command that still takes the old names of options (old to new), and says the new name on stderr.
+
+    The old names are in no help text. They go with the next version.
+    """
+
+    class Renamed(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, [_new_name(argument, names) for argument in args])
+
+    return Renamed
+
+
+def _new_name(argument: str, names: Mapping[str, str]) -> str:
+    name, equals, value = argument.partition("=")
+    if name not in names:
+        return argument
+    print(f"note: {name} is now called {names[name]}; the old name goes with the next version", file=sys.stderr)
+    return f"{names[name]}{equals}{value}"
 
 
 def main() -> None:
@@ -58,11 +76,12 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail(
-            "interrupted — nothing was written but what a file of --ranges or a folder of `run` keeps; run it again",
+            "interrupted — no output was written, but a --calibration-cache and the folder of `run` keep what was done; "
+            "give the same command again",
             INTERRUPTED,
         )
     except SystemExit as stop:
-        # what the command line library makes of a reader that has left its pipe is the code of a failed verdict
+        # Where the reader of a pipe has left, the library exits with the code of a failed verdict.
         left = isinstance(stop.__context__, BrokenPipeError)
         os._exit(0) if left else sys.exit(stop.code)
     except MemoryError:
@@ -70,13 +89,14 @@ def main() -> None:
     except OSError as error:
         _fail(f"{error.strerror or error} ({error.filename or 'no file'}) — check disk space and permissions", 2)
     except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong arguments: the library says it best
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong arguments: the library explains them
             error.show()
             sys.exit(error.exit_code)
         if os.environ.get("HRNET_DEPLOY_DEBUG"):
             raise
         _fail(
-            f"{type(error).__name__}: {str(error)[:300]} — a fault of hrnet-deploy; HRNET_DEPLOY_DEBUG=1 shows where, please report it",
+            f"{type(error).__name__}: {str(error)[:300]} — this is a fault of hrnet-deploy; please report it, "
+            "HRNET_DEPLOY_DEBUG=1 shows where it is",
             70,
         )
 
@@ -98,94 +118,3 @@ def notes() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
-
-
-def print_json(value: Any) -> None:
-    from hrnet_deploy.files import json_text
-
-    print(json_text(value))
-
-
-@contextmanager
-def working() -> Iterator[Callable[[str], None]]:
-    """A spinner with what is being done; says nothing where nobody looks."""
-    screen = notes()
-    if not screen.is_terminal:
-        yield lambda _: None
-        return
-    with screen.status("starting") as status:
-        yield lambda text: status.update(text)
-
-
-class Counter:
-    """A bar a stage, with the time left. Called with a total, it gives back what to call after each."""
-
-    def __init__(self, bar: Progress, what: str) -> None:
-        self._bar, self._what = bar, what
-
-    def say(self, what: str) -> None:
-        """What comes now; how much of it is not known yet."""
-        self._what = what
-        self(0)
-
-    def __call__(self, total: int) -> Callable[[], None]:
-        for earlier in self._bar.task_ids:
-            self._bar.remove_task(earlier)
-        task = self._bar.add_task(self._what, total=total or None)
-        return lambda: self._bar.advance(task)
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Counter]:
-    """A progress bar; says nothing where nobody looks."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    screen = notes()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        yield Counter(bar, what)
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """`256x192` -> (256, 192): height, then width."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
-    if not found:
-        raise BadInput(f"--size {text} is no size — give HEIGHTxWIDTH, for example 256x192")
-    return int(found[1]), int(found[2])
-
-
-def parse_bounds(text: str | None, each: Callable[[str], Any], name: str) -> tuple[Any, Any, Any] | None:
-    """`1:4:16` -> what `each` makes of the three; one value alone stands for all three."""
-    if text is None:
-        return None
-    parts = [each(part) for part in text.split(":")]
-    if len(parts) not in (1, 3):
-        raise BadInput(f"{name} {text} is no bound — give one value, or least, tuned for and most: MIN:OPT:MAX")
-    return (parts * 3)[0], (parts * 3)[1], (parts * 3)[2]
-
-
-def parse_count(text: str) -> int:
-    """A whole number from 1 on."""
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise BadInput(f"{text!r} is no count — give a whole number from 1 on")
-    return int(text)
-
-
-def parse_factors(text: str) -> tuple[float, ...]:
-    """`0.5,1` -> (0.5, 1.0)."""
-    try:
-        return tuple(float(part) for part in parse_list(text))
-    except ValueError:
-        raise BadInput(f"{text!r} is no list of factors — give numbers separated by commas, 0.5,1,1.5") from None
-
-
-def parse_list(text: str) -> list[str]:
-    return [t.strip() for t in text.split(",") if t.strip()]

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import (
-    PREPARE,
-    app,
-    console,
-    counting,
-    parse_bounds,
-    parse_count,
-    parse_list,
-    parse_size,
-    print_json,
-    working,
-)
+from hrnet_deploy.cli import options
+from hrnet_deploy.cli.app import PREPARE, app, renamed
+from hrnet_deploy.cli.output import check_outputs, finish
+from hrnet_deploy.cli.parsing import optional_size, parse_bounds, parse_count, parse_list, parse_size
+
+if TYPE_CHECKING:
+    from hrnet_deploy.results.quantization import QuantizeResult
 
 
 class Exporter(StrEnum):
@@ -33,7 +28,7 @@ class Target(StrEnum):
     trt = "trt"
 
 
-class Fusion(StrEnum):
+class BranchFusion(StrEnum):
     int8 = "int8"
     float = "float"
 
@@ -46,44 +41,55 @@ class Method(StrEnum):
     entropy = "entropy"
 
 
+class BuildEngine(StrEnum):
+    trt = "trt"
+
+
 @app.command(rich_help_panel=PREPARE)
 def export(
-    checkpoint: Annotated[
-        str, typer.Argument(help="A .pth, .pt or .safetensors file, or a card that comes with weights.")
-    ],
+    checkpoint: options.Checkpoint,
     output: Annotated[Path, typer.Option("-o", "--output", help="The ONNX file to write.")],
-    size: Annotated[str | None, typer.Option(help="Input as HEIGHTxWIDTH; the card's unless given.")] = None,
+    size: options.Size = None,
     batch: Annotated[int, typer.Option(help="The fixed batch.")] = 1,
     dynamic: Annotated[str, typer.Option(help="Axes to leave open: batch,height,width.")] = "",
     card: Annotated[
-        str, typer.Option(help="The card to use where the tensors fit several, or a card of your own (FILE.yaml).")
+        str,
+        typer.Option(help="The card to use where the weights fit several, or a card of your own (FILE.yaml)."),
     ] = "",
-    embed: Annotated[bool, typer.Option("--embed", help="uint8 RGB pixels in, keypoints or labels out.")] = False,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Take uint8 RGB pixels and give keypoints or labels.")
+    ] = False,
     flip_test: Annotated[
-        bool, typer.Option("--flip-test", help="With --embed: average with the mirror image.")
+        bool, typer.Option("--flip-test", help="With --embed: average with the result of the mirrored image.")
     ] = False,
     align_corners: Annotated[
-        bool | None, typer.Option(help="How a segmentation network upsamples, where you know better.")
+        bool | None,
+        typer.Option(help="How a segmentation network upsamples, where you know that the card is wrong."),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
-    opset: Annotated[int | None, typer.Option(help="The ONNX opset; 20 unless given.")] = None,
-    exporter: Annotated[Exporter, typer.Option(help="torch's exporter.")] = Exporter.dynamo,
-    simplify: Annotated[bool, typer.Option(help="Run onnxsim, in a process of its own, and compare.")] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    opset: Annotated[int | None, typer.Option(help="The ONNX opset. Default: 20.")] = None,
+    exporter: Annotated[Exporter, typer.Option(help="Which of PyTorch's exporters to use.")] = Exporter.dynamo,
+    simplify: Annotated[
+        bool, typer.Option(help="Run onnxsim in a process of its own, and compare what it gives.")
+    ] = True,
+    report: options.Report = None,
+    force: options.Force = False,
+    json: options.Json = False,
 ) -> None:
     """Checkpoint to a simplified, verified ONNX file that describes itself.
 
-    The architecture is read from the tensors. The result is compared with
-    PyTorch on seeded and on real inputs; past the budget the exit code is 1.
+    The architecture is read from the weights. The file is compared with PyTorch
+    on seeded noise and on real images; exit code 1 where it is past the budget.
 
     Example: hrnet-deploy export pose_hrnet_w32.pth -o pose.onnx --size 256x192
     """
-    from hrnet_deploy.jobs import export as job
-    from hrnet_deploy.report import verdicts
+    from hrnet_deploy.cli.progress import shown
+    from hrnet_deploy.jobs.export import ExportOptions, ExportRequest
+    from hrnet_deploy.jobs.export import export as job
 
-    options = job.ExportOptions(
-        size=parse_size(size),
+    check_outputs(force, report)
+    graph = ExportOptions(
+        size=optional_size(size),
         batch=batch,
         dynamic=tuple(parse_list(dynamic)),
         opset=opset,
@@ -93,97 +99,104 @@ def export(
         flip_test=flip_test,
         align_corners=align_corners,
     )
-    with working() as say:
-        done = job.export(checkpoint, output, options, images, card, force, say)
-    if json:
-        print_json(done.to_dict())
-    else:
-        verdicts.exported(console(), done)
-    if not done.passed:
-        raise typer.Exit(1)
+    request = ExportRequest(checkpoint, output, graph, images, card, force)
+    with shown() as progress:
+        result = job(request, progress)
+    finish(result, json, report)
 
 
-@app.command(rich_help_panel=PREPARE)
+@app.command(
+    rich_help_panel=PREPARE,
+    cls=renamed(
+        {
+            "--limit": "--calibration-images",
+            "--ranges": "--calibration-cache",
+            "--fusion": "--branch-fusion",
+            "--reduced": "--reduce-range",
+            "--no-reduced": "--no-reduce-range",
+        }
+    ),
+)
 def quantize(
     model: Annotated[Path, typer.Argument(help="A float32 ONNX file made by export.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
-    images: Annotated[Path, typer.Option(help="A folder of real images; its annotations.json or labels/ is used.")],
-    annotations: Annotated[
-        Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")
-    ] = None,
-    limit: Annotated[int, typer.Option(help="Calibrate on that many images, at most half of them.")] = 64,
-    held_out: Annotated[
-        int, typer.Option(help="Judge the result on that many others; a search chooses by as many again.")
-    ] = 500,
-    seed: Annotated[int, typer.Option(help="Which images are chosen.")] = 0,
-    target: Annotated[Target, typer.Option(help="The engine it is for: each fuses in its own way.")] = Target.ort,
-    method: Annotated[Method, typer.Option(help="How a range follows from what was seen.")] = Method.mse,
+    images: options.Images,
+    annotations: options.Annotations = None,
+    calibration_images: options.CalibrationImages = 64,
+    held_out: options.HeldOut = 500,
+    seed: options.SplitSeed = 0,
+    target: Annotated[
+        Target, typer.Option(help="The engine the file is for. Each fuses operators in its own way.")
+    ] = Target.ort,
+    method: Annotated[Method, typer.Option(help="How a range follows from the calibration statistics.")] = Method.mse,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Operators to leave in float, 'stage4.2.*'. Repeatable.")
+        list[str] | None,
+        typer.Option(help="A pattern of operators to leave in float, for example 'stage4.2.*'. Repeatable."),
     ] = None,
-    fusion: Annotated[
-        Fusion, typer.Option(help="What sums and resizes between branches are computed in.")
-    ] = Fusion.int8,
+    branch_fusion: Annotated[
+        BranchFusion, typer.Option(help="The precision of the sums and resizes between branches.")
+    ] = BranchFusion.int8,
     max_drop: Annotated[
-        float | None, typer.Option(help="Leave blocks in float until the metric moves at most this, in points.")
+        float | None,
+        typer.Option(help="Leave blocks in float until the metric moves by at most this, in points."),
     ] = None,
     sensitivity: Annotated[
-        list[Path] | None, typer.Option(help="Write what each block costs: .json, .png, .svg. Repeatable.")
+        list[Path] | None, typer.Option(help="Write what each block costs, as .json or .svg. Repeatable.")
     ] = None,
     speed: Annotated[
-        bool | None, typer.Option(help="Measure what is left in float. Default: where a search left some.")
+        bool | None,
+        typer.Option(help="Measure what blocks in float cost in speed. Default: where a search left some."),
     ] = None,
-    reduced: Annotated[
-        bool | None, typer.Option(help="7-bit weights, for x86 without VNNI. Default: what this processor needs.")
+    reduce_range: Annotated[
+        bool | None,
+        typer.Option(help="Quantize weights to 7 bits, for x86 without VNNI. Default: what this processor needs."),
     ] = None,
-    ranges: Annotated[
-        Path | None, typer.Option(help="Keep statistics and findings in this file and beside it; go on from them.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    calibration_cache: options.CalibrationCache = None,
+    threads: options.Threads = None,
+    report: options.Report = None,
+    force: options.Force = False,
+    json: options.Json = False,
 ) -> None:
     """Float32 ONNX to int8, calibrated on real images and judged on others.
 
-    Writes nothing where the loss is past the budget (exit code 1), and says
-    which blocks cost most. With --max-drop it searches what to leave in float,
-    and judges what it found once more, on images it did not choose by.
+    Writes no file where the loss is past the budget (exit code 1), and names
+    the blocks that cost most. With --max-drop, blocks to leave in float are
+    chosen on a validation set, and the result is judged on a separate test set.
 
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
-    from hrnet_deploy.jobs import quantize as job
-    from hrnet_deploy.report import sensitivity as blocks
-    from hrnet_deploy.report import verdicts
+    from hrnet_deploy.cli.progress import shown
+    from hrnet_deploy.cli.sensitivity import check_tables, write_tables
+    from hrnet_deploy.jobs.quantize import QuantizeRequest
+    from hrnet_deploy.jobs.quantize import quantize as job
     from hrnet_deploy.workflow.split import Split
 
-    pictures = sensitivity or []
-    blocks.check_outputs(pictures, force)
-    request = job.Request(
+    tables = sensitivity or []
+    check_tables(tables, force)
+    check_outputs(force, report)
+    request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, limit, held_out, seed),
+        split=Split(images, annotations, calibration_images, held_out, seed),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),
-        fusion=fusion.value,
+        branch_fusion=branch_fusion.value,
         max_drop=max_drop,
-        reduced=reduced,
-        statistics=ranges,
-        sensitivity=bool(pictures),
+        reduce_range=reduce_range,
+        calibration_cache=calibration_cache,
+        sensitivity=bool(tables),
         speed=speed,
         threads=threads,
         force=force,
     )
-    with counting("quantizing") as progress:
-        done = job.quantize(request, progress.say, progress)
-    for path in pictures:
-        blocks.write(path, done)
-    if json:
-        print_json(done.to_dict())
-    else:
-        verdicts.quantized(console(), done)
-    if not done.passed:
-        raise typer.Exit(1)
+    with shown() as progress:
+        result = job(request, progress)
+
+    def write(whole: QuantizeResult) -> None:
+        write_tables(tables, whole)
+
+    finish(result, json, report, write)
 
 
 @app.command(rich_help_panel=PREPARE)
@@ -191,69 +204,69 @@ def half(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export or quantize.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The float16 ONNX file to write.")],
     images: Annotated[
-        Path | None, typer.Option(help="A folder of real images, to see how large values become.")
+        Path | None, typer.Option(help="A folder of real images, to see how large the values become.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    report: options.Report = None,
+    force: options.Force = False,
+    json: options.Json = False,
 ) -> None:
-    """Float values to float16; inputs and outputs stay float32.
+    """Float values to float16. Inputs and outputs stay float32.
 
-    What does not fit float16 on the images stays in float32 and is named.
-    Writes nothing where the result moves past its budget (exit code 1).
+    Operators whose values on the images do not fit float16 stay in float32 and
+    are named. Writes no file where the result is past its budget (exit code 1).
 
     Example: hrnet-deploy half pose.onnx -o half.onnx --images val
     """
+    from hrnet_deploy.cli.progress import shown
+    from hrnet_deploy.jobs.half import HalfRequest
     from hrnet_deploy.jobs.half import half as job
-    from hrnet_deploy.report import verdicts
 
-    with counting("halving") as progress:
-        done = job(model, output, images, force, progress)
-    if json:
-        print_json(done.to_dict())
-    else:
-        verdicts.halved(console(), done)
-    if not done.passed:
-        raise typer.Exit(1)
-
-
-class BuildEngine(StrEnum):
-    trt = "trt"
+    check_outputs(force, report)
+    with shown() as progress:
+        result = job(HalfRequest(model, output, images, force), progress)
+    finish(result, json, report)
 
 
 @app.command(rich_help_panel=PREPARE)
 def build(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export, quantize --target trt or half.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The plan to write, X.plan; its manifest goes beside it.")
+        Path, typer.Option("-o", "--output", help="The plan to write, X.plan. Its manifest is written beside it.")
     ],
     engine: Annotated[BuildEngine, typer.Option(help="The engine to build for.")] = BuildEngine.trt,
     batch: Annotated[
-        str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX; 1:1:16 unless given.")
+        str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX. Default: 1:1:16.")
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW; the card's unless given.")
+        str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW. Default: the input of the card.")
     ] = None,
-    workspace: Annotated[int | None, typer.Option(help="Most memory a kernel may take while it runs, in MB.")] = None,
-    level: Annotated[int, typer.Option(help="0 builds fast, 5 tries most.")] = 3,
+    workspace: Annotated[
+        int | None, typer.Option(help="The most memory a kernel may take while it runs, in MB.")
+    ] = None,
+    level: Annotated[int, typer.Option(help="The builder's level: 0 builds fast, 5 tries most.")] = 3,
     aux_streams: Annotated[
-        int | None, typer.Option("--aux-streams", help="Streams beside the first; its own choice if none.")
+        int | None, typer.Option("--aux-streams", help="Streams beside the first. Default: TensorRT's own choice.")
     ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Let float32 be computed in TF32.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing plan.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    report: options.Report = None,
+    force: options.Force = False,
+    json: options.Json = False,
 ) -> None:
     """An ONNX file to a TensorRT plan, with a manifest of what it fits.
 
-    Precision is what the file says: build the int8 or float16 file for int8
-    or float16. A plan fits this GPU and this TensorRT alone, so keep the file.
+    The plan has the precision of the file: build the int8 or float16 file for
+    int8 or float16. A plan fits only this GPU and this TensorRT, so keep the
+    ONNX file.
 
     Example: hrnet-deploy build int8.onnx --engine trt -o int8.plan --batch 1:8:32
     """
+    from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.graph.plan import BuildOptions
+    from hrnet_deploy.jobs.build import BuildRequest
     from hrnet_deploy.jobs.build import build as job
-    from hrnet_deploy.report import verdicts
 
-    options = BuildOptions(
+    check_outputs(force, report)
+    plan = BuildOptions(
         batch=parse_bounds(batch, parse_count, "--batch"),
         size=parse_bounds(size, parse_size, "--size"),
         workspace=None if workspace is None else workspace * 2**20,
@@ -261,9 +274,6 @@ def build(
         aux_streams=aux_streams,
         tf32=tf32,
     )
-    with working() as say:
-        done = job(model, output, options, force, say)
-    if json:
-        print_json(done.to_dict())
-    else:
-        verdicts.built(console(), done)
+    with shown() as progress:
+        result = job(BuildRequest(model, output, plan, force), progress)
+    finish(result, json, report)

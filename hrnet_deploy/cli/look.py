@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import LOOK, app, console, print_json
-
-Json = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
+from hrnet_deploy.cli import options
+from hrnet_deploy.cli.app import LOOK, app, console
+from hrnet_deploy.cli.output import print_json
 
 
 @app.command(rich_help_panel=LOOK)
-def models(json: Json = False) -> None:
+def models(json: options.Json = False) -> None:
     """The model cards: what this tool knows by name.
 
     Example: hrnet-deploy models --json
@@ -30,16 +30,17 @@ def models(json: Json = False) -> None:
 @app.command(rich_help_panel=LOOK)
 def inspect(
     file: Annotated[Path, typer.Argument(help="A checkpoint, an ONNX file or a plan.")],
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
-    """What a file is: architecture, task, input, precision, and where it comes from.
+    """What a file is: architecture, task, input, precision and origin.
 
     Example: hrnet-deploy inspect pose_hrnet_w32.pth
     """
+    from hrnet_deploy.jobs.inspect import InspectRequest
     from hrnet_deploy.jobs.inspect import inspect as job
     from hrnet_deploy.report import terminal
 
-    found = job(file)
+    found = job(InspectRequest(file)).facts()
     if json:
         print_json(found)
     else:
@@ -47,7 +48,7 @@ def inspect(
 
 
 @app.command(rich_help_panel=LOOK)
-def doctor(json: Json = False) -> None:
+def doctor(json: options.Json = False) -> None:
     """What is installed, which engines can run here, and what is missing.
 
     Example: hrnet-deploy doctor

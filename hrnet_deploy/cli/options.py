@@ -1,0 +1,60 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Checkpoint = Annotated[
+    str, typer.Argument(help="A .pth, .pt or .safetensors file, or the name of a card that comes with weights.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write the result to this file, as JSON.")]
+Report = Annotated[Path | None, typer.Option(help="Write the result to this file, as JSON.")]
+
+Images = Annotated[
+    Path, typer.Option(help="A folder of real images. Its annotations.json or labels/ is used where there is one.")
+]
+SomeImages = Annotated[
+    Path | None,
+    typer.Option(help="A folder of images. Its annotations.json or labels/ is used where there is one."),
+]
+Annotations = Annotated[
+    Path | None,
+    typer.Option(help="A file of COCO annotations or detections, or a folder of label maps, in place of the folder's."),
+]
+Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]
+Seed = Annotated[
+    int | None, typer.Option(help="With --limit: choose the images at random with this seed, not the first ones.")
+]
+
+CalibrationImages = Annotated[
+    int, typer.Option(help="How many images to calibrate on. At most half of the images are used for it.")
+]
+HeldOut = Annotated[
+    int,
+    typer.Option(help="How many other images the result is judged on. A search chooses by as many others again."),
+]
+SplitSeed = Annotated[int, typer.Option(help="The seed by which images are drawn for each part.")]
+CalibrationCache = Annotated[
+    Path | None,
+    typer.Option(help="Keep calibration statistics in this file and findings beside it, and go on from them."),
+]
+
+Engine = Annotated[str, typer.Option(help="The engine to run the file in.")]
+Threads = Annotated[int | None, typer.Option(help="Number of threads. Default: all that are available.")]
+ThreadCounts = Annotated[
+    list[int] | None, typer.Option(help="Number of threads; repeatable. Default: all that are available.")
+]
+Size = Annotated[str | None, typer.Option(help="The input as HEIGHTxWIDTH. Default: the input of the card.")]
+FlipTest = Annotated[bool, typer.Option("--flip-test", help="Average with the result of the mirrored image.")]
+Seconds = Annotated[float, typer.Option(help="Seconds of measured time for each row and region.")]
+Upright = Annotated[
+    Path | None,
+    typer.Option(
+        help="For detectors: a second file, exported with height and width exchanged, that is run on upright images."
+    ),
+]

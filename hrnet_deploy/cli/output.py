@@ -1,0 +1,72 @@
+"""How every command ends: files written, the result shown, the verdict as exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from hrnet_deploy.cli.app import console
+
+if TYPE_CHECKING:
+    from hrnet_deploy.results.base import Result
+
+R = TypeVar("R", bound="Result")
+
+
+def command_line() -> str:
+    """The command as it was typed, so that it can be typed again."""
+    return shlex.join(["hrnet-deploy", *sys.argv[1:]])
+
+
+def check_outputs(force: bool, *paths: Path | None) -> None:
+    """Refuse, before the work, files that could not be written after it. Raises BadInput."""
+    from hrnet_deploy.files import check_output
+
+    for path in paths:
+        if path is not None:
+            check_output(path, force)
+
+
+def print_json(value: Any) -> None:
+    """Plain JSON values on stdout."""
+    from hrnet_deploy.files import json_text
+
+    print(json_text(value))
+
+
+def finish(
+    result: R, json: bool = False, report: Path | None = None, also: Callable[[R], None] | None = None
+) -> None:
+    """End a command with its result.
+
+    The result gets the command line and the machine it came from, is written to `report`, and is shown on stdout, as
+    JSON where `json` is set. `also` writes other files of the same result before it is shown. Exits with code 1 where
+    the result has a verdict and the verdict is no.
+    """
+    from hrnet_deploy.bench.environment import environment
+    from hrnet_deploy.results.codec import to_dict, with_origin, write
+
+    whole = with_origin(result, command_line(), environment())
+    if report is not None:
+        write(report, whole)
+    if also is not None:
+        also(whole)
+    if json:
+        print_json(to_dict(whole))
+    else:
+        _show(whole)
+    if getattr(result, "passed", True) is False:
+        raise typer.Exit(1)
+
+
+def _show(result: Result) -> None:
+    """The document of the result, in the terminal."""
+    from hrnet_deploy.results.documents import document_of
+    from hrnet_deploy.results.render.terminal import show
+
+    show(console(), document_of(result))
