@@ -1,0 +1,77 @@
+"""What `inspect` finds in a file, and the list that `models` prints. They are shown and not kept, so they have no kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Facts of a checkpoint, an ONNX file or a plan. A field that a file of its sort does not have is None.
+
+    Attributes:
+        what: the file in one sentence: its network, and its precision.
+        file: the format and the size.
+        card, task, input, trained_on: of the model card.
+        published: what others publish of the same weights.
+        assumed: what the weights do not say and was assumed.
+        parameters: number of parameters, as text.
+        fits, built_of, layers, rebuild: of a plan: its GPU, its ONNX file, its layers, the command that makes it again.
+        takes, gives: inputs and outputs with types and shapes; of a plan, the bounds of each open input.
+        nodes: number of operators, and the most frequent ones.
+        precision: of the file.
+        made_by: what was done to the graph, one text per step.
+        made_from: digests of what the file was made from, by name.
+        sha256: of the file.
+    """
+
+    what: str
+    file: str
+    card: str
+    task: str
+    input: str
+    trained_on: str
+    published: str | None = None
+    assumed: str | None = None
+    parameters: str | None = None
+    fits: str | None = None
+    built_of: str | None = None
+    takes: str | Sequence[str] | None = None
+    gives: str | None = None
+    nodes: str | None = None
+    layers: str | None = None
+    precision: str | None = None
+    made_by: Sequence[str] | None = None
+    made_from: Mapping[str, str] | None = None
+    rebuild: str | None = None
+    sha256: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `inspect --json` prints: the fields that the file has, with spaces in their names."""
+        found = {f.name.replace("_", " "): getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class CardSummary:
+    """One line of `models`.
+
+    Attributes:
+        name: of the card; network: its architecture in a few words; input_size: HEIGHTxWIDTH.
+        published: the best published figure, or "weights included" where the package brings weights.
+    """
+
+    name: str
+    network: str
+    input_size: str
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class CardList:
+    """The model cards, in the order in which they are listed."""
+
+    cards: Sequence[CardSummary]
