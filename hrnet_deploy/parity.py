@@ -1,8 +1,8 @@
-"""How far an engine is from its reference, and whether that is near enough.
+"""How far an engine is from its reference, and whether that is within the budget.
 
-Figures of the tensors (any model), of the task (keypoints that moved) and of the metric (AP of both on the same
-images, their paired difference with an interval). A budget is two-sided: a gain past it is as suspicious as a
-loss, since nothing an engine does can make a network better.
+There are figures of the tensors (for any model), of the task (for example how far keypoints moved) and of the metric
+(the scores of both on the same images, and their paired difference with an interval). A budget has two sides: a gain
+past it is as suspicious as a loss, because nothing that an engine does can make a network better.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.engines.base import Arrays, Engine, run_rows, run_samples
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Score, Task, dataset_samples
 from hrnet_deploy.tasks.dataset import Dataset
 
-Tick = Callable[[], None]
-
-
 class TensorComparison:
-    """Running sums, so that any number of inputs takes the memory of one."""
+    """Compares two tensors over any number of inputs. It keeps running sums, so it needs the memory of one input."""
 
     def __init__(self) -> None:
         self.maximum = self.peak = self.signal = self.other = self.dot = self.noise = 0.0
         self.finite = True
 
     def add(self, reference: NDArray, other: NDArray) -> None:
+        """Add one input's tensors. Raises BadInput where their shapes differ."""
         if reference.shape != other.shape:
             raise BadInput(
                 f"outputs differ in shape: {list(reference.shape)} and {list(other.shape)} — these are two models"
@@ -48,6 +47,7 @@ class TensorComparison:
         self.noise += float((r - x) @ (r - x))
 
     def figures(self, output: str, inputs: str) -> TensorFigures:
+        """The figures over everything added so far; `output` and `inputs` name the tensor and what it was run on."""
         norm = math.sqrt(self.signal * self.other)
         return TensorFigures(
             output=output,
@@ -63,7 +63,7 @@ class TensorComparison:
 def compare_tensors(
     reference: Callable[[Feed], Arrays], engine: Engine, inputs: Iterable[Feed], label: str
 ) -> list[TensorFigures]:
-    """Every output over some inputs."""
+    """Figures of every output over some inputs; `label` names the inputs."""
     sums: dict[str, TensorComparison] = {}
     for feed in inputs:
         want, got = reference(feed), run_rows(engine, feed)
@@ -73,17 +73,33 @@ def compare_tensors(
 
 
 def as_figures(values: Any) -> TaskFigures:
-    """What `dataclasses.asdict` made of figures, also after a way through JSON."""
+    """Figures from the plain values that `dataclasses.asdict` gives, also after they were saved as JSON."""
     from hrnet_deploy.results.codec import convert
 
     return convert(values, TaskFigures, "the figures of an earlier run")
 
 
 def compare_on_images(
-    reference: Engine, reference_task: Task, engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None
+    reference: Engine,
+    reference_task: Task,
+    engine: Engine,
+    task: Task,
+    dataset: Dataset,
+    progress: Progress = SILENT,
 ) -> TaskFigures:
-    """Both on every image of a dataset, one image at a time. The tasks differ where one graph decodes itself."""
-    unscored = task.unscorable_reason(dataset)  # said before the work, not after it
+    """Compare two engines on every image of a data set, one image at a time.
+
+    Args:
+        reference, engine: what is compared. They may take different batches.
+        reference_task, task: prepare the inputs of each and decode its outputs. They differ where one of the graphs
+            has its decoding embedded.
+        dataset: the images. Where they are annotated, both engines are scored.
+        progress: advanced after each image.
+
+    Raises:
+        BadInput: where nothing is on any of the images.
+    """
+    unscored = task.unscorable_reason(dataset)
     sums: dict[str, TensorComparison] = {}
     wanted: list[Any] = []
     got: list[Any] = []
@@ -99,9 +115,9 @@ def compare_on_images(
                         sums.setdefault(name, TensorComparison()).add(x[name], y[name])
             wanted += reference_task.kept(reference_task.decode(a, theirs))
             got += task.kept(task.decode(b, samples))
-        tick()
+        progress.advance()
     if not wanted:
-        raise BadInput("the images gave nothing to compare: no image has anything on it — check the annotations")
+        raise BadInput("there is nothing to compare: the annotations name nothing on any image — check them")
     figures = TaskFigures(
         images=len(dataset),
         samples=len(wanted),
@@ -125,26 +141,22 @@ def compare_on_images(
     )
 
 
-def score_on_images(engine: Engine, task: Task, dataset: Dataset, tick: Tick = lambda: None) -> Score:
-    """The metric of one engine on annotated images, one image at a time."""
+def score_on_images(engine: Engine, task: Task, dataset: Dataset, progress: Progress = SILENT) -> Score:
+    """The metric of one engine on annotated images, one image at a time. Raises BadInput where nothing can be scored."""
     if reason := task.unscorable_reason(dataset):
         raise BadInput(f"nothing can be scored: {reason} — give images with annotations for {task.card.task}")
     found: list[Any] = []
     for _, _, samples in dataset_samples(task, dataset):
         if samples:
             found += task.decode(run_samples(engine, [s.feed for s in samples]), samples)
-        tick()
+        progress.advance()
     score: Score = task.score(found, dataset)
     return score
 
 
-TENSORS = {
-    "fp32": 1e-4,
-    "fp16": 1e-2,
-    "bf16": 8e-2,
-    "int8": None,
-}  # relative; int8 is judged by what it does to the task
-METRIC = {"fp32": 0.1, "fp16": 0.1, "bf16": 0.1, "int8": 0.5}  # points
+# The largest difference of an output over its largest magnitude. int8 is judged by its effect on the task alone.
+TENSORS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 8e-2, "int8": None}
+METRIC = {"fp32": 0.1, "fp16": 0.1, "bf16": 0.1, "int8": 0.5}  # points of the metric, either way
 
 
 def budget_for(precision: str, task: Task) -> Budget:
@@ -153,7 +165,10 @@ def budget_for(precision: str, task: Task) -> Budget:
 
 
 def judge(budget: Budget, tensors: Sequence[TensorFigures], task: TaskFigures) -> list[Check]:
-    """Every figure that has a limit. Outputs that are not finite fail whatever the budget."""
+    """Compare every figure that has a limit with it. Outputs that are not finite fail whatever the budget is.
+
+    Raises BadInput where the budget limits a figure that the task does not have.
+    """
     checks = []
     for figures in (*tensors, *task.tensors):
         where = f"{figures.output} on {figures.inputs}"
@@ -163,7 +178,7 @@ def judge(budget: Budget, tensors: Sequence[TensorFigures], task: TaskFigures) -
             checks.append(_at_most(f"{where}: relative difference", figures.relative, budget.relative))
     for name, limit in budget.distances.items():
         if name not in task.distance.figures:
-            raise BadInput(f"there is no figure {name} to limit — there are {', '.join(task.distance.figures)}")
+            raise BadInput(f"there is no figure {name} to limit — choose among {', '.join(task.distance.figures)}")
         checks.append(_at_most(name, task.distance.figures[name], limit))
     if budget.drop is not None and task.difference is not None:
         checks.append(_at_most(f"{task.metric} difference, points", task.difference, budget.drop))

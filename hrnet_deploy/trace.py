@@ -1,7 +1,7 @@
-"""Where an ONNX graph and its PyTorch network part ways: the first tensor that differs.
+"""The first tensor in which an ONNX graph differs from its PyTorch network.
 
-Tensors of a graph exported here are called after the module whose output they are (graph.names), so each can be
-held against what that module gives.
+A tensor of a graph that was exported here is called after the module whose output it is (`graph.names`), so each can be
+compared with the output of that module.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """tensor: the module's name; node: the ONNX node that gives it; relative: of the tensor's own maximum."""
+    """Where a graph goes wrong.
+
+    Attributes:
+        tensor: the tensor, by the name of its module.
+        node: the ONNX node that computes it.
+        relative: the largest difference over the tensor's largest magnitude.
+    """
 
     tensor: str
     node: str
@@ -34,14 +40,14 @@ class Difference:
 
 
 class Tracer:
-    """A graph with its inner tensors laid open beside the network it came from; both opened once."""
+    """A graph that gives all its inner tensors, beside the network it was exported from; both are opened once."""
 
     def __init__(self, path: Path, network: nn.Module) -> None:
         self.network = network
         modules = {n for n, _ in network.named_modules() if n}
         model = load_model(path)
-        # (tensor, the module call it is the output of, node); the graph's own output is called after the card, but
-        # the layer that gives it still carries the module's name
+        # Each is (tensor, the module call whose output it is, node). The output of the graph is called after the card,
+        # but the layer that computes it still has the name of the module.
         self.tensors: list[tuple[str, str, str]] = []
         for node in model.graph.node:
             for output in node.output:
@@ -51,8 +57,10 @@ class Tracer:
         self._session = _opened(model, [t for t, _, _ in self.tensors])
 
     def first_difference(self, feed: Mapping[str, NDArray], tolerance: float) -> Difference | None:
-        """The first tensor, in the order of computation, past `tolerance` of its own maximum. None where every
-        named tensor agrees, or where the graph carries no names (the torchscript exporter)."""
+        """The first tensor, in the order of computation, that differs by more than `tolerance` of its own maximum.
+
+        None where every named tensor agrees, or where the graph has no such names (the torchscript exporter).
+        """
         if not self.tensors:
             return None
         names = [t for t, _, _ in self.tensors]
@@ -69,7 +77,7 @@ class Tracer:
 
 
 def _opened(model: onnx.ModelProto, names: list[str]) -> Any:
-    """A session that gives those tensors as well."""
+    """A session of the graph that gives these tensors too."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -81,7 +89,7 @@ def _opened(model: onnx.ModelProto, names: list[str]) -> Any:
 
 
 def _module_outputs(network: nn.Module, names: set[str], feed: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Each named module's output at each call: name, name#1, name#2, ..."""
+    """The output of each named module at each of its calls: name, name#1, name#2, ..."""
     import torch
 
     calls: Counter[str] = Counter()
@@ -91,7 +99,7 @@ def _module_outputs(network: nn.Module, names: set[str], feed: Mapping[str, NDAr
         def record(_module: Any, _inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor):
                 key = f"{name}{SEPARATOR}{calls[name]}" if calls[name] else name
-                outputs[key] = output.numpy().copy()  # ReLUs work in place: what a norm gave is gone a line later
+                outputs[key] = output.numpy().copy()  # a ReLU works in place and overwrites it
                 calls[name] += 1
 
         return record

@@ -40,7 +40,7 @@ def inspect(
     from hrnet_deploy.jobs.inspect import inspect as job
     from hrnet_deploy.report import terminal
 
-    found = job(InspectRequest(file)).facts()
+    found = job(InspectRequest(file)).to_dict()
     if json:
         print_json(found)
     else:

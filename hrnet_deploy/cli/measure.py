@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import MEASURE, app, console, counting, notes, parse_list, parse_size, print_json, working
+from hrnet_deploy.cli import options
+from hrnet_deploy.cli.app import MEASURE, app, notes
+from hrnet_deploy.cli.output import check_outputs, finish
+from hrnet_deploy.cli.parsing import optional_size, parse_list
+
+if TYPE_CHECKING:
+    from hrnet_deploy.results.check import CheckResult
 
 
 class Weights(StrEnum):
@@ -20,78 +24,85 @@ class Weights(StrEnum):
 
 @app.command(rich_help_panel=MEASURE)
 def check(
-    model: Annotated[Path, typer.Argument(help="The ONNX file.")],
-    against: Annotated[str, typer.Option(help="The checkpoint it was made from (or its card), or another ONNX file.")],
-    images: Annotated[
-        Path | None, typer.Option(help="A folder of images; its annotations.json or labels/ is used.")
-    ] = None,
-    annotations: Annotated[
-        Path | None, typer.Option(help="COCO annotations or detections of them, or a folder of label maps.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Use that many images.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Choose them at random with this seed, instead of the first.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="The engine to hold against the reference.")] = "ort",
-    threads: Annotated[int | None, typer.Option(help="Threads; all available unless given.")] = None,
-    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirror image.")] = False,
+    model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
+    against: Annotated[
+        str, typer.Option(help="The checkpoint that the file was made from (or its card), or another ONNX file.")
+    ],
+    images: options.SomeImages = None,
+    annotations: options.Annotations = None,
+    limit: options.Limit = None,
+    seed: options.Seed = None,
+    engine: Annotated[str, typer.Option(help="The engine to compare with the reference.")] = "ort",
+    threads: options.Threads = None,
+    flip_test: options.FlipTest = False,
     max_relative: Annotated[
-        float | None, typer.Option(help="Largest difference of an output, over its maximum.")
+        float | None, typer.Option(help="Limit: largest difference of an output, over its largest magnitude.")
     ] = None,
-    max_pixels: Annotated[float | None, typer.Option(help="Mean keypoint distance, in pixels of the input.")] = None,
-    max_moved: Annotated[float | None, typer.Option(help="Share of keypoints that moved over a pixel.")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Limit: change of the metric either way, in points.")
+    ] = None,
+    max_pixels: Annotated[
+        float | None, typer.Option(help="Limit: mean distance of keypoints or box corners, in pixels of the input.")
+    ] = None,
+    max_moved: Annotated[
+        float | None, typer.Option(help="Limit, pose: share of keypoints that moved by more than a pixel.")
+    ] = None,
     max_score: Annotated[
-        float | None, typer.Option(help="Largest difference of a keypoint's score, over the best score.")
+        float | None, typer.Option(help="Limit, pose: largest difference of a keypoint's score, over the best score.")
     ] = None,
     max_differing: Annotated[
-        float | None, typer.Option(help="Share of pixels whose class changed (segmentation).")
+        float | None, typer.Option(help="Limit, segmentation: share of pixels whose class changed.")
     ] = None,
-    max_drop: Annotated[float | None, typer.Option(help="Points of the metric, either way.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the report as JSON.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the verdict as JUnit XML.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing reports.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    max_missing: Annotated[
+        float | None,
+        typer.Option(help="Limit, detection: share of the reference's detections without a counterpart."),
+    ] = None,
+    max_extra: Annotated[
+        float | None,
+        typer.Option(help="Limit, detection: share of the engine's detections without a counterpart."),
+    ] = None,
+    output: options.Output = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the verdict to this file, as JUnit XML.")] = None,
+    force: options.Force = False,
+    json: options.Json = False,
 ) -> None:
     """Is the ONNX file still the network? Exit code 1 past the budget of its precision.
 
     Compares every output on seeded noise and on real images, then what the
-    task makes of them; where annotations exist, the metric of both and their
-    paired difference with a 95% interval.
+    task makes of them. Where there are annotations, it compares the metric of
+    both and gives their paired difference with a 95% interval.
 
     Example: hrnet-deploy check pose.onnx --against w32.pth --images val
     """
-    from hrnet_deploy.files import atomic_write, check_output, write_json
-    from hrnet_deploy.jobs.check import Request
+    from hrnet_deploy.cli.progress import shown
+    from hrnet_deploy.jobs.check import CheckRequest
     from hrnet_deploy.jobs.check import check as job
-    from hrnet_deploy.report import verdicts
     from hrnet_deploy.results.figures import Budget
 
-    for path in (output, junit):
-        if path is not None:
-            check_output(path, force)
+    check_outputs(force, output, junit)
     distances = {
         "pixels_mean": max_pixels,
         "moved_over_1px": max_moved,
         "score_relative": max_score,
         "differing": max_differing,
+        "missing": max_missing,
+        "extra": max_extra,
     }
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
-    request = Request(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits)
-    with counting("comparing") as progress:
-        report = job(request, progress=progress)
-    if output is not None:
-        write_json(output, report.to_dict())
-    if junit is not None:
-        from hrnet_deploy.report.junit import junit_xml
+    request = CheckRequest(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits)
+    with shown() as progress:
+        result = job(request, progress)
+    finish(result, json, output, lambda whole: _write_junit(whole, junit))
 
-        with atomic_write(junit) as part:
-            part.write_bytes(junit_xml(report))
-    if json:
-        print_json(report.to_dict())
-    else:
-        verdicts.checked(console(), report)
-    if not report.passed:
-        raise typer.Exit(1)
+
+def _write_junit(result: CheckResult, path: Path | None) -> None:
+    if path is None:
+        return
+    from hrnet_deploy.files import atomic_write
+    from hrnet_deploy.results.render.junit import junit_xml
+
+    with atomic_write(path) as part:
+        part.write_bytes(junit_xml(result))
 
 
 @app.command(rich_help_panel=MEASURE)
@@ -244,26 +255,24 @@ def cost_table(
 
 @app.command(rich_help_panel=MEASURE)
 def compare(
-    base: Annotated[Path, typer.Argument(help="A result of bench or check.")],
-    new: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
+    base: Annotated[Path, typer.Argument(help="A result file.")],
+    new: Annotated[Path, typer.Argument(help="Another result file of the same kind.")],
     fail_on: Annotated[
         str, typer.Option(help="How much worse is too much: ap=0.3,latency=5%,pixels=0.5,memory=10%.")
     ] = "",
-    json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout.")] = False,
+    output: options.Output = None,
+    force: options.Force = False,
+    json: options.Json = False,
 ) -> None:
     """What really changed between two result files. Exit code 1 past a limit.
 
-    Times whose rounds overlap are not different. Only what got worse fails.
+    A time differs only where it differs by more than it varies. Only a figure
+    that became worse fails.
 
     Example: hrnet-deploy compare main.json branch.json --fail-on latency=5%
     """
+    from hrnet_deploy.jobs.compare import CompareRequest
     from hrnet_deploy.jobs.compare import compare as job
-    from hrnet_deploy.report import terminal
 
-    done = job(base, new, fail_on)
-    if json:
-        print_json(done.to_dict())
-    else:
-        terminal.compared(console(), done)
-    if not done.passed:
-        raise typer.Exit(1)
+    check_outputs(force, output)
+    finish(job(CompareRequest(base, new, fail_on)), json, output)

@@ -1,0 +1,1 @@
+"""What each command does: `job(request, progress) -> result`, from files to a typed result."""

@@ -1,13 +1,12 @@
-"""Is an ONNX file still the network it was made from? Figures, a verdict, and where it goes wrong."""
+"""Is a model file still the network it was made from? Figures, a verdict, and the first tensor that is wrong."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,46 +17,32 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description, read_description
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
-from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures, all_passed
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.check import CheckResult
+from hrnet_deploy.results.figures import Budget, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.samples import NAME, sample_images
+from hrnet_deploy.workflow.arguments import require_amount, require_count
 
-Say = Callable[[str], None]
 NOISE_SEEDS = (0, 1, 2)
-TRACED = 40  # inputs tried to find where a graph goes wrong
+TRACED = 40  # the most inputs that are tried to find where a graph goes wrong
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `check` found. `first` names the first tensor that differs, where the verdict is no and it is known."""
+class CheckRequest:
+    """What to compare.
 
-    model: str
-    against: str
-    engine: str
-    engine_facts: dict[str, Any]
-    precision: str
-    card: str
-    images: str
-    flip_test: bool
-    tensors: Sequence[TensorFigures]
-    task: TaskFigures
-    budget: Budget
-    checks: Sequence[Check]
-    first: str = ""
-    warning: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return all_passed(self.checks)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": 1, "kind": "check", "passed": self.passed, **dataclasses.asdict(self)}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to compare. `limits` replace the budget of the file's precision, field by field."""
+    Attributes:
+        model: the ONNX file or plan.
+        against: the checkpoint that it was made from (or its card), or another ONNX file.
+        images, annotations: a folder, and what is known of its images; the package's own samples unless given.
+        limit, seed: how many images to use, and the seed to choose them by; the first ones without a seed.
+        engine, threads: what runs the file.
+        flip_test: whether results are averaged with those of the mirrored image.
+        limits: replace the budget of the file's precision, field by field.
+        dataset: images that are loaded already, in place of the folder's.
+    """
 
     model: Path
     against: str
@@ -69,45 +54,44 @@ class Request:
     threads: int | None = None
     flip_test: bool = False
     limits: Budget = dataclasses.field(default_factory=Budget)
+    dataset: Dataset | None = None
+
+    def __post_init__(self) -> None:
+        if self.images is None and (self.annotations or self.limit is not None or self.seed is not None):
+            raise BadInput("--annotations, --limit and --seed are about images — give their folder with --images")
+        require_count("--limit", self.limit)
+        require_count("--seed", self.seed, least=0)
+        require_count("--threads", self.threads)
+        require_amount("--max-relative", self.limits.relative)
+        require_amount("--max-drop", self.limits.drop)
+        for name, value in self.limits.distances.items():
+            require_amount(f"the limit of {name}", value)
 
 
-def check(
-    request: Request,
-    say: Say = lambda _: None,
-    progress: Callable[[int], Callable[[], None]] | None = None,
-    dataset: Dataset | None = None,
-) -> Report:
-    """Compare an ONNX file with the checkpoint it was made from, or with another ONNX file (which needs no torch).
+def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
+    """Compare a model file with the checkpoint it was made from, or with another ONNX file (which needs no torch).
 
-    `progress` is told how many images come and gives back what to call after each. `dataset`: some of the images of
-    the folder, where they are known already.
+    Raises BadInput where a file cannot be read or the two are not of one network, and Unavailable where the engine
+    cannot run here.
     """
     parse(request.engine)
-    if request.images is None and (request.annotations or request.limit or request.seed is not None):
-        raise BadInput("--annotations, --limit and --seed speak of images — give their folder with --images")
     description = read_description(request.model)
-    if dataset is None:
-        dataset = (
-            load_dataset(request.images, request.annotations, request.limit, request.seed)
-            if request.images
-            else sample_images()
-        )
-    say("opening both")
+    dataset = request.dataset or _images(request)
+    progress.stage("opening both models")
     reference, theirs, source = _reference(request, description)
     engine = open_engine(request.engine, Source(description.card, request.model), request.threads)
     task = task_of(description.card, description.contract, request.flip_test)
+    progress.stage("comparing on noise")
     tensors = _on_noise(reference, engine, description, theirs)
-    say("comparing on images")
-    tick = progress(len(dataset)) if progress else lambda: None
-    figures = compare_on_images(reference, theirs, engine, task, dataset, tick)
-    precision = engine.facts.get("precision", description.precision)  # an engine may run a file below its precision
+    progress.stage("comparing on images", len(dataset))
+    figures = compare_on_images(reference, theirs, engine, task, dataset, progress)
+    precision = engine.info.precision or description.precision  # an engine may run a file below its precision
     budget = budget_for(precision, task).replaced_by(request.limits)
-    checks = judge(budget, tensors, figures)
-    report = Report(
+    result = CheckResult(
         model=str(request.model),
         against=request.against,
         engine=request.engine,
-        engine_facts=engine.facts,
+        engine_info=engine.info,
         precision=precision,
         card=description.card.name,
         images=str(request.images or NAME),
@@ -115,19 +99,25 @@ def check(
         tensors=tensors,
         task=figures,
         budget=budget,
-        checks=checks,
+        checks=judge(budget, tensors, figures),
         warning=_provenance(source, description),
     )
-    if report.passed or source is None or description.contract.embedded:
-        return report
-    say("looking for the first tensor that differs")
-    return dataclasses.replace(
-        report, first=_first_difference(request, source, task, dataset, batch_of(engine) or 1, budget)
-    )
+    if result.passed or source is None or description.contract.embedded:
+        return result
+    progress.stage("looking for the first tensor that differs")
+    first = _first_difference(request, source, task, dataset, batch_of(engine) or 1, budget)
+    return dataclasses.replace(result, first_difference=first)
 
 
-def _reference(request: Request, description: Description) -> tuple[Engine, Task, Source | None]:
-    """PyTorch with the checkpoint, or ONNX Runtime with another file; and the task as that one is fed."""
+def _images(request: CheckRequest) -> Dataset:
+    if request.images is None:
+        return sample_images()
+    return load_dataset(request.images, request.annotations, request.limit, request.seed)
+
+
+def _reference(request: CheckRequest, description: Description) -> tuple[Engine, Task, Source | None]:
+    """The reference (PyTorch with the checkpoint, or ONNX Runtime with another file), the task that prepares its inputs,
+    and the checkpoint as a source where there is one."""
     flip = request.flip_test or description.contract.flip_test
     if request.against.endswith(".onnx"):
         other = read_description(Path(request.against))
@@ -151,7 +141,7 @@ def _on_noise(reference: Engine, engine: Engine, description: Description, their
         or description.contract.embedded
         or {o.name for o in reference.outputs} != {o.name for o in engine.outputs}
     ):
-        return []  # decoded results of noise mean nothing
+        return []  # noise has no meaningful decoded results
     batch = batch_of(engine) or 1
     inputs = [noise(description.card, batch, seed) for seed in NOISE_SEEDS]
     return compare_tensors(lambda feed: run_rows(reference, feed), engine, inputs, "noise")
@@ -165,10 +155,14 @@ def _provenance(source: Source | None, description: Description) -> str:
 
 
 def _first_difference(
-    request: Request, source: Source, task: Task, dataset: Dataset, batch: int, budget: Budget
+    request: CheckRequest, source: Source, task: Task, dataset: Dataset, batch: int, budget: Budget
 ) -> str:
-    """Looked for on noise, then on people until one shows it: a weight behind a ReLU that is silent on most inputs
-    changes nothing there. A tensor inside differs less than what follows, so the limit is a tenth of the output's."""
+    """The first tensor that differs, in words; empty where none is found.
+
+    It is looked for on noise first and then on images, because a weight behind a ReLU that gives zero on most inputs
+    changes nothing on those. A tensor inside the network differs less than those after it, so its limit is a tenth of
+    the output's.
+    """
     from hrnet_deploy.engines.torch_ import network_of
     from hrnet_deploy.trace import Tracer
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.parity import score_on_images
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.base import Figure
+from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.workflow.arguments import require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to score, on which images."""
+class EvalRequest:
+    """What to score, and on which images.
+
+    Attributes:
+        use: the file, and how it is run.
+        data, annotations: the folder of images, and a file or folder of annotations in place of the folder's own.
+        limit, seed: how many images to use, and the seed to choose them by; the first ones without a seed.
+    """
 
     use: ModelUse
     data: Path
@@ -25,46 +32,32 @@ class Request:
     limit: int | None = None
     seed: int | None = None
 
-
-@dataclass(frozen=True)
-class Evaluated:
-    """figures by name, in 0..1; protocol: what they depend on; published: what others say the same weights reach."""
-
-    model: str
-    model_sha256: str
-    card: str
-    precision: str
-    engine: str
-    engine_facts: dict[str, Any]
-    metric: str
-    figures: dict[str, float]
-    protocol: dict[str, Any]
-    images: int
-    data: str
-    annotations: dict[str, str]
-    published: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": 1, "kind": "eval", **dataclasses.asdict(self)}
+    def __post_init__(self) -> None:
+        require_count("--limit", self.limit)
+        require_count("--seed", self.seed, least=0)
 
 
-def evaluate(request: Request, progress: Callable[[int], Callable[[], None]] | None = None) -> Evaluated:
-    """Raises BadInput where nothing can be scored: no annotations, or a file that does not take the sizes asked for."""
+def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
+    """Score a file on annotated images.
+
+    Raises BadInput where nothing can be scored: there are no annotations, or the file does not take the sizes asked for.
+    """
     use = request.use
+    progress.stage("opening the model")
     model = open_model(use)
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
-    tick = progress(len(dataset)) if progress else lambda: None
-    score = score_on_images(model.engine, model.task, dataset, tick)
-    description, facts = model.description, model.engine.facts
-    return Evaluated(
+    progress.stage("scoring", len(dataset))
+    score = score_on_images(model.engine, model.task, dataset, progress)
+    description, info = model.description, model.engine.info
+    return EvalResult(
         model=str(use.model),
         model_sha256=sha256(use.model),
         card=description.card.name,
-        precision=facts.get("precision", description.precision),
+        precision=info.precision or description.precision,
         engine=use.engine,
-        engine_facts=facts,
+        engine_info=info,
         metric=model.task.metric,
-        figures=score.figures(),
+        figures={name: Figure(value) for name, value in score.figures().items()},
         protocol=model.task.protocol(),
         images=len(dataset),
         data=str(request.data),
@@ -73,8 +66,8 @@ def evaluate(request: Request, progress: Callable[[int], Callable[[], None]] | N
     )
 
 
-def _annotations(request: Request, task: str) -> dict[str, str]:
-    """What the score depends on besides the images: a file by name and sha256, a folder of label maps by name."""
+def _annotations(request: EvalRequest, task: str) -> dict[str, str]:
+    """The annotations that the score depends on: a file with its sha256, or a folder of label maps."""
     if task == "segmentation":
         return {"folder": str(request.annotations or request.data / "labels")}
     path = request.annotations or request.data / "annotations.json"

@@ -1,130 +1,120 @@
-"""Checkpoint to a simplified, verified, self-describing ONNX file."""
+"""Checkpoint to a simplified, verified ONNX file that describes itself."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrnet_deploy.architecture import SegHRNet, require_same, with_known, with_upsampling
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import atomic_write, check_output
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.base import EngineInfo
+from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
-from hrnet_deploy.tasks.base import Contract, noise, task_of
+from hrnet_deploy.tasks.base import noise, task_of
+from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
 if TYPE_CHECKING:
-    import onnx
-    from torch import nn
-
     from hrnet_deploy.checkpoints import Checkpoint
     from hrnet_deploy.engines.base import Source
     from hrnet_deploy.graph.metadata import Description
     from hrnet_deploy.tasks.dataset import Dataset
 
-Say = Callable[[str], None]
-IMAGES = 8  # real images a verification looks at
+IMAGES = 8  # how many real images a verification looks at
+ENGINE = "ort"  # what an exported file is verified in
 
 
 @dataclass(frozen=True)
-class ExportOptions:
-    """What a graph is to be. `size` None is the card's; with `flip_test` an embedded graph averages in the mirror;
-    `align_corners` says how a segmentation network upsamples, where its source is known better than the tensors tell."""
+class ExportRequest:
+    """What to export.
 
-    size: tuple[int, int] | None = None
-    batch: int = 1
-    dynamic: Collection[str] = ()
-    opset: int | None = None
-    exporter: str = "dynamo"
-    simplify: bool = True
-    embed: bool = False
-    flip_test: bool = False
-    align_corners: bool | None = None
+    Attributes:
+        checkpoint: a file, or the name of a card that comes with weights.
+        output: the ONNX file to write.
+        options: what the graph is to be.
+        images: a folder of images to verify on; the package's own samples unless given.
+        card: the name or file of a card, where the weights fit several.
+        force: whether an existing file is replaced.
+    """
+
+    checkpoint: str
+    output: Path
+    options: ExportOptions = field(default_factory=ExportOptions)
+    images: Path | None = None
+    card: str = ""
+    force: bool = False
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was written and how it compares with PyTorch."""
+class Verification:
+    """An exported file against PyTorch: figures, verdict, and what the engine says of itself."""
 
-    path: Path
-    summary: str
-    description: Description
     tensors: Sequence[TensorFigures]
     task: TaskFigures
     checks: Sequence[Check]
-    engine: dict[str, Any]  # what it was verified on
-    assumption: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return all_passed(self.checks)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": 1,
-            "kind": "export",
-            "passed": self.passed,
-            "path": str(self.path),
-            "summary": self.summary,
-            "assumption": self.assumption,
-            "card": self.description.card.name,
-            "input_size": self.description.card.input.size,
-            "history": list(self.description.history),
-            "provenance": dict(self.description.provenance),
-            "tensors": [dataclasses.asdict(t) for t in self.tensors],
-            "task": dataclasses.asdict(self.task),
-            "engine": self.engine,
-            "checks": [dataclasses.asdict(c) for c in self.checks],
-        }
+    info: EngineInfo
 
 
-def export(
-    checkpoint: str,
-    output: Path,
-    options: ExportOptions,
-    images: Path | None = None,
-    card_name: str = "",
-    force: bool = False,
-    say: Say = lambda _: None,
-) -> Exported:
-    """Export a checkpoint file, or the weights of a card that comes with some. The file is written also where
-    verification fails, marked so, for somebody to look into."""
+def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
+    """Export a checkpoint and verify the result.
+
+    The file is written also where the verification fails. It is marked as failed, so that somebody can look into it.
+
+    Raises BadInput where the checkpoint, the card and the options do not fit, and Unavailable where torch is missing.
+    """
     from hrnet_deploy import checkpoints
     from hrnet_deploy.engines.base import Source
     from hrnet_deploy.graph.metadata import describe, save_model
     from hrnet_deploy.tasks.dataset import load_dataset
     from hrnet_deploy.tasks.samples import sample_images
 
-    check_output(output, force)
+    check_output(request.output, request.force)
+    progress.stage("loading PyTorch")
     need("torch", "export")
-    dataset = load_dataset(images, limit=IMAGES) if images else sample_images()
-    dataset = dataset.unjudged()  # a handful says nothing of a metric; `check` scores a dataset
-    say("reading the checkpoint")
-    found = _with_given_facts(checkpoints.load(checkpoint), card_name, options)
-    chosen = _card(found, card_name, options)
-    model, description = export_network(found.network(), chosen, options, {"checkpoint": found.sha256}, say)
-    say("verifying against PyTorch")
+    dataset = load_dataset(request.images, limit=IMAGES) if request.images else sample_images()
+    dataset = dataset.unjudged()  # a score of so few images means nothing; `check` scores a data set
+    progress.stage("reading the checkpoint")
+    found = _with_given_facts(checkpoints.load(request.checkpoint), request.card, request.options)
+    chosen = _card(found, request.card, request.options)
+    provenance = {"checkpoint": found.sha256}
+    model, description = export_network(found.network(), chosen, request.options, provenance, progress)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "graph.onnx")
         save_model(model, path)
-        source = Source(chosen, path, found.path)
-        tensors, task, checks, engine = verify(source, description, dataset)
-    verified = all_passed(checks)
-    on = ["noise", "images"] if tensors else ["images"]
-    description = description.with_step("verify", against="torch", on=on, passed=verified)
+        verified = verify(Source(chosen, path, found.path), description, dataset, progress)
+    progress.stage("writing the file")
+    passed = all_passed(verified.checks)
+    on = ["noise", "images"] if verified.tensors else ["images"]
+    description = description.with_step("verify", against="torch", on=on, passed=passed)
     describe(model, description)
-    with atomic_write(output) as part:
+    with atomic_write(request.output) as part:
         save_model(model, part)
-    assumption = "" if card_name else found.assumption  # a card names the labels and the upsampling
-    return Exported(output, found.summary, description, tensors, task, checks, engine, assumption)
+    return ExportResult(
+        path=str(request.output),
+        size=request.output.stat().st_size,
+        summary=found.summary,
+        assumption="" if request.card else found.assumption,  # a card names the labels and the upsampling
+        card=chosen.name,
+        input_size=chosen.input.size,
+        history=list(description.history),
+        provenance=dict(description.provenance),
+        tensors=verified.tensors,
+        task=verified.task,
+        checks=verified.checks,
+        engine=ENGINE,
+        engine_info=verified.info,
+    )
 
 
 def _with_given_facts(found: Checkpoint, card_name: str, options: ExportOptions) -> Checkpoint:
-    """The checkpoint as the network that a card or a flag says it is."""
+    """The checkpoint, with what a card or an option says of its network and the weights do not show."""
     if card_name:
         found = found.with_known(card(card_name).architecture)
     if options.align_corners is None:
@@ -137,6 +127,7 @@ def _with_given_facts(found: Checkpoint, card_name: str, options: ExportOptions)
 
 
 def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCard:
+    """The card of the checkpoint, or the one that was named, at the input size that was asked for."""
     chosen = found.card
     if card_name:
         named = card(card_name)
@@ -147,58 +138,19 @@ def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCar
     return chosen.resized(*(options.size or (chosen.input.height, chosen.input.width)))
 
 
-def export_network(
-    network: nn.Module, chosen: ModelCard, options: ExportOptions, provenance: dict[str, str], say: Say = lambda _: None
-) -> tuple[onnx.ModelProto, Description]:
-    """A network to a described ONNX model, not yet verified."""
-    from hrnet_deploy.graph.embed import embed, require_form
-    from hrnet_deploy.graph.export import OPSET, export_graph
-    from hrnet_deploy.graph.metadata import Description, describe
-    from hrnet_deploy.graph.simplify import simplify
+def verify(source: Source, description: Description, dataset: Dataset, progress: Progress = SILENT) -> Verification:
+    """Compare ONNX Runtime with PyTorch on seeded noise, at every batch and size the graph takes, and on real images.
 
-    torch = need("torch", "export")
-    if options.batch < 1:
-        raise BadInput(f"a batch of {options.batch} is none — give --batch 1 or more")
-    if options.flip_test and not options.embed:
-        raise BadInput("--flip-test is for --embed; without it `predict` and `check` take --flip-test themselves")
-    if options.embed and options.dynamic:
-        raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
-    if options.embed:
-        require_form(chosen)
-    batch = options.batch * 2 if options.flip_test else options.batch
-    say(f"exporting with torch's {options.exporter} exporter")
-    opset = options.opset or OPSET
-    model = export_graph(network, chosen, batch, options.dynamic, opset, options.exporter)  # type: ignore[arg-type]
-    facts = {
-        "exporter": options.exporter,
-        "torch": torch.__version__.partition("+")[0],
-        "opset": opset,
-        "batch": "dynamic" if "batch" in options.dynamic else options.batch,
-        "dynamic": sorted(options.dynamic),
-    }
-    description = Description(chosen, Contract(), "fp32", provenance).with_step("export", **facts)
-    if options.simplify:
-        say("simplifying")
-        rows = 2 if "batch" in options.dynamic else batch
-        model, done = simplify(model, noise(chosen, rows, seed=0))
-        description = description.with_step("simplify", **done)
-    if options.embed:
-        model = embed(model, chosen, options.flip_test)
-        contract = Contract(embedded=True, flip_test=options.flip_test)
-        description = dataclasses.replace(description, contract=contract).with_step(
-            "embed", flip_test=options.flip_test
-        )
-    describe(model, description)
-    return model, description
-
-
-def verify(
-    source: Source, description: Description, dataset: Dataset
-) -> tuple[list[TensorFigures], TaskFigures, list[Check], dict[str, Any]]:
-    """ONNX Runtime against PyTorch: seeded noise at every batch and size the graph takes, and real images."""
+    Args:
+        source: the exported file and the checkpoint it was made from.
+        description: of the file.
+        dataset: real images.
+        progress: told of each stage and each image.
+    """
     from hrnet_deploy.engines import open_engine
 
-    reference, engine = open_engine("torch", source), open_engine("ort", source)
+    progress.stage("comparing with PyTorch on noise")
+    reference, engine = open_engine("torch", source), open_engine(ENGINE, source)
     theirs = task_of(source.card, flip_test=description.contract.flip_test)
     task = task_of(source.card, description.contract)
     tensors: list[TensorFigures] = []
@@ -208,17 +160,14 @@ def verify(
             label = "noise" if len(shapes) == 1 else f"noise {batch}x{height}x{width}"
             feed = noise(source.card, batch, seed=number, height=height, width=width)
             tensors += compare_tensors(reference.run, engine, [feed], label)
-    figures = compare_on_images(reference, theirs, engine, task, dataset)
-    return (
-        tensors,
-        figures,
-        judge(budget_for(description.precision, task), tensors, figures),
-        {"name": engine.name, **engine.facts},
-    )
+    progress.stage("comparing with PyTorch on images", len(dataset))
+    figures = compare_on_images(reference, theirs, engine, task, dataset, progress)
+    checks = judge(budget_for(description.precision, task), tensors, figures)
+    return Verification(tensors, figures, checks, engine.info)
 
 
 def _shapes(chosen: ModelCard, declared: Sequence[int | str]) -> Iterator[tuple[int, int, int]]:
-    """Batch, height and width to try: the fixed ones, and where an axis is open three values of it."""
+    """Batch, height and width to try: the fixed values, and three values of each open axis."""
     height, width = chosen.input.height, chosen.input.width
     batches = [declared[0]] if isinstance(declared[0], int) else [1, 2, 3]
     yield from ((int(b), height, width) for b in batches)

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.files import require_file, sha256
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.plan import is_plan, read_manifest
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.inspection import Inspection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx
+
+    from hrnet_deploy.results.base import Setting
 
 
-def inspect(name: Path) -> dict[str, Any]:
-    """Facts of a checkpoint, an ONNX file or a plan, the first of them a sentence."""
+@dataclass(frozen=True)
+class InspectRequest:
+    """The file to look at: a checkpoint (or the name of a card that comes with weights), an ONNX file or a plan."""
+
+    file: Path
+
+
+class _CardFacts(TypedDict):
+    card: str
+    task: str
+    input: str
+    trained_on: str
+
+
+def inspect(request: InspectRequest, progress: Progress = SILENT) -> Inspection:
+    """Facts of a checkpoint, an ONNX file or a plan. Raises BadInput where the file is none of these."""
+    name = request.file
+    progress.stage(f"reading {name.name}")
     if name.suffix.lower() == ".onnx":
         require_file(name)
         return _onnx(name)
@@ -22,23 +48,23 @@ def inspect(name: Path) -> dict[str, Any]:
     return _checkpoint(name)
 
 
-def _plan(path: Path) -> dict[str, Any]:
+def _plan(path: Path) -> Inspection:
     manifest, found = read_manifest(path), read_description(path)
-    return {
-        "what": f"{found.card.architecture.title}, TensorRT plan {found.precision}",
-        "file": f"TensorRT {manifest.tensorrt} plan, {path.stat().st_size / 1e6:.1f} MB",
+    bounds = [f"{n} {' : '.join('x'.join(map(str, b)) for b in three)}" for n, three in manifest.profiles.items()]
+    return Inspection(
+        what=f"{found.card.architecture.title}, TensorRT plan {found.precision}",
+        file=f"TensorRT {manifest.tensorrt} plan, {_megabytes(path)}",
         **_card(found.card),
-        "fits": ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items()),
-        "built of": f"{manifest.onnx['name']}, sha256 {manifest.onnx['sha256']}",
-        "takes": [f"{n} {' : '.join('x'.join(map(str, b)) for b in bounds)}" for n, bounds in manifest.profiles.items()]
-        or "static shapes",
-        "layers": ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not told",
-        "precision": found.precision,
-        "rebuild": manifest.rebuild(path),
-    }
+        fits=", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items()),
+        built_of=f"{manifest.onnx['name']}, sha256 {manifest.onnx['sha256']}",
+        takes=bounds or "static shapes",
+        layers=", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not known",
+        precision=found.precision,
+        rebuild=manifest.rebuild(path),
+    )
 
 
-def _checkpoint(name: Path) -> dict[str, Any]:
+def _checkpoint(name: Path) -> Inspection:
     from hrnet_deploy import checkpoints
 
     found = checkpoints.load(name)
@@ -47,18 +73,18 @@ def _checkpoint(name: Path) -> dict[str, Any]:
         for n, t in found.state.items()
         if not n.endswith(("running_mean", "running_var", checkpoints.COUNTER))
     )
-    return {
-        "what": found.summary,
-        "file": f"checkpoint, {found.path.stat().st_size / 1e6:.1f} MB",
+    return Inspection(
+        what=found.summary,
+        file=f"checkpoint, {_megabytes(found.path)}",
         **_card(found.card),
-        **_published(found.card, found.sha256),
-        **({"assumed": found.assumption} if found.assumption else {}),
-        "parameters": f"{parameters / 1e6:.2f} M",
-        "sha256": found.sha256,
-    }
+        published=_published(found.card, found.sha256),
+        assumed=found.assumption or None,
+        parameters=f"{parameters / 1e6:.2f} M",
+        sha256=found.sha256,
+    )
 
 
-def _onnx(path: Path) -> dict[str, Any]:
+def _onnx(path: Path) -> Inspection:
     from collections import Counter
 
     from hrnet_deploy.graph.metadata import description_of, load_model
@@ -66,45 +92,48 @@ def _onnx(path: Path) -> dict[str, Any]:
     model = load_model(path)
     found = description_of(model, path)
     operators = Counter(n.op_type for n in model.graph.node).most_common(5)
-    return {
-        "what": f"{found.card.architecture.title}, ONNX {found.precision}",
-        "file": f"ONNX opset {_opset(model)}, {path.stat().st_size / 1e6:.1f} MB",
+    return Inspection(
+        what=f"{found.card.architecture.title}, ONNX {found.precision}",
+        file=f"ONNX opset {_opset(model)}, {_megabytes(path)}",
         **_card(found.card),
-        **_published(found.card, found.provenance.get("checkpoint", "?")),
-        "takes": ", ".join(_tensor(v) for v in model.graph.input),
-        "gives": ", ".join(_tensor(v) for v in model.graph.output),
-        "nodes": f"{len(model.graph.node)}: {', '.join(f'{n} {o}' for o, n in operators)}",
-        "precision": found.precision,
-        "made by": [_step(h) for h in found.history],
-        "made from": dict(found.provenance),
-        "sha256": sha256(path),
-    }
+        published=_published(found.card, found.provenance.get("checkpoint", "?")),
+        takes=", ".join(_tensor(v) for v in model.graph.input),
+        gives=", ".join(_tensor(v) for v in model.graph.output),
+        nodes=f"{len(model.graph.node)}: {', '.join(f'{n} {o}' for o, n in operators)}",
+        precision=found.precision,
+        made_by=[_step(h) for h in found.history],
+        made_from=dict(found.provenance),
+        sha256=sha256(path),
+    )
 
 
-def _card(card: ModelCard) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _card(card: ModelCard) -> _CardFacts:
+    return {
         "card": card.name,
         "task": card.task,
         "input": f"{card.input.size} (height x width), {card.input.colour}",
+        "trained_on": card.dataset,
     }
-    facts["trained on"] = card.dataset
-    return facts
 
 
-def _published(card: ModelCard, digest: str) -> dict[str, str]:
-    """Where a file is one that others publish: what they say it reaches."""
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"
+
+
+def _published(card: ModelCard, digest: str) -> str | None:
+    """What others publish of the same weights; None where the weights are not known."""
     known = card.published_as(digest)
     if known is None:
-        return {}
+        return None
     figure = f"{known.metric} {known.value:g} on " if known.value is not None else ""
-    return {"published": f"{figure}{known.data}, {known.url.rpartition('/')[2]}"}
+    return f"{figure}{known.data}, {known.url.rpartition('/')[2]}"
 
 
-def _opset(model: Any) -> int:
+def _opset(model: onnx.ModelProto) -> int:
     return int(next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")))
 
 
-def _tensor(value: Any) -> str:
+def _tensor(value: onnx.ValueInfoProto) -> str:
     import onnx
 
     kind = value.type.tensor_type
@@ -112,6 +141,6 @@ def _tensor(value: Any) -> str:
     return f"{value.name} {onnx.TensorProto.DataType.Name(kind.elem_type).lower()} {dims}"
 
 
-def _step(step: Any) -> str:
+def _step(step: Mapping[str, Setting]) -> str:
     facts = ", ".join(f"{k} {v}" for k, v in step.items() if k != "step")
     return f"{step['step']} ({facts})"

@@ -1,11 +1,11 @@
-"""Images or a video in, results as JSON and pictures out, from the ONNX file alone."""
+"""Images or a video in; results as JSON and pictures out, from the model file alone."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,33 +13,19 @@ from typing import Any
 from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import VIDEO_SUFFIXES, Image, Video, VideoWriter, read_image, write_image
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 RESULTS = "results.json"
-LABEL_MAPS = "label_maps"  # a folder beside the results, where results are pictures
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What was written: `folder`/results.json, a label map an image where the task gives some, and a picture an image (or
-    one video)."""
-
-    folder: Path
-    images: int
-    results: int
-    pictures: Sequence[Path]
-    engine: str
-    facts: dict[str, Any]
+LABEL_MAPS = "label_maps"  # a folder beside the results, where the task gives label maps
 
 
 class Predictor:
-    """`Predictor("pose.onnx")(image)` -> predictions: the whole of it for a program of one's own.
-
-    image: (H, W, 3) uint8 RGB. boxes: (x, y, w, h) each in pixels; the whole image where none are given. upright: see `ModelUse`.
-    """
+    """A model file as a function from images to predictions, for programs: `Predictor("pose.onnx")(image)`."""
 
     def __init__(
         self,
@@ -49,67 +35,107 @@ class Predictor:
         flip_test: bool = False,
         upright: str | Path | None = None,
     ) -> None:
+        """Open a file. Raises BadInput where it cannot be read, and Unavailable where the engine cannot run here.
+
+        Args:
+            model: the ONNX file or plan.
+            engine: the engine, with its options.
+            threads: number of threads; all that are available unless given.
+            flip_test: whether results are averaged with those of the mirrored image.
+            upright: a second file of a detector for upright images, see `ModelUse`.
+        """
         made = open_model(ModelUse(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
+        self.description = made.description
         self.card, self.task, self.engine = made.description.card, made.task, made.engine
 
     def __call__(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> list[Any]:
-        known = None if boxes is None else tuple({"bbox": list(b), "score": 1.0} for b in boxes)
-        return self.on(image, Item(Path(), 0, known))
+        """The predictions for one image, of the type of the task.
 
-    def on(self, image: Image, item: Item) -> list[Any]:
+        Args:
+            image: (H, W, 3) uint8, RGB.
+            boxes: (x, y, w, h) each, in pixels of the image; the whole image unless given.
+        """
+        known = None if boxes is None else tuple({"bbox": list(b), "score": 1.0} for b in boxes)
+        return self.predict_item(image, Item(Path(), 0, known))
+
+    def predict_item(self, image: Image, item: Item) -> list[Any]:
+        """The predictions for an image of a data set; `item` holds what is known of it."""
         samples = self.task.samples(image, item)
         if not samples:
             return []
         return self.task.decode(run_samples(self.engine, [s.feed for s in samples]), samples)
 
     def draw(self, image: Image, predictions: Sequence[Any]) -> Image:
+        """The image, (H, W, 3) uint8, with predictions drawn on it."""
         return self.task.draw(image, predictions)
 
 
-def predict(
-    model: Path,
-    inputs: Sequence[Path],
-    output: Path,
-    boxes: Path | None = None,
-    engine: str = "ort",
-    threads: int | None = None,
-    flip_test: bool = False,
-    upright: Path | None = None,
-    pictures: bool = True,
-    force: bool = False,
-    progress: Callable[[int], Callable[[], None]] | None = None,
-) -> Predicted:
-    """Run a model over images, folders of images, or one video, into the folder `output`.
+@dataclass(frozen=True)
+class PredictRequest:
+    """What to run on which images.
 
-    Everything is written to a folder beside it first, so an interrupted run leaves nothing under `output`.
+    Attributes:
+        use: the file, and how it is run.
+        inputs: images, folders of images, or one video.
+        output: the folder to write.
+        boxes: COCO annotations or detections that say where people are; the whole image unless given.
+        pictures: whether results are drawn.
+        force: whether an existing folder is written into.
     """
-    parse(engine)
-    if output.exists() and not force:
-        raise BadInput(f"{output} exists already — pass --force to replace what is in it, or name another folder")
+
+    use: ModelUse
+    inputs: Sequence[Path]
+    output: Path
+    boxes: Path | None = None
+    pictures: bool = True
+    force: bool = False
+
+
+def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResult:
+    """Run a model over images, folders of images, or one video, and write the folder `output`.
+
+    Everything is written to a folder beside it first, so an interrupted run leaves nothing under `output`. Raises
+    BadInput where an input cannot be read or the folder exists.
+    """
+    output, use = request.output, request.use
+    parse(use.engine)
     if output.exists() and not output.is_dir():
         raise BadInput(f"{output} is a file — name a folder")
+    if output.exists() and not request.force:
+        raise BadInput(f"{output} exists already — pass --force to replace what is in it, or name another folder")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"the folder {output.parent} does not exist — create it first")
-    predictor = Predictor(model, engine, threads, flip_test, upright)
-    videos = [p for p in inputs if p.suffix.lower() in VIDEO_SUFFIXES]
-    if videos and (len(inputs) > 1 or boxes is not None):
+    progress.stage("opening the model")
+    predictor = Predictor(use.model, use.engine, use.threads, use.flip_test, use.upright)
+    videos = [p for p in request.inputs if p.suffix.lower() in VIDEO_SUFFIXES]
+    if videos and (len(request.inputs) > 1 or request.boxes is not None):
         raise BadInput("a video goes alone and without boxes — each frame is taken as one box")
     part = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.absolute().parent))
     try:
         part.chmod(0o755)
         if videos:
-            count, records, names = _video(predictor, videos[0], part, pictures, progress)
+            count, records, names = _video(predictor, videos[0], part, request.pictures, progress)
         else:
-            count, records, names = _images(predictor, _dataset(inputs, boxes), part, pictures, progress)
+            dataset = _dataset(request.inputs, request.boxes)
+            count, records, names = _images(predictor, dataset, part, request.pictures, progress)
         (part / RESULTS).write_text(json.dumps(records) + "\n")
         _publish(part, output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Predicted(output, count, len(records), [output / n for n in names], engine, predictor.engine.facts)
+    return PredictResult(
+        folder=str(output),
+        model=str(use.model),
+        card=predictor.card.name,
+        images=count,
+        results=len(records),
+        pictures=[str(output / n) for n in names],
+        engine=use.engine,
+        engine_info=predictor.engine.info,
+    )
 
 
 def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
-    """A folder with its annotations, or single files; boxes go with one folder."""
+    """The images with what is known of them: a folder with its annotations, or single files with boxes or without."""
     if len(inputs) == 1 and inputs[0].is_dir():
         return load_dataset(inputs[0], boxes)
     files: list[Path] = []
@@ -122,24 +148,21 @@ def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
         raise BadInput("--boxes goes with images of one folder — give the folder")
     known = {i.path.name: i for i in load_dataset(folders.pop(), boxes).items}
     if unknown := [p.name for p in files if p.name not in known]:
-        raise BadInput(f"{boxes} says nothing of {', '.join(unknown[:3])} — check that they belong together")
+        raise BadInput(f"{boxes} has nothing about {', '.join(unknown[:3])} — check that they belong together")
     return Dataset(tuple(known[p.name] for p in files))
 
 
 def _images(
-    predictor: Predictor,
-    dataset: Dataset,
-    folder: Path,
-    pictures: bool,
-    progress: Callable[[int], Callable[[], None]] | None,
+    predictor: Predictor, dataset: Dataset, folder: Path, pictures: bool, progress: Progress
 ) -> tuple[int, list[dict[str, Any]], list[str]]:
-    tick = progress(len(dataset)) if progress else lambda: None
+    """Predict every image. Returns how many there were, the entries of the results, and the names of the pictures."""
+    progress.stage("predicting", len(dataset))
     records: list[dict[str, Any]] = []
     names: list[str] = []
     for item in dataset.items:
-        # boxes belong to the pixels as stored; without any, a photograph is turned the way people see it
+        # boxes are in pixels of the stored image; without boxes, a photograph is turned as its EXIF data says
         image = read_image(item.path, upright=item.annotations is None)
-        found = predictor.on(image, item)
+        found = predictor.predict_item(image, item)
         name = item.path.with_suffix(".png").name
         if name in names:
             name = f"{item.image_id}_{name}"
@@ -147,12 +170,12 @@ def _images(
         records += [{"file_name": item.path.name, **r} for r in _records(predictor.task, found, folder, name)]
         if pictures:
             write_image(folder / name, predictor.draw(image, found))
-        tick()
+        progress.advance()
     return len(dataset), records, names if pictures else []
 
 
 def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[dict[str, Any]]:
-    """The entries of one image; its label map, where it has one, is written under that name."""
+    """The entries of one image. Its label map, where it has one, is written under `name`."""
     records, maps = task.records(found), task.label_maps(found)
     if not maps:
         return records
@@ -163,20 +186,21 @@ def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[
 
 
 def _video(
-    predictor: Predictor, path: Path, folder: Path, pictures: bool, progress: Callable[[int], Callable[[], None]] | None
+    predictor: Predictor, path: Path, folder: Path, pictures: bool, progress: Progress
 ) -> tuple[int, list[dict[str, Any]], list[str]]:
+    """As `_images`, for the frames of a video; the pictures are one video."""
     video = Video(path)
-    tick = progress(video.count) if progress else lambda: None
+    progress.stage("predicting frames", video.count)
     name = path.with_suffix(".mp4").name
     writer = VideoWriter(folder / name, video.frames_per_second)
     records: list[dict[str, Any]] = []
     count = 0
     for count, frame in enumerate(_frames(video, path), start=1):
-        found = predictor.on(frame, Item(path, count - 1))
+        found = predictor.predict_item(frame, Item(path, count - 1))
         records += _records(predictor.task, found, folder, f"{path.stem}_{count:06d}.png")
         if pictures:
             writer.write(predictor.draw(frame, found))
-        tick()
+        progress.advance()
     writer.close()
     return count, records, [name] if pictures else []
 
@@ -191,8 +215,8 @@ def _frames(video: Video, path: Path) -> Iterator[Image]:
 
 
 def _publish(part: Path, output: Path) -> None:
-    """Whole results appear at once. A folder that was there keeps its other files, and gets the results last: where
-    they are, the pictures are."""
+    """Give the finished folder its name. A folder that was there keeps its other files, and its results.json is replaced
+    last: where it is new, all the pictures are."""
     if not output.exists():
         part.replace(output)
         return

@@ -1,44 +1,63 @@
-"""A float32 ONNX file to an int8 one that has been judged on images its calibration did not see."""
+"""A float32 ONNX file to an int8 one that has been judged on images its calibration did not use."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import onnx
 
 from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph import quantize as graph
+from hrnet_deploy.graph.calibrate import Calibrated, Statistics, calibrate
 from hrnet_deploy.graph.calibrate import Feed as NamedFeed
-from hrnet_deploy.graph.calibrate import Statistics, calibrate
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, ranges
 from hrnet_deploy.parity import budget_for
 from hrnet_deploy.precision import speed
-from hrnet_deploy.precision.search import Block, Progress, Recipe, Say, Search, Trial, Workbench, worst_first
-from hrnet_deploy.precision.speed import Speed
+from hrnet_deploy.precision.recipe import Recipe
+from hrnet_deploy.precision.search import search, try_once
+from hrnet_deploy.precision.trial import Judge, Workbench
+from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.figures import Budget
+from hrnet_deploy.results.quantization import BlockCost, QuantizeResult, SpeedComparison, Trial, is_excluded
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset
+from hrnet_deploy.workflow.arguments import require_amount, require_count
 from hrnet_deploy.workflow.findings import SavedFindings, beside
-from hrnet_deploy.workflow.split import Split
+from hrnet_deploy.workflow.split import Parts, Split
 
-PROBES = 8  # inputs a block's cost is estimated on
-FEW = 16  # fewer images than this say too little of a range
+PROBES = 8  # inputs that the cost of a block is estimated on
+FEW = 16  # fewer images than this are too few for good ranges
 FUSION = ("int8", "float")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to quantize and how. With `max_drop` blocks stay in float, the worst first, until the metric's drop fits.
-    `fusion` is what the sums and resizes between branches are computed in. `reduced` weights take 7 bits; None is
-    what this processor needs. `statistics` names a file that keeps them, and beside it what a search has found.
-    `sensitivity` asks for the cost of every block, `speed` for what is left in float; None: where a search left some."""
+class QuantizeRequest:
+    """What to quantize and how.
+
+    Attributes:
+        model, output: the float32 file, and the int8 file to write.
+        split: the images.
+        target: the engine the file is for: "ort", "openvino" or "trt".
+        method: how a range follows from the calibration statistics.
+        exclude: patterns of operators that stay in float.
+        branch_fusion: the precision of the sums and resizes between branches, "int8" or "float".
+        max_drop: with it, blocks stay in float, the most costly first, until the metric moves by at most this (points).
+        reduce_range: whether weights take 7 bits; None for what this processor needs.
+        calibration_cache: a file that keeps the statistics, and the findings of a search beside it.
+        sensitivity: whether the cost of every block is wanted.
+        speed: whether to measure what blocks in float cost; None: where a search left some.
+        threads: of ONNX Runtime; None for all that are available.
+        force: whether an existing file is replaced.
+        task: prepares images in another way than the card's task.
+    """
 
     model: Path
     output: Path
@@ -46,143 +65,176 @@ class Request:
     target: str = "ort"
     method: str = "mse"
     exclude: Sequence[str] = ()
-    fusion: str = "int8"
+    branch_fusion: str = "int8"
     max_drop: float | None = None
-    reduced: bool | None = None
-    statistics: Path | None = None
+    reduce_range: bool | None = None
+    calibration_cache: Path | None = None
     sensitivity: bool = False
     speed: bool | None = None
     threads: int | None = None
     force: bool = False
+    task: Task | None = None
 
-
-@dataclass(frozen=True)
-class Quantized:
-    """What came of it. Where the verdict is no, nothing stands under the output's name and `blocks` say where the
-    loss comes from. They stand in the order of the network."""
-
-    path: Path
-    card: str
-    target: str
-    method: str
-    images: int
-    samples: int
-    tensors: int
-    trials: Sequence[Trial]
-    blocks: Sequence[Block]
-    convolutions: int  # of the network
-    outliers: Mapping[str, tuple[str, float]]  # image: its worst tensor, times that tensor's median peak
-    all_zero: Sequence[str]
-    warnings: Sequence[str]
-    speed: Speed | None = None
+    def __post_init__(self) -> None:
+        _require_one_of(graph.TARGETS, self.target, "target")
+        _require_one_of(METHODS, self.method, "calibration method")
+        _require_one_of(FUSION, self.branch_fusion, "precision for --branch-fusion")
+        require_amount("--max-drop", self.max_drop)
+        require_count("--threads", self.threads)
 
     @property
-    def passed(self) -> bool:
-        return self.trials[-1].passed and self.trials[-1].on == "test"
-
-    @property
-    def worst(self) -> list[Block]:
-        return worst_first(self.blocks)
-
-    def to_dict(self) -> dict[str, Any]:
-        values = dataclasses.asdict(self)
-        return {
-            "schema": 1,
-            "kind": "quantize",
-            "passed": self.passed,
-            **values,
-            "path": str(self.path) if self.passed else None,
-        }
+    def searches(self) -> bool:
+        """Whether blocks to leave in float are searched for, which needs a validation set."""
+        return self.max_drop is not None
 
 
-def quantize(
-    request: Request, say: Say = lambda _: None, progress: Progress = lambda _: lambda: None, task: Task | None = None
-) -> Quantized:
-    """Calibrate, place, judge; write what passes. `task` prepares the images in another way than the card's task does."""
+def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeResult:
+    """Calibrate, place Q/DQ pairs and judge. The file is written only where it passes.
+
+    Raises BadInput where the file is not a plain float32 export, a pattern fits no operator, or there are too few images.
+    """
     check_output(request.output, request.force)
-    if request.statistics is not None:
-        check_output(request.statistics, force=True)
-    _require_one_of(graph.TARGETS, request.target, "target")
-    _require_one_of(METHODS, request.method, "calibration method")
-    _require_one_of(FUSION, request.fusion, "precision for the fusion")
-    if request.max_drop is not None and request.max_drop < 0:
-        raise BadInput("--max-drop is how far the metric may move either way — give 0 or more")
-    target = graph.TARGETS[request.target]
+    if request.calibration_cache is not None:
+        check_output(request.calibration_cache, force=True)
     model = load_model(request.model)
     description = description_of(model, request.model)
     _require_plain_float(request.model, description)
-    left = graph.fusion_of(model) if request.fusion == "float" else ()
-    graph.place(model, target, [*request.exclude, *left])  # a wrong pattern is said before the work
-    task = task or task_of(description.card)
-    searching = request.max_drop is not None
-    parts = request.split.parts(searching)
-    names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(model, t).ranged))
-    statistics, notes = _statistics(request, names), SavedFindings(beside(request.statistics))
-
-    def feeds() -> Iterable[NamedFeed]:
-        for item, _, samples in dataset_samples(task, parts.calibration):
-            for sample in samples:
-                yield item.path.name, sample.feed
-
-    def keep() -> None:
-        if request.statistics is not None:
-            statistics.save(request.statistics)
-
+    in_float = graph.fusion_of(model) if request.branch_fusion == "float" else ()
+    graph.place(model, graph.TARGETS[request.target], [*request.exclude, *in_float])  # refuses a wrong pattern early
+    task = request.task or task_of(description.card)
+    parts = request.split.parts(request.searches)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Workbench(Path(folder), model, description.card, request.threads)
-        say("calibrating")
-        found = calibrate(statistics, bench.tapped(names), feeds, progress(len(parts.calibration)), keep)
-        known, all_zero = ranges(found, request.method, target.grid)
-        reduced = request.reduced if request.reduced is not None else target.name != "trt" and not has_vnni()
-        recipe = Recipe(model, target, known, reduced, left)
+        workbench = Workbench(Path(folder), model, description.card, request.threads)
+        found = _calibrated(request, workbench, task, parts, progress)
+        recipe, all_zero = _recipe(request, model, found, in_float)
         budget = budget_for("int8", task).replaced_by(Budget(drop=request.max_drop))
-        search = Search(bench, recipe, task, parts, budget, notes, say, progress)
-        probes = [f for _, f in itertools.islice(feeds(), PROBES)]
-        trials, blocks = search.run(request.exclude, searching, probes, request.sensitivity)
-        last = trials[-1]
-        placement = recipe.placement(last.excluded)
-        result = Quantized(
-            path=request.output,
-            card=description.card.name,
-            target=target.name,
-            method=request.method,
-            images=len(parts.calibration),
-            samples=len(statistics.done),
-            tensors=len(placement.activations),
-            trials=trials,
-            blocks=blocks,
-            convolutions=len(graph.place(model, target).weighted),
-            outliers=found.outliers,
-            all_zero=[s for s in all_zero if s in placement.ranged],
-            warnings=_warnings(statistics, parts.calibration),
-        )
+        findings = SavedFindings(beside(request.calibration_cache))
+        judge = Judge(workbench, recipe, task, parts, budget, findings, progress)
+        probes = [f for _, f in itertools.islice(_feeds(task, parts.calibration), PROBES)]
+        find = search if request.searches else try_once
+        trials, blocks = find(judge, request.exclude, probes, request.sensitivity)
+        result = _result(request, description, recipe, parts, found, all_zero, trials, blocks)
         if not result.passed:
             return result
-        made = recipe.made(last.excluded)
-        wants_speed = request.speed if request.speed is not None else len(last.excluded) > len(request.exclude)
-        if wants_speed:
-            say("measuring what is left in float")
-            models = {speed.FLOAT: model, speed.MADE: made}
-            if last.excluded or left:
-                models[speed.INTEGERS] = dataclasses.replace(recipe, left=()).made(())
-            measured = speed.measure(models, description, target.name, request.threads, Path(folder), say)
-            result = dataclasses.replace(result, speed=measured)
-        provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
-        facts = {
-            "target": target.name,
-            "method": request.method,
-            "samples": len(statistics.done),
-            "excluded": list(last.excluded),
-            "fusion": request.fusion,
-            "reduced": reduced,
-        }
-        new = dataclasses.replace(description, precision="int8", provenance=provenance).with_step("quantize", **facts)
-        describe(
-            made, new.with_step("verify", against="parent", on=[f"{last.figures.images} held-out images"], passed=True)
-        )
+        made = recipe.quantized(trials[-1].excluded)
+        measured = _speed(request, description, recipe, made, trials[-1], Path(folder), progress)
+        progress.stage("writing the file")
+        _describe(made, request, description, recipe, found.statistics, trials[-1])
         with atomic_write(request.output) as part:
             save_model(made, part)
-    return result
+    return dataclasses.replace(
+        result, path=str(request.output), size=request.output.stat().st_size, speed=measured
+    )
+
+
+def _feeds(task: Task, calibration: Dataset) -> Iterable[NamedFeed]:
+    """The name of each image with each input that is made of it."""
+    for item, _, samples in dataset_samples(task, calibration):
+        for sample in samples:
+            yield item.path.name, sample.feed
+
+
+def _calibrated(
+    request: QuantizeRequest, workbench: Workbench, task: Task, parts: Parts, progress: Progress
+) -> Calibrated:
+    """Statistics of every tensor that any target needs a range of, so that one cache serves all targets."""
+    names = tuple(
+        dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(workbench.model, t).ranged)
+    )
+    statistics = _statistics(request, names)
+
+    def keep() -> None:
+        if request.calibration_cache is not None:
+            statistics.save(request.calibration_cache)
+
+    progress.stage("calibrating", len(parts.calibration))
+    run = workbench.tapped(names)
+    return calibrate(statistics, run, lambda: _feeds(task, parts.calibration), progress.advance, keep)
+
+
+def _recipe(
+    request: QuantizeRequest, model: onnx.ModelProto, found: Calibrated, in_float: Sequence[str]
+) -> tuple[Recipe, Sequence[str]]:
+    """How int8 graphs are made, and the tensors that were zero on every image."""
+    target = graph.TARGETS[request.target]
+    known, all_zero = ranges(found, request.method, target.grid)
+    reduce_range = request.reduce_range
+    if reduce_range is None:
+        reduce_range = target.name != "trt" and not has_vnni()
+    return Recipe(model, target, known, reduce_range, in_float), all_zero
+
+
+def _result(
+    request: QuantizeRequest,
+    description: Description,
+    recipe: Recipe,
+    parts: Parts,
+    found: Calibrated,
+    all_zero: Sequence[str],
+    trials: Sequence[Trial],
+    blocks: Sequence[BlockCost],
+) -> QuantizeResult:
+    """What was found, before anything is written."""
+    excluded = trials[-1].excluded
+    placement = recipe.placement(excluded)
+    return QuantizeResult(
+        path=None,
+        card=description.card.name,
+        target=recipe.target.name,
+        method=request.method,
+        images=len(parts.calibration),
+        samples=len(found.statistics.done),
+        tensors=len(placement.activations),
+        trials=trials,
+        blocks=[dataclasses.replace(b, in_float=is_excluded(b.pattern, excluded)) for b in blocks],
+        convolutions=len(graph.place(recipe.model, recipe.target).weighted),
+        outliers=found.outliers,
+        all_zero=[s for s in all_zero if s in placement.ranged],
+        warnings=_warnings(found.statistics, parts.calibration),
+    )
+
+
+def _speed(
+    request: QuantizeRequest,
+    description: Description,
+    recipe: Recipe,
+    made: onnx.ModelProto,
+    trial: Trial,
+    folder: Path,
+    progress: Progress,
+) -> SpeedComparison | None:
+    """What is left in float measured beside float and all int8, where that is wanted."""
+    wanted = request.speed if request.speed is not None else len(trial.excluded) > len(request.exclude)
+    if not wanted:
+        return None
+    progress.stage("measuring what is left in float")
+    models = {speed.FLOAT: recipe.model, speed.MADE: made}
+    if trial.excluded or recipe.in_float:
+        models[speed.INTEGERS] = dataclasses.replace(recipe, in_float=()).quantized(())
+    return speed.measure(models, description, recipe.target.name, request.threads, folder, progress)
+
+
+def _describe(
+    made: onnx.ModelProto,
+    request: QuantizeRequest,
+    description: Description,
+    recipe: Recipe,
+    statistics: Statistics,
+    trial: Trial,
+) -> None:
+    """Write into the graph what was done to it."""
+    provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
+    facts = {
+        "target": recipe.target.name,
+        "method": request.method,
+        "samples": len(statistics.done),
+        "excluded": list(trial.excluded),
+        "fusion": request.branch_fusion,
+        "reduced": recipe.reduce_range,
+    }
+    new = dataclasses.replace(description, precision="int8", provenance=provenance).with_step("quantize", **facts)
+    on = [f"{trial.figures.images} held-out images"]
+    describe(made, new.with_step("verify", against="parent", on=on, passed=True))
 
 
 def _require_one_of(known: Collection[str], name: str, what: str) -> None:
@@ -197,26 +249,29 @@ def _require_plain_float(path: Path, description: Description) -> None:
         raise BadInput(f"{path} decodes its own results (--embed) — quantize the plain export")
 
 
-def _statistics(request: Request, names: tuple[str, ...]) -> Statistics:
+def _statistics(request: QuantizeRequest, names: tuple[str, ...]) -> Statistics:
+    """The statistics of the cache, or empty ones. Raises BadInput where the cache is of another model."""
     digest = sha256(request.model)
-    if request.statistics is None or not request.statistics.exists():
+    if request.calibration_cache is None or not request.calibration_cache.exists():
         return Statistics.empty(digest, names)
-    found = Statistics.load(request.statistics)
+    found = Statistics.load(request.calibration_cache)
     if found.model != digest or found.names != names:
-        raise BadInput(f"{request.statistics} holds the statistics of another model — name another file, or delete it")
+        raise BadInput(
+            f"{request.calibration_cache} holds the statistics of another model — name another file, or delete it"
+        )
     return found
 
 
 def _warnings(statistics: Statistics, calibration: Dataset) -> list[str]:
-    said = []
+    """What makes the ranges doubtful."""
+    warnings = []
     if len(calibration) < FEW:
-        said.append(
-            f"{len(calibration)} images say little of the ranges of activations — {FEW} or more would be better"
-        )
-    fed: dict[str, set[str]] = {}  # what each image gave the network
+        count = "1 image is" if len(calibration) == 1 else f"{len(calibration)} images are"
+        warnings.append(f"{count} too few for good ranges of activations — {FEW} or more would be better")
+    inputs: dict[str, set[str]] = {}  # digests of the inputs that were made of each image
     for key in statistics.done:
         image, _, digest = key.rpartition(":")
-        fed.setdefault(image, set()).add(digest)
-    if len(fed) > 1 and len(set(map(frozenset, fed.values()))) == 1:
-        said.append("all calibration images are the same image")
-    return said
+        inputs.setdefault(image, set()).add(digest)
+    if len(inputs) > 1 and len(set(map(frozenset, inputs.values()))) == 1:
+        warnings.append("all calibration images are the same image")
+    return warnings

@@ -1,1 +1,1 @@
-"""Which parts of a network may be int8: the search, its trials and what each block costs."""
+"""Which parts of a network may be int8: recipes, trials, the cost of each block, and the search over them."""

@@ -1,1 +1,1 @@
-"""What several jobs share: which images do what, findings kept for the next run, an opened model."""
+"""What several jobs share: the split of images, saved findings, an opened model, an exported network."""

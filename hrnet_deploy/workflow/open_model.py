@@ -1,4 +1,4 @@
-"""A file opened to be used on images: what it says of itself, its task, its engine."""
+"""A model file opened for use on images: its description, its task and its engine."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from hrnet_deploy.engines.by_shape import ByShape
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import Description, read_description
 from hrnet_deploy.tasks.base import Task, task_of
+from hrnet_deploy.workflow.arguments import require_count
 
 
 @dataclass(frozen=True)
 class ModelUse:
-    """How a file is run. `upright`: a detector exported with the sides of its input exchanged, for images higher than wide.
-    `scales`: the multi-scale test of segmentation, as factors of the file's input."""
+    """How a model file is run.
+
+    Attributes:
+        model: the ONNX file or plan.
+        engine: name of the engine, with its options.
+        threads: number of threads; None for all that are available.
+        flip_test: whether results are averaged with those of the mirrored image.
+        upright: a second file of a detector, exported with height and width exchanged, for images higher than wide.
+        scales: the multi-scale test of segmentation, as factors of the file's input size.
+    """
 
     model: Path
     engine: str = "ort"
@@ -26,16 +35,21 @@ class ModelUse:
     upright: Path | None = None
     scales: Sequence[float] = ()
 
+    def __post_init__(self) -> None:
+        require_count("--threads", self.threads)
+
 
 @dataclass(frozen=True)
 class OpenedModel:
+    """A model file that is ready to run."""
+
     description: Description
     task: Task
     engine: Engine
 
 
 def open_model(use: ModelUse) -> OpenedModel:
-    """Raises BadInput where the file, or what is asked of it, does not fit together."""
+    """Open a model file. Raises BadInput where its options do not fit the file or each other."""
     parse(use.engine)
     description = read_description(use.model)
     if use.upright is not None:
@@ -60,7 +74,8 @@ def _task(use: ModelUse, description: Description) -> Task:
 
 
 def _both_ways(use: ModelUse, description: Description, upright: Path) -> OpenedModel:
-    """As mmdetection does it: an upright image gets an upright input, in which it is as large as one that lies."""
+    """A detector with an input of each orientation. As in mmdetection, an upright image gets an upright input, so that
+    it is scaled as much as the same image in landscape."""
     from hrnet_deploy.tasks.detection import DetectionTask
 
     task, other = _task(use, description), read_description(upright)

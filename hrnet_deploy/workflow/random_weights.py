@@ -20,7 +20,7 @@ from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.graph.ranges import Range
-from hrnet_deploy.jobs.export import ExportOptions, export_network
+from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 from hrnet_deploy.tasks.base import noise
 
 Say = Callable[[str], None]

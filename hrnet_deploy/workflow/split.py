@@ -1,4 +1,4 @@
-"""Which images do what: a range, a choice and a verdict each need images of their own."""
+"""Which images do what: calibration, the choice of a search, and the final test each need images of their own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.workflow.arguments import require_count
 
 
 class Parts(NamedTuple):
-    """Images that ranges are taken from, images a search chooses by (none where nothing is searched), and images
-    that neither has seen, which alone give the verdict."""
+    """The three parts of a data set. No image is in two of them.
+
+    Attributes:
+        calibration: images that ranges are taken from.
+        validation: images that a search chooses by; empty where nothing is searched.
+        test: images that nothing was chosen by. The verdict is based on them alone.
+    """
 
     calibration: Dataset
     validation: Dataset
@@ -23,33 +29,51 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """A folder of images and a seed: `limit` images to calibrate on, at most half of them, and `held_out` others for
-    the verdict. A search chooses by as many again, by half of what is left where there are fewer."""
+    """How a folder of images is divided.
+
+    Attributes:
+        images: the folder.
+        annotations: a file or folder of annotations in place of the folder's own.
+        calibration_images: how many images to calibrate on; at most half of the images are used for it.
+        held_out: how many other images the test set has. The validation set of a search has as many again, or half
+            of what is left where there are fewer.
+        seed: by which images are drawn.
+    """
 
     images: Path
     annotations: Path | None = None
-    limit: int = 64
+    calibration_images: int = 64
     held_out: int = 500
     seed: int = 0
 
-    def parts(self, search: bool = False) -> Parts:
-        if self.limit < 1 or self.held_out < 1:
+    def __post_init__(self) -> None:
+        if self.calibration_images < 1 or self.held_out < 1:
             raise BadInput(
-                "calibration and judging need at least one image each — give --limit and --held-out 1 or more"
+                "calibration and judging need at least one image each — give --calibration-images and --held-out 1 or more"
             )
+        require_count("--seed", self.seed, least=0)
+
+    def parts(self, search: bool = False) -> Parts:
+        """Divide the images. Raises BadInput where there are too few.
+
+        Args:
+            search: whether a validation set is needed.
+        """
         everything = load_dataset(self.images, self.annotations)
         if len(everything) < 2 + search:
-            wants = ", a search others, and the verdict others" if search else ", and the verdict others"
-            raise BadInput(f"{self.images} has {len(everything)} of the images needed — calibration needs some{wants}")
+            wants = ", the search needs others, and the verdict others" if search else ", and the verdict needs others"
+            raise BadInput(
+                f"{self.images} has only {len(everything)} of the images needed — calibration needs some{wants}"
+            )
         order = np.random.default_rng(self.seed).permutation(len(everything))
-        first = min(self.limit, len(everything) // 2)
+        first = min(self.calibration_images, len(everything) // 2)
         rest = len(everything) - first
         last = first + min(self.held_out, rest - rest // 2 if search else rest)
         chosen_by = order[last : last + self.held_out] if search else order[:0]
         return Parts(everything.only(order[:first]), everything.only(chosen_by), everything.only(order[first:last]))
 
     def arguments(self) -> list[str]:
-        """This, as a command line says it."""
+        """The options of a command line that make the same split."""
         named = ["--annotations", str(self.annotations)] if self.annotations else []
-        counts = ["--limit", str(self.limit), "--held-out", str(self.held_out), "--seed", str(self.seed)]
-        return ["--images", str(self.images), *named, *counts]
+        counts = ["--calibration-images", str(self.calibration_images), "--held-out", str(self.held_out)]
+        return ["--images", str(self.images), *named, *counts, "--seed", str(self.seed)]

@@ -1,0 +1,44 @@
+"""How a float graph becomes an int8 one, apart from the choice of what stays in float."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from hrnet_deploy.graph import quantize as graph
+from hrnet_deploy.graph.ranges import Range
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides an int8 graph but the patterns of excluded operators.
+
+    Attributes:
+        model: the float graph.
+        target: the engine it is for, which decides where Q/DQ pairs go.
+        ranges: least and greatest value of each tensor, by name.
+        reduce_range: whether weights take 7 bits (for x86 without VNNI).
+        in_float: operators that stay in float in any case.
+    """
+
+    model: onnx.ModelProto
+    target: graph.Target
+    ranges: Mapping[str, Range]
+    reduce_range: bool
+    in_float: Sequence[str] = ()
+
+    def placement(self, excluded: Collection[str]) -> graph.Placement:
+        """Where Q/DQ pairs go when these operators stay in float too."""
+        return graph.place(self.model, self.target, [*excluded, *self.in_float])
+
+    def quantized(self, excluded: Collection[str]) -> onnx.ModelProto:
+        """The int8 graph in which these operators stay in float."""
+        return graph.quantize(self.model, self.target, self.placement(excluded), self.ranges, self.reduce_range)
+
+
+def graph_digest(model: onnx.ModelProto) -> str:
+    """sha256 of a graph's bytes. Whatever decides a graph (ranges, target, what is excluded) is in them."""
+    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()

@@ -1,0 +1,111 @@
+"""A PyTorch network to a described ONNX graph: traced, simplified and, where asked for, with its decoding embedded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.tasks.base import Contract, noise
+from hrnet_deploy.workflow.arguments import require_count
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+    from hrnet_deploy.graph.metadata import Description
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What a graph is to be.
+
+    Attributes:
+        size: height and width of the input; None for the card's.
+        batch: the fixed batch.
+        dynamic: axes that stay open, among "batch", "height" and "width".
+        opset: of ONNX; None for the default of `graph.export`.
+        exporter: "dynamo" or "torchscript".
+        simplify: whether to run onnxsim.
+        embed: whether preprocessing and decoding become part of the graph.
+        flip_test: whether an embedded graph averages with the result of the mirrored image.
+        align_corners: how a segmentation network upsamples; None for what the checkpoint or the card says.
+    """
+
+    size: tuple[int, int] | None = None
+    batch: int = 1
+    dynamic: Collection[str] = ()
+    opset: int | None = None
+    exporter: str = "dynamo"
+    simplify: bool = True
+    embed: bool = False
+    flip_test: bool = False
+    align_corners: bool | None = None
+
+    def __post_init__(self) -> None:
+        require_count("--batch", self.batch)
+        require_count("--opset", self.opset)
+        if self.flip_test and not self.embed:
+            raise BadInput("--flip-test is for --embed — without it `predict` and `check` take --flip-test themselves")
+        if self.embed and self.dynamic:
+            raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
+
+
+def export_network(
+    network: nn.Module,
+    chosen: ModelCard,
+    options: ExportOptions,
+    provenance: dict[str, str],
+    progress: Progress = SILENT,
+) -> tuple[onnx.ModelProto, Description]:
+    """Export a network to an ONNX graph that carries its description. It is not verified yet.
+
+    Args:
+        network: the module, with its weights.
+        chosen: its card, with the input size of the export.
+        options: what the graph is to be.
+        provenance: digests of what the network was made from, by name.
+        progress: told of each stage.
+
+    Raises:
+        BadInput: where the options do not fit the network.
+        Unavailable: where torch is not installed.
+    """
+    from hrnet_deploy.graph.embed import embed, require_form
+    from hrnet_deploy.graph.export import OPSET, export_graph
+    from hrnet_deploy.graph.metadata import Description, describe
+    from hrnet_deploy.graph.simplify import simplify
+
+    torch = need("torch", "export")
+    if options.embed:
+        require_form(chosen)
+    batch = options.batch * 2 if options.flip_test else options.batch
+    progress.stage(f"exporting with torch's {options.exporter} exporter")
+    opset = options.opset or OPSET
+    model = export_graph(network, chosen, batch, options.dynamic, opset, options.exporter)  # type: ignore[arg-type]
+    facts = {
+        "exporter": options.exporter,
+        "torch": torch.__version__.partition("+")[0],
+        "opset": opset,
+        "batch": "dynamic" if "batch" in options.dynamic else options.batch,
+        "dynamic": sorted(options.dynamic),
+    }
+    description = Description(chosen, Contract(), "fp32", provenance).with_step("export", **facts)
+    if options.simplify:
+        progress.stage("simplifying the graph")
+        rows = 2 if "batch" in options.dynamic else batch
+        model, done = simplify(model, noise(chosen, rows, seed=0))
+        description = description.with_step("simplify", **done)
+    if options.embed:
+        progress.stage("embedding preprocessing and decoding")
+        model = embed(model, chosen, options.flip_test)
+        contract = Contract(embedded=True, flip_test=options.flip_test)
+        description = dataclasses.replace(description, contract=contract).with_step(
+            "embed", flip_test=options.flip_test
+        )
+    describe(model, description)
+    return model, description
