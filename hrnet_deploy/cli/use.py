@@ -45,7 +45,7 @@ def predict(
 
     results = escape(str(done.folder / RESULTS))
     drawn = f", {len(done.pictures)} {'picture' if len(done.pictures) == 1 else 'pictures'}" if done.pictures else ""
-    how = f"engine {done.engine}, {done.facts['threads']} threads"
+    how = f"engine {done.engine}, {done.info.threads} threads"
     console().print(f"{done.results} results of {done.images} images in [bold]{results}[/bold]{drawn} ({how})")
 
 

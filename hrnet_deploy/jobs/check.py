@@ -18,6 +18,7 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description, read_description
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
+from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
@@ -35,7 +36,7 @@ class Report:
     model: str
     against: str
     engine: str
-    engine_facts: dict[str, Any]
+    engine_info: EngineInfo
     precision: str
     card: str
     images: str
@@ -100,14 +101,14 @@ def check(
     say("comparing on images")
     tick = progress(len(dataset)) if progress else lambda: None
     figures = compare_on_images(reference, theirs, engine, task, dataset, tick)
-    precision = engine.facts.get("precision", description.precision)  # an engine may run a file below its precision
+    precision = engine.info.precision or description.precision  # an engine may run a file below its precision
     budget = budget_for(precision, task).replaced_by(request.limits)
     checks = judge(budget, tensors, figures)
     report = Report(
         model=str(request.model),
         against=request.against,
         engine=request.engine,
-        engine_facts=engine.facts,
+        engine_info=engine.info,
         precision=precision,
         card=description.card.name,
         images=str(request.images or NAME),

@@ -11,6 +11,7 @@ from typing import Any
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.parity import score_on_images
+from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
@@ -35,7 +36,7 @@ class Evaluated:
     card: str
     precision: str
     engine: str
-    engine_facts: dict[str, Any]
+    engine_info: EngineInfo
     metric: str
     figures: dict[str, float]
     protocol: dict[str, Any]
@@ -55,14 +56,14 @@ def evaluate(request: Request, progress: Callable[[int], Callable[[], None]] | N
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
     tick = progress(len(dataset)) if progress else lambda: None
     score = score_on_images(model.engine, model.task, dataset, tick)
-    description, facts = model.description, model.engine.facts
+    description, info = model.description, model.engine.info
     return Evaluated(
         model=str(use.model),
         model_sha256=sha256(use.model),
         card=description.card.name,
-        precision=facts.get("precision", description.precision),
+        precision=info.precision or description.precision,
         engine=use.engine,
-        engine_facts=facts,
+        engine_info=info,
         metric=model.task.metric,
         figures=score.figures(),
         protocol=model.task.protocol(),

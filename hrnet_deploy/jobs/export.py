@@ -213,7 +213,7 @@ def verify(
         tensors,
         figures,
         judge(budget_for(description.precision, task), tensors, figures),
-        {"name": engine.name, **engine.facts},
+        {"name": engine.name, **dataclasses.asdict(engine.info)},
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.tasks.base import Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import VIDEO_SUFFIXES, Image, Video, VideoWriter, read_image, write_image
@@ -32,7 +33,7 @@ class Predicted:
     results: int
     pictures: Sequence[Path]
     engine: str
-    facts: dict[str, Any]
+    info: EngineInfo
 
 
 class Predictor:
@@ -105,7 +106,7 @@ def predict(
         _publish(part, output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Predicted(output, count, len(records), [output / n for n in names], engine, predictor.engine.facts)
+    return Predicted(output, count, len(records), [output / n for n in names], engine, predictor.engine.info)
 
 
 def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
