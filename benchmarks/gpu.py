@@ -32,6 +32,7 @@ from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.jobs.bench import Request as BenchRequest
 from hrnet_deploy.jobs.bench import bench
 from hrnet_deploy.jobs.cost_table import Request, suite
+from hrnet_deploy.results.codec import to_dict
 
 CARD = "pose_hrnet_w48_256x192"
 TABLE = (
@@ -178,7 +179,7 @@ def main() -> None:
 
     def table(engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
         request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size)
-        return bench(request, plan, command, say).to_dict()
+        return to_dict(bench(request, plan, command, say))
 
     kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
     if has_gpu:

@@ -105,7 +105,7 @@ def main() -> None:
         "schema": 1,
         "kind": "int8_accuracy",
         "command": shlex.join(["python", *sys.argv]),
-        "environment": environment(),
+        "environment": dataclasses.asdict(environment()),
     }
     results.found |= {"card": NAME, "calibration": CALIBRATION, "held_out": HELD_OUT}
     with tempfile.TemporaryDirectory() as name:

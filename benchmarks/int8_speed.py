@@ -30,6 +30,7 @@ from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.bench import Subject, row_of
 from hrnet_deploy.jobs.export import ExportOptions
 from hrnet_deploy.report import terminal
+from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
@@ -128,7 +129,7 @@ def main() -> None:
             print(f"{row.title}: {ratios[row.title]:.2f} times that")
     write_json(
         args.output,
-        {**result.to_dict(), "int8_gmacs_per_second": rate / 1e9, "floor_ms": floor, "times_the_floor": ratios},
+        {**to_dict(result), "int8_gmacs_per_second": rate / 1e9, "floor_ms": floor, "times_the_floor": ratios},
     )
 
 

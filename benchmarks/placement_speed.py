@@ -24,6 +24,7 @@ from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.bench import row_of
 from hrnet_deploy.jobs.export import ExportOptions
 from hrnet_deploy.report import terminal
+from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
@@ -64,7 +65,7 @@ def main() -> None:
             rows.append(row_of(dataclasses.replace(subject, name=f"{other.name}'s placement"), engine, 1, threads))
         result = run(rows, Schedule(seconds=args.seconds, regions=("compute",)), shlex.join(["python", *sys.argv]))
     terminal.measured(Console(highlight=False, width=150), result)
-    write_json(args.output, result.to_dict())
+    write_json(args.output, to_dict(result))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import os
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
 
+from hrnet_deploy.results.base import Cpu, Environment
 from hrnet_deploy.threads import affinity, available_threads, cgroup_quota
 
 LIBRARIES = (
@@ -35,27 +35,27 @@ VARIABLES = (
 )
 
 
-def cpu() -> dict[str, Any]:
-    """Model, cores, what this process may use of them, and the instructions that matter to int8 and bf16."""
+def cpu() -> Cpu:
+    """The processor, and how much of it this process may use."""
     fields = _cpuinfo()
     flags = set(fields.get("flags", "").split())
     governor = _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    return {
-        "model": fields.get("model name", platform.processor() or platform.machine()),
-        "cores": os.cpu_count(),
-        "affinity": affinity(),
-        "cgroup_quota": cgroup_quota(),
-        "threads_available": available_threads(),
-        "features": [f for f in FEATURES if f in flags],
-        "governor": governor or "not shown",
-        "memory_gib": round(_memory() / 2**30, 1),
-    }
+    return Cpu(
+        model=fields.get("model name", platform.processor() or platform.machine()),
+        cores=os.cpu_count(),
+        affinity=affinity(),
+        cgroup_quota=cgroup_quota(),
+        threads_available=available_threads(),
+        features=[f for f in FEATURES if f in flags],
+        governor=governor or "not shown",
+        memory_gib=round(_memory() / 2**30, 1),
+    )
 
 
 def has_vnni() -> bool:
     """Whether the processor sums u8 x s8 products in 32 bits. x86 without it sums pairs in 16, which overflow."""
     return platform.machine() not in ("x86_64", "AMD64") or bool(
-        set(cpu()["features"]) & {"avx512_vnni", "avx_vnni", "amx_int8"}
+        set(cpu().features) & {"avx512_vnni", "avx_vnni", "amx_int8"}
     )
 
 
@@ -102,17 +102,17 @@ def load_average() -> list[float]:
     return [round(v, 2) for v in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
 
-def environment() -> dict[str, Any]:
-    """All of it, for a result file."""
-    return {
-        "cpu": cpu(),
-        "gpu": gpu(),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-        "libraries": versions(),
-        "commit": commit(),
-        "variables": {v: os.environ[v] for v in VARIABLES if v in os.environ},
-    }
+def environment() -> Environment:
+    """Everything about this machine that a result file records."""
+    return Environment(
+        cpu=cpu(),
+        gpu=gpu(),
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()}",
+        libraries=versions(),
+        commit=commit(),
+        variables={v: os.environ[v] for v in VARIABLES if v in os.environ},
+    )
 
 
 def _cpuinfo() -> dict[str, str]:

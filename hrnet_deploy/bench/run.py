@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hrnet_deploy.bench.environment import environment, load_average
-from hrnet_deploy.bench.result import Region, Result, Row
 from hrnet_deploy.bench.worker import REGIONS, Job, Opens, serve
 from hrnet_deploy.errors import DeployError, Unavailable
+from hrnet_deploy.results.bench import BenchResult, BenchRow, Region, Status
 
 Say = Callable[[str], None]
 
@@ -74,11 +74,13 @@ class Worker:
             self._process.join()
 
 
-def run(rows: Sequence[tuple[Row, Job | None]], plan: Schedule, command: str, say: Say = lambda _: None) -> Result:
+def run(
+    rows: Sequence[tuple[BenchRow, Job | None]], plan: Schedule, command: str, say: Say = lambda _: None
+) -> BenchResult:
     """Measure rows. A row without a job says why already; a row that fails says why and the rest goes on."""
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     before = load_average()
-    done: list[Row] = [row for row, _ in rows]
+    done: list[BenchRow] = [row for row, _ in rows]
     workers: dict[int, Worker] = {}
     times: dict[int, dict[str, list[list[float]]]] = {}
     steady: dict[int, dict[str, bool]] = {}
@@ -89,7 +91,7 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Schedule, command: str, sa
         try:
             return workers[index].ask(name, *arguments)
         except DeployError as error:
-            status = "unavailable" if isinstance(error, Unavailable) else "failed"
+            status: Status = "unavailable" if isinstance(error, Unavailable) else "failed"
             done[index] = dataclasses.replace(done[index], status=status, reason=str(error))
             workers.pop(index).close()
             return None
@@ -102,7 +104,7 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Schedule, command: str, sa
             workers[index] = Worker(job)
             opened = attempt(index, "describe")
             if opened is not None:
-                precision = opened["facts"].get("precision", row.precision)  # an engine may compute below the file's
+                precision = opened["info"].precision or row.precision
                 done[index] = dataclasses.replace(row, **opened, precision=precision)
                 times[index], steady[index], offers[index] = {}, {}, attempt(index, "offers") or ()
         for region in plan.regions:
@@ -119,7 +121,7 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Schedule, command: str, sa
         for index in list(workers) if plan.layers else ():
             say(f"timing the layers of {done[index].title}")
             if layers := attempt(index, "layers"):
-                done[index] = dataclasses.replace(done[index], facts={**done[index].facts, "layers": layers})
+                done[index] = dataclasses.replace(done[index], layers=layers)
     finally:
         for worker in workers.values():
             worker.close()
@@ -129,4 +131,11 @@ def run(rows: Sequence[tuple[Row, Job | None]], plan: Schedule, command: str, sa
         else row
         for i, row in enumerate(done)
     ]
-    return Result(measured, environment(), command, started, before, load_average())
+    return BenchResult(
+        rows=measured,
+        environment=environment(),
+        command=command,
+        started=started,
+        load_before=before,
+        load_after=load_average(),
+    )

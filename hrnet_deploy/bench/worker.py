@@ -3,6 +3,7 @@ take turns: while one measures, the others sleep."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import itertools
 import signal
@@ -18,6 +19,7 @@ import numpy as np
 from hrnet_deploy.bench import memory
 from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_all, run_samples
 from hrnet_deploy.errors import BadInput, DeployError
+from hrnet_deploy.results.bench import LayerTime
 from hrnet_deploy.tasks.base import CROPS, Contract, Feed, noise, task_of
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.samples import sample_images
@@ -112,7 +114,7 @@ class Row:
         }
         self._check_alive(outputs)
         self.calls: dict[str, Callable[[], object]] = {}
-        self.inferences: int = self.engine.facts.get("inferences_a_call", 1)
+        self.inferences = self.engine.info.inferences_per_call
         # a pipeline goes image by image, which is not what keeping several in flight is for
         self.regions = REGIONS if self.inferences == 1 else REGIONS[:2]
 
@@ -137,15 +139,16 @@ class Row:
     def describe(self) -> dict[str, Any]:
         """What was opened, what opening it took, and bytes: of the file, before it was opened, after the first
         inferences, and the most in between."""
-        facts = dict(self.engine.facts)
-        own = facts.pop("memory", {})  # what an engine says of its device, each figure by its name
-        return {"facts": facts, "device": self.engine.device, "cold": self.cold, "memory": {**self._memory, **own}}
+        info = self.engine.info
+        memory = {**self._memory, **info.memory}
+        info = dataclasses.replace(info, memory={})  # the row has every figure of memory in one place
+        return {"info": info, "device": self.engine.device, "cold": self.cold, "memory": memory}
 
     def offers(self) -> tuple[str, ...]:
         """The regions that can be measured."""
         return self.regions
 
-    def layers(self) -> list[dict[str, Any]] | None:
+    def layers(self) -> list[LayerTime] | None:
         """Milliseconds of each layer, in runs of their own; None where the engine cannot tell."""
         told = getattr(self.engine, "layer_times", None)
         return None if told is None else list(told(self.feeds[0]))

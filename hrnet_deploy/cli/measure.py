@@ -167,6 +167,7 @@ def bench(
     from hrnet_deploy.jobs.bench import Request
     from hrnet_deploy.jobs.bench import bench as job
     from hrnet_deploy.report import terminal
+    from hrnet_deploy.results import codec
     from hrnet_deploy.stats import FEWEST_ROUNDS
 
     if not models and weights is None:
@@ -204,12 +205,12 @@ def bench(
             say,
         )
     if output is not None:
-        result.write(output)
+        codec.write(output, result)
     if json:
-        print_json(result.to_dict())
+        print_json(codec.to_dict(result))
     else:
         terminal.measured(console(), result)
-    if layers and not any(r.facts.get("layers") for r in result.rows):
+    if layers and not any(r.layers for r in result.rows):
         notes().print("no engine of these tells the time of its layers; trt does")
     if any(r.status == "failed" for r in result.rows):
         notes().print("[red]some rows failed[/red]; their cells say why")

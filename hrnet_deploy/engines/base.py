@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import EngineInfo
 
 Feeds = Mapping[str, NDArray]
 Arrays = dict[str, NDArray]
@@ -39,15 +40,25 @@ class Source:
 
 
 class Engine(Protocol):
-    """A model, opened. `facts` is what a result must say of it: provider used, threads, options, `precision` where the
-    engine computes in another one than the file says, and `inferences_a_call` where a call of `resident` makes several
-    because the engine keeps them in flight together; it then has a `run_all` (see the function of that name)."""
+    """A model that has been opened.
+
+    An engine that keeps several inferences in flight says so in `info.in_flight` and `info.inferences_per_call`, and then
+    also has a method `run_all` (see the function of that name). An engine that can time its layers has `layer_times`.
+
+    Attributes:
+        name: the engine's name in the registry, without options.
+        device: "cpu" or "cuda".
+        inputs, outputs: the tensors of the model.
+    """
 
     name: str
     device: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    facts: dict[str, Any]
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine says of itself. It is frozen: an engine gives another one when something has changed."""
 
     def run(self, feeds: Feeds) -> Arrays:
         """Host arrays in, host arrays out."""

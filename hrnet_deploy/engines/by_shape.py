@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hrnet_deploy.engines.base import Arrays, Engine, Feeds
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import EngineInfo
 
 
 class ByShape:
@@ -14,8 +15,12 @@ class ByShape:
     def __init__(self, engines: Sequence[Engine]) -> None:
         first = engines[0]
         self._engines = {self._size(e.inputs[0].shape): e for e in engines}
-        self.name, self.device, self.facts = first.name, first.device, first.facts
+        self.name, self.device = first.name, first.device
         self.inputs, self.outputs = first.inputs, first.outputs
+
+    @property
+    def info(self) -> EngineInfo:
+        return next(iter(self._engines.values())).info
 
     @staticmethod
     def _size(shape: Sequence[int | str]) -> tuple[int | str, ...]:

@@ -10,6 +10,7 @@ import openvino
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import EngineInfo
 
 ROUNDS = 8  # inferences a request gets in one call: starting and draining the queue must not weigh
 DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i64": "int64", "i32": "int32"}
@@ -55,14 +56,20 @@ class OpenvinoEngine:
         self.inputs = tuple(_spec(p) for p in self.compiled.inputs)
         self.outputs = tuple(_spec(p) for p in self.compiled.outputs)
         self.request = self.compiled.create_infer_request()
-        self.facts: dict[str, Any] = {"device": "CPU", "threads": threads, "hint": precision, "mode": mode}
+        options, requests = {"hint": precision}, 1
         if mode == "throughput":
-            requests = self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-            streams_used = self.compiled.get_property("NUM_STREAMS")
-            self.facts |= {"streams": streams_used, "requests": requests, "inferences_a_call": requests * ROUNDS}
+            requests = int(self.compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+            options["streams"] = str(self.compiled.get_property("NUM_STREAMS"))
         has_integers = any(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
-        if precision == "bf16" and not has_integers:
-            self.facts["precision"] = "bf16"
+        self.info = EngineInfo(
+            provider="CPU",
+            threads=threads,
+            mode=mode,
+            precision="bf16" if precision == "bf16" and not has_integers else "",
+            in_flight=requests,
+            inferences_per_call=requests * ROUNDS if mode == "throughput" else 1,
+            options=options,
+        )
 
     def run(self, feeds: Feeds) -> Arrays:
         check_feeds(self.inputs, feeds)
@@ -71,7 +78,7 @@ class OpenvinoEngine:
 
     def run_all(self, feeds: Sequence[Feeds]) -> list[Arrays]:
         """Several inputs, as many in flight as the mode allows."""
-        queue = openvino.AsyncInferQueue(self.compiled, self.facts.get("requests", 1))
+        queue = openvino.AsyncInferQueue(self.compiled, self.info.in_flight)
         results: list[Arrays] = [{} for _ in feeds]
 
         def done(request: Any, index: int) -> None:
@@ -87,16 +94,16 @@ class OpenvinoEngine:
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
         """Requests of their own, whose tensors hold the inputs and keep the outputs."""
-        if self.facts["mode"] == "latency":
+        if self.info.mode == "latency":
             request = self.compiled.create_infer_request()
             _fill(request, feeds)
             return lambda: request.infer()
-        queue = openvino.AsyncInferQueue(self.compiled, self.facts["requests"])
+        queue = openvino.AsyncInferQueue(self.compiled, self.info.in_flight)
         for each in queue:
             _fill(each, feeds)
 
         def call() -> None:
-            for _ in range(self.facts["inferences_a_call"]):
+            for _ in range(self.info.inferences_per_call):
                 queue.start_async()
             queue.wait_all()
 

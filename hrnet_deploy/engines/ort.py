@@ -11,6 +11,7 @@ import onnxruntime
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.engines.on_gpu import PROVIDERS
 from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.results.base import EngineInfo
 
 LEVELS = {
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -77,12 +78,12 @@ class OrtEngine:
             )
         self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
         self.outputs = tuple(_spec(o) for o in self.session.get_outputs())
-        self.facts: dict[str, Any] = {"provider": used[0], "threads": threads, "optimization": optimization}
+        reported = {"optimization": optimization}
         if self.device == "cuda":
-            self.facts |= {
-                "provider_options": self.session.get_provider_options().get(wanted, settings),
-                "graph": graph,
-            }
+            effective = self.session.get_provider_options().get(wanted, settings)
+            reported |= {"graph": "on" if graph else "off"}
+            reported |= {f"provider.{key}": str(value) for key, value in effective.items()}
+        self.info = EngineInfo(provider=used[0], threads=threads, options=reported)
         self._graph, self._captured = graph, 0
 
     def run(self, feeds: Feeds) -> Arrays:

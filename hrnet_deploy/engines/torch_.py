@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from hrnet_deploy.architecture import IMAGE_SIZE, INPUT, require_same
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.networks import build_network, random_weights
+from hrnet_deploy.results.base import EngineInfo
 
 LOWER = {"fp16": torch.float16, "bf16": torch.bfloat16}
 WARM_UP = 3  # runs before a capture, in which libraries choose their kernels
@@ -47,12 +49,12 @@ class TorchEngine:
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = self.network.to(memory_format=self.format)  # type: ignore[call-overload]
         torch.set_num_threads(threads)
-        self.facts: dict[str, Any] = {
-            "threads": threads,
-            "memory_format": "channels_last" if channels_last else "contiguous",
-            "mode": f"{'compiled' if compile else 'eager'}{', CUDA graph' if graph else ''}",
-            "weights": source.weights,
-        }
+        self.info = EngineInfo(
+            provider="CUDA" if cuda else "CPU",
+            threads=threads,
+            mode=f"{'compiled' if compile else 'eager'}{', CUDA graph' if graph else ''}",
+            options={"memory_format": "channels_last" if channels_last else "contiguous", "weights": source.weights},
+        )
         # boxes are computed in float32: a detector is lowered operator by operator, others as a whole
         self._whole = source.card.architecture.inputs == (INPUT,)
         if cuda:
@@ -81,14 +83,15 @@ class TorchEngine:
             if most == 1:
                 raise BadInput("this network has no parallel branches to put on streams — leave streams out")
             parallelise(self.network, CudaStreams(most))
-            self.facts["streams"] = most
-        self.facts |= {"gpu": torch.cuda.get_device_name(), "precision": self._precision}
+            self.info = dataclasses.replace(self.info, options={**self.info.options, "streams": str(most)})
+        self.info = dataclasses.replace(self.info, gpu=torch.cuda.get_device_name(), precision=self._precision)
 
     def run(self, feeds: Feeds) -> Arrays:
         check_feeds(self.inputs, feeds)
         results = self._forward(self._tensors(feeds))
         if self.device == "cuda":
-            self.facts["memory"] = {"torch_peak_allocated": torch.cuda.max_memory_allocated()}
+            peak = {"torch_peak_allocated": torch.cuda.max_memory_allocated()}
+            self.info = dataclasses.replace(self.info, memory=peak)
         return {
             o.name: (t.float() if t.is_floating_point() else t).cpu().numpy()
             for o, t in zip(self.outputs, results, strict=True)
@@ -158,8 +161,8 @@ class TorchEngine:
             return self._recorded(tensors)
         except RuntimeError as error:
             self._graph = False
-            self.facts["note"] = f"no CUDA graph: {str(error).strip().splitlines()[0][:120]}"
-            self.facts["mode"] = self.facts["mode"].partition(",")[0]
+            note = f"no CUDA graph: {str(error).strip().splitlines()[0][:120]}"
+            self.info = dataclasses.replace(self.info, note=note, mode=self.info.mode.partition(",")[0])
             return None
 
     def _recorded(self, tensors: list[torch.Tensor]) -> Captured:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hrnet_deploy.bench.result import Result, Row
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.engines import parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, Unavailable, need
+from hrnet_deploy.results.bench import BenchResult, BenchRow
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
 
@@ -44,7 +44,7 @@ class Subject:
     precision: str
 
 
-def bench(request: Request, plan: Schedule, command: str, say: Say = lambda _: None) -> Result:
+def bench(request: Request, plan: Schedule, command: str, say: Say = lambda _: None) -> BenchResult:
     """Measure every model in every engine, at every batch and number of threads. Raises Unavailable where none of
     the engines asked for can run here."""
     reasons = {e: unavailable_reason(e) for e in request.engines}
@@ -60,19 +60,19 @@ def bench(request: Request, plan: Schedule, command: str, say: Say = lambda _: N
         raise BadInput("batches and threads are counted from 1")
     threads = request.threads or [available_threads()]
     with tempfile.TemporaryDirectory() as folder:
-        rows: list[tuple[Row, Job | None]] = []
+        rows: list[tuple[BenchRow, Job | None]] = []
         subjects = _files(request) if request.models else _of_card(request, Path(folder), say)
         for subject, engine, batch, count in itertools.product(subjects, request.engines, request.batches, threads):
             rows.append(row_of(subject, engine, batch, count, reasons[engine]))
         return run(rows, plan, command, say)
 
 
-def row_of(subject: Subject, engine: str, batch: int, threads: int, missing: str = "") -> tuple[Row, Job | None]:
+def row_of(subject: Subject, engine: str, batch: int, threads: int, missing: str = "") -> tuple[BenchRow, Job | None]:
     """One row, and what a worker needs to measure it; no job where the row says already why it cannot be measured."""
     is_torch = parse(engine)[0] == "torch"
     source = subject.source
     chosen = source.card
-    row = Row(
+    row = BenchRow(
         engine=engine,
         model=subject.name,
         card=chosen.name,

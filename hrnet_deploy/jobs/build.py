@@ -18,6 +18,7 @@ from hrnet_deploy.files import check_output, sha256
 from hrnet_deploy.graph.metadata import description_of, load_model, values_of
 from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, write_plan
 from hrnet_deploy.graph.width import width_warning
+from hrnet_deploy.results.base import EngineInfo
 
 Say = Callable[[str], None]
 ENGINE = "trt"
@@ -30,7 +31,7 @@ class Built:
     output: str
     size: int
     manifest: Manifest
-    facts: dict[str, Any]
+    info: EngineInfo
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": 1, "kind": "build", **dataclasses.asdict(self)}
@@ -62,20 +63,20 @@ def build(model: Path, output: Path, options: BuildOptions, force: bool = False,
         build_seconds=round(made.seconds, 2),
         warning=width_warning(graph, description.precision),
     )
-    facts = _tried(made.plan, manifest, description.card, output)
-    manifest = dataclasses.replace(manifest, layers=facts["layer_counts"])
+    info = _tried(made.plan, manifest, description.card, output)
+    manifest = dataclasses.replace(manifest, layers=info.layer_counts)
     write_plan(output, made.plan, manifest)
-    return Built(str(output), len(made.plan), manifest, facts)
+    return Built(str(output), len(made.plan), manifest, info)
 
 
-def _tried(plan: bytes, manifest: Manifest, card: Any, output: Path) -> dict[str, Any]:
+def _tried(plan: bytes, manifest: Manifest, card: Any, output: Path) -> EngineInfo:
     """What the engine says of the plan, opened from a temporary file beside the output."""
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
         trial = Path(place, "trial.plan")
         write_plan(trial, plan, manifest)
         engine = open_engine(ENGINE, Source(card, trial))
         try:
-            return dict(engine.facts)
+            return engine.info
         finally:
             engine.close()
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.bench.environment import environment
-from hrnet_deploy.bench.result import Row
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.cards import COST_TABLE, ModelCard, card, folder
@@ -29,6 +28,8 @@ from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.bench import Subject, row_of
 from hrnet_deploy.jobs.export import verify
 from hrnet_deploy.parity import score_on_images
+from hrnet_deploy.results.bench import BenchRow
+from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.tasks.base import Contract, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
@@ -134,7 +135,7 @@ def suite(
         "kind": "suite",
         "started": done.get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
-        "environment": environment(),
+        "environment": dataclasses.asdict(environment()),
         "settings": request.settings,
     }
     for column in chosen:
@@ -227,9 +228,9 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
     if weights is None and all(parse(e)[0] == "torch" for e in engines):  # no ONNX file is needed
         network = Subject(chosen.name, Source(chosen, weights="random"), Contract(), "fp32")
         return {
-            "result": run(
-                [row_of(network, e, 1, threads, unavailable_reason(e)) for e in engines], plan, command, say
-            ).to_dict()
+            "result": to_dict(
+                run([row_of(network, e, 1, threads, unavailable_reason(e)) for e in engines], plan, command, say)
+            )
         }
     with tempfile.TemporaryDirectory() as place:
         say("exporting")
@@ -251,13 +252,13 @@ def _inference(column: Column, request: Request, command: str, say: Say) -> dict
             int8_file(model, description, ranges, target, path)
             integers[target] = dataclasses.replace(plain, source=Source(chosen, path, None, kind), precision="int8")
         del model
-        rows: list[tuple[Row, Job | None]] = []
+        rows: list[tuple[BenchRow, Job | None]] = []
         for engine in engines:
             rows.append(row_of(plain, engine, 1, threads, unavailable_reason(engine)))
             if (name := parse(engine)[0]) in integers:
                 rows.append(row_of(integers[name], engine, 1, threads))
         score = _score(plain.source, request, say) if weights is not None else None
-        return {"result": run(rows, plan, command, say).to_dict(), "score": score, "parity": parity}
+        return {"result": to_dict(run(rows, plan, command, say)), "score": score, "parity": parity}
 
 
 def parity_at_input(source: Source, description: Description) -> dict[str, Any]:

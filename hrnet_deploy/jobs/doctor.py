@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from hrnet_deploy.bench.environment import cpu, gpu, has_vnni, versions
@@ -18,14 +19,14 @@ def doctor() -> dict[str, Any]:
     import importlib.util
 
     processor = cpu()
-    features = set(processor["features"])
+    features = set(processor.features)
     bf16 = bool(features & {"avx512_bf16", "amx_bf16"})
     extras = {}
     for name, modules in EXTRAS.items():
         missing = [package for module, package in modules if importlib.util.find_spec(module) is None]
         extras[name] = f"{', '.join(missing)} missing — pip install 'hrnet-deploy[{name}]'" if missing else ""
     return {
-        "cpu": processor,
+        "cpu": dataclasses.asdict(processor),
         "int8": "VNNI: int8 convolutions run at full speed"
         if has_vnni()
         else "no VNNI: int8 gains little and needs a reduced range",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy import checkpoints
-from hrnet_deploy.bench.result import Result, read_result
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.bench.run import run as measure
 from hrnet_deploy.engines import ENGINES, parse, require, unavailable_reason
@@ -20,6 +19,8 @@ from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs import check, export, half, quantize
 from hrnet_deploy.jobs.bench import Subject, row_of
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.split import Split
@@ -57,7 +58,7 @@ class Done:
 
     folder: Path
     stages: Sequence[Stage]
-    result: Result
+    result: BenchResult
 
     @property
     def passed(self) -> bool:
@@ -65,7 +66,7 @@ class Done:
 
     def to_dict(self) -> dict[str, Any]:
         stages = [vars(s) for s in self.stages]
-        return {"schema": 1, "kind": "run", "passed": self.passed, "stages": stages, "result": self.result.to_dict()}
+        return {"schema": 1, "kind": "run", "passed": self.passed, "stages": stages, "result": codec.to_dict(self.result)}
 
 
 def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
@@ -116,10 +117,10 @@ def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
                 files[engine, precision] = path
     bench = folder / "bench.json"
     if bench.exists():
-        return Done(folder, stages, read_result(bench))
+        return Done(folder, stages, codec.read_as(bench, BenchResult))
     say("measuring")
     result = measure(_rows(request, files), Schedule(seconds=request.seconds), command, say)
-    result.write(bench)
+    codec.write(bench, result)
     done = Done(folder, stages, result)
     write_json(folder / RUN, done.to_dict())
     return done

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.bench.result import Result, Row, verdict
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
@@ -27,6 +26,8 @@ from hrnet_deploy.jobs.bench import Subject, row_of
 from hrnet_deploy.jobs.quantize import Quantized, quantize
 from hrnet_deploy.jobs.quantize import Request as QuantizeRequest
 from hrnet_deploy.parity import as_figures, budget_for, compare_on_images, judge
+from hrnet_deploy.results.bench import BenchResult, BenchRow, verdict
+from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.results.figures import Budget, TaskFigures
 from hrnet_deploy.stats import Ratio, faster
 from hrnet_deploy.tasks.base import task_of
@@ -73,7 +74,7 @@ class Candidate:
     command: str  # makes the file again, empty where it is the one given
     figures: TaskFigures | None = None
     out: str = ""
-    row: Row | None = None
+    row: BenchRow | None = None
     verdict: TaskFigures | None = None
 
     @property
@@ -100,7 +101,7 @@ class Tuned:
     output: Path
     card: str
     candidates: Sequence[Candidate]
-    result: Result
+    result: BenchResult
     faster_than_base: Ratio | None
     verdict: str
     commands: Sequence[str]
@@ -120,7 +121,7 @@ class Tuned:
         written = {
             "output": str(self.output),
             "candidates": rows,
-            "result": self.result.to_dict(),
+            "result": to_dict(self.result),
             "faster_than_base": ratio,
         }
         return {"schema": 1, "kind": "tune", **rest, **written}
@@ -283,10 +284,10 @@ class _Tuner:
         checks = judge(limits, [], figures)
         return figures, "; ".join(f"{c.name} {c.value:.3g}" for c in checks if not c.passed)
 
-    def measured(self, candidates: Sequence[Candidate], command: str) -> Result:
+    def measured(self, candidates: Sequence[Candidate], command: str) -> BenchResult:
         """PyTorch eager, where there is PyTorch, and every accepted candidate, in turns."""
         card, contract = self.description.card, self.description.contract
-        rows: list[tuple[Row, Job | None]] = []
+        rows: list[tuple[BenchRow, Job | None]] = []
         if not unavailable_reason(BASE):
             from hrnet_deploy import checkpoints
 
@@ -301,13 +302,13 @@ class _Tuner:
         return run(rows, Schedule(seconds=seconds, regions=REGIONS), command, self.say)
 
 
-def _with_row(candidate: Candidate, row: Row | None) -> Candidate:
+def _with_row(candidate: Candidate, row: BenchRow | None) -> Candidate:
     if row is None or not candidate.accepted:
         return candidate
     return dataclasses.replace(candidate, row=row, out="" if row.status == "ok" else f"{row.status}: {row.reason}")
 
 
-def _against_base(result: Result, winner: Candidate) -> Ratio | None:
+def _against_base(result: BenchResult, winner: Candidate) -> Ratio | None:
     if result.base is None or winner.row is None or winner.row == result.base:
         return None
     return faster(result.base.regions["end_to_end"].rounds, winner.row.regions["end_to_end"].rounds)

@@ -14,9 +14,10 @@ from hrnet_deploy.cards import ModelCard
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hrnet_deploy.bench.result import Result, Row
     from hrnet_deploy.jobs.compare import Comparison
     from hrnet_deploy.jobs.tune import Candidate, Tuned
+    from hrnet_deploy.results.bench import BenchResult as Result
+    from hrnet_deploy.results.bench import BenchRow as Row
 
 
 def table_of(*columns: str, left: int = 1, title: str = "") -> Table:
@@ -83,12 +84,10 @@ def health(console: Console, found: Mapping[str, Any]) -> None:
 
 def measured(console: Console, result: Result) -> None:
     """One line a row; what a column covers is in its name. Times are medians of a batch with 95% intervals."""
-    cpu = result.environment["cpu"]
-    models = sorted({r.model for r in result.rows})
-    console.print(
-        f"{escape(', '.join(models))} on {cpu['model']}, {cpu['threads_available']} threads available, GPU {result.environment['gpu']}",
-        style="bold",
-    )
+    models = escape(", ".join(sorted({r.model for r in result.rows})))
+    if (machine := result.environment) is not None:
+        cpu = f"{machine.cpu.model}, {machine.cpu.threads_available} threads available"
+        console.print(f"{models} on {cpu}, GPU {machine.gpu}", style="bold")
     base = result.base
     table = table_of(
         "engine",
@@ -157,10 +156,9 @@ def _note(result: Result, row: Row) -> Text:
     notes = []
     if row.weights == "random":
         notes.append("random weights")
-    if (together := row.facts.get("requests", 1)) > 1:
+    if (together := row.info.in_flight) > 1:
         notes.append(f"{together} in flight, no latency")
-    if note := row.facts.get("note"):
-        notes.append(note)
+    notes += filter(None, (row.info.note, row.remark))
     if (more := result.memory_per_extra_image(row)) is not None:
         notes.append(f"{more / 1e6:.1f} MB a further image")
     if row.unstable:

@@ -41,7 +41,7 @@ def exported(console: Console, done: Exported) -> None:
 
 
 def built(console: Console, done: Built) -> None:
-    manifest, facts_ = done.manifest, done.facts
+    manifest, info = done.manifest, done.info
     console.print(
         f"{escape(done.output)}  {done.size / 1e6:.1f} MB, built in {manifest.build_seconds:.0f} s", style="bold"
     )
@@ -51,16 +51,15 @@ def built(console: Console, done: Built) -> None:
         console.print(f"{name} {' : '.join('x'.join(map(str, b)) for b in bounds)} (least, tuned for, most)")
     if manifest.layers:
         console.print("layers: " + ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()))
-    console.print(", ".join(f"{k} {v / 1e6:.1f} MB" for k, v in facts_["memory"].items()))
-    if facts_.get("note"):
-        console.print(f"warning: {facts_['note']}", style="yellow")
+    console.print(", ".join(f"{k} {v / 1e6:.1f} MB" for k, v in info.memory.items()))
+    if info.note:
+        console.print(f"warning: {info.note}", style="yellow")
 
 
 def checked(console: Console, report: Report) -> None:
-    facts_ = ", ".join(f"{k} {v}" for k, v in report.engine_facts.items())
     console.print(f"{escape(report.model)} ({report.precision}) against {escape(report.against)}", style="bold")
     console.print(
-        f"engine {report.engine} ({facts_}); images: {escape(report.images)}; flip test: {'yes' if report.flip_test else 'no'}",
+        f"engine {report.engine} ({report.engine_info.summary}); images: {escape(report.images)}; flip test: {'yes' if report.flip_test else 'no'}",
         style="dim",
     )
     if report.warning:

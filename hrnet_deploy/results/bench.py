@@ -36,10 +36,12 @@ class Region:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """The time of one layer in one inference, in milliseconds."""
+    """The time of one layer in one inference, in milliseconds; its type and precision where the engine tells them."""
 
     name: str
     ms: float
+    type: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import numpy as np
 import onnx
 import pytest
 
-from hrnet_deploy.bench.result import Region, Result, Row, read_result
 from hrnet_deploy.bench.run import Worker
 from hrnet_deploy.bench.worker import REGIONS, Job
 from hrnet_deploy.bench.worker import Row as WorkerRow
@@ -25,6 +24,9 @@ from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError
 from hrnet_deploy.graph.metadata import load_model, read_description, save_model
+from hrnet_deploy.results.base import Environment
+from hrnet_deploy.results.bench import BenchResult, BenchRow, Region
+from hrnet_deploy.results.codec import read, read_as
 from hrnet_deploy.stats import faster, median_interval, summarise
 from hrnet_deploy.tasks.base import Contract
 
@@ -94,13 +96,13 @@ def test_a_slow_row_is_judged_by_its_rounds_alone() -> None:
     ],
 )
 def test_int8_is_held_against_the_fastest_other_precision(int8: float, other: float, sentence: str) -> None:
-    def row(precision: str, ms: float, engine: str = "trt") -> Row:
+    def row(precision: str, ms: float, engine: str = "trt") -> BenchRow:
         times = Region([[ms * (1 + 0.001 * i)] for i in range(6)], steady=True)
-        return Row(engine, "m", "c", precision, "random", 1, 2, regions={"compute": times})
+        return BenchRow(engine, "m", "c", precision, "random", 1, 2, regions={"compute": times})
 
     rows = [row("fp32", 20.0), row("fp16", other), row("int8", int8), row("fp32", 1.0, "ort")]
-    assert Result(rows, {}, "", "").gains() == [sentence]
-    assert Result(rows[2:], {}, "", "").gains() == []  # nothing of its own engine to hold it against
+    assert BenchResult(rows=rows).gains() == [sentence]
+    assert BenchResult(rows=rows[2:]).gains() == []  # nothing of its own engine to hold it against
 
 
 def test_a_ratio_cancels_the_drift_both_rows_saw() -> None:
@@ -153,7 +155,7 @@ def test_bench_of_two_engines(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path: 
     assert (code, err) == (0, "")
     assert "1 (base)" in out
     assert "reproduce with: hrnet-deploy bench" in out
-    result = read_result(out_file)
+    result = read_as(out_file, BenchResult)
     assert [(r.engine, r.status, r.weights, r.batch, r.threads) for r in result.rows] == [
         ("torch", "ok", "trained", 1, 1),
         ("ort", "ok", "trained", 1, 1),
@@ -163,15 +165,15 @@ def test_bench_of_two_engines(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path: 
         assert all(len(r.rounds) == 6 and min(map(min, r.rounds)) > 0 for r in row.regions.values())
         assert set(row.cold) == {"import_s", "open_s", "first_inference_s"}
         assert row.memory["peak_rss_over_before"] > 0
-        assert row.facts["threads"] == 1
+        assert row.info.threads == 1
     assert result.rows[1].memory["file"] == tiny_onnx.stat().st_size
-    assert result.rows[1].facts["provider"] == "CPUExecutionProvider"
+    assert result.rows[1].info.provider == "CPUExecutionProvider"
     assert result.ratio(result.rows[1], "compute") is not None
     code, _, err = run("bench", tiny_onnx, *QUICK, "-o", out_file)
     assert code == 2
     assert "exists already — pass --force" in err
-    for key in ("cpu", "libraries", "python", "commit", "gpu", "variables"):
-        assert key in result.environment
+    assert isinstance(result.environment, Environment)
+    assert result.environment.cpu.threads_available >= 1 and "numpy" in result.environment.libraries
     written = json.loads(out_file.read_text())["rows"][1]["regions"]["end_to_end"]
     assert {"milliseconds", "times_faster_than_first", "rounds", "steady"} <= set(written)
 
@@ -270,7 +272,7 @@ def worker(tiny_onnx: Path) -> Worker:
 
 
 def test_a_worker_that_is_killed_is_noticed(worker: Worker) -> None:
-    assert worker.ask("describe")["facts"]["threads"] == 1
+    assert worker.ask("describe")["info"].threads == 1
     os.kill(worker._process.pid or 0, signal.SIGKILL)
     with pytest.raises(DeployError, match="killed by signal 9"):
         worker.ask("measure", "compute", 0.1, 3)
@@ -296,7 +298,7 @@ def test_a_row_with_several_inferences_in_flight_shares_their_time_out(
         out,
     )
     assert code == 0, err
-    plain, queued = read_result(out).rows
+    plain, queued = read_as(out, BenchResult).rows
     assert set(plain.regions) == set(REGIONS)
     assert set(queued.regions) == {"compute", "end_to_end"}
     assert "flight" in said  # the note is folded where the row is also UNSTABLE
@@ -305,7 +307,7 @@ def test_a_row_with_several_inferences_in_flight_shares_their_time_out(
 def test_a_call_of_many_inferences_is_divided_among_them(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     description = read_description(tiny_onnx)
     row = WorkerRow(Job("openvino:mode=throughput", Source(description.card, tiny_onnx), Contract(), 1, 1))
-    assert row.inferences == row.engine.facts["inferences_a_call"] > 1
+    assert row.inferences == row.engine.info.inferences_per_call > 1
     ticks = itertools.count(
         0, 1_000_000 * row.inferences
     )  # a clock on which every call takes a millisecond an inference
@@ -323,32 +325,32 @@ def test_results_of_another_kind_are_refused(tmp_path: Path) -> None:
     contents: list[object] = [{"kind": "check", "schema": 1}, {"rows": []}, []]
     for content in contents:
         (tmp_path / "a.json").write_text(json.dumps(content))
-        with pytest.raises(BadInput, match=r"is not a result"):
-            read_result(tmp_path / "a.json")
+        with pytest.raises(BadInput, match=r"is not a result|is damaged at"):
+            read(tmp_path / "a.json")
 
 
 def test_extra_memory_is_against_the_same_row_of_batch_one() -> None:
-    def row(batch: int, peak: int, engine: str = "ort") -> Row:
-        return Row(engine, "a.onnx", "card", "fp32", "trained", batch, 2, memory={"peak_rss_over_before": peak})
+    def row(batch: int, peak: int, engine: str = "ort") -> BenchRow:
+        return BenchRow(engine, "a.onnx", "card", "fp32", "trained", batch, 2, memory={"peak_rss_over_before": peak})
 
     one, five, other = row(1, 100), row(5, 180), row(5, 900, "torch")
-    result = Result([one, five, other], {}, "", "")
+    result = BenchResult(rows=[one, five, other])
     assert result.memory_per_extra_image(five) == 20
     assert result.memory_per_extra_image(one) is None
     assert result.memory_per_extra_image(other) is None
     memory = {"peak_rss_over_before": 7, "torch_peak_allocated": 1000}
     one, five = (
-        Row("torch:cuda", "a", "card", "fp32", "random", b, 2, device="cuda", memory=m)
+        BenchRow("torch:cuda", "a", "card", "fp32", "random", b, 2, device="cuda", memory=m)
         for b, m in ((1, memory), (5, {**memory, "torch_peak_allocated": 1400}))
     )
-    assert Result([one, five], {}, "", "").memory_per_extra_image(five) == 100
+    assert BenchResult(rows=[one, five]).memory_per_extra_image(five) == 100
     without = dataclasses.replace(five, memory={"peak_rss_over_before": 70})
-    assert Result([one, without], {}, "", "").memory_per_extra_image(without) is None
+    assert BenchResult(rows=[one, without]).memory_per_extra_image(without) is None
 
 
 def test_rows_of_another_batch_have_no_ratio() -> None:
     regions = {"compute": Region([[1.0, 2.0], [1.0, 2.0]], True)}
-    rows = [Row("ort", "a", "c", "fp32", "trained", b, 2, regions=regions) for b in (1, 8, 1)]
-    result = Result(rows, {}, "", "")
+    rows = [BenchRow("ort", "a", "c", "fp32", "trained", b, 2, regions=regions) for b in (1, 8, 1)]
+    result = BenchResult(rows=rows)
     assert result.ratio(rows[1], "compute") is None
     assert result.ratio(rows[2], "compute") is not None

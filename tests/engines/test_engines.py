@@ -34,17 +34,17 @@ def test_every_engine_gives_the_network_s_output(name: str, source: Source, tiny
     got = engine.run({"image": x})
     assert list(got) == [o.name for o in engine.outputs] == ["heatmaps"]
     assert np.abs(got["heatmaps"] - want).max() < 1e-5 * np.abs(want).max()
-    assert engine.facts["threads"] == 1
+    assert engine.info.threads == 1
     engine.bind({"image": x})()
     engine.close()
 
 
 def test_the_provider_is_the_one_reported(source: Source) -> None:
-    assert engines.open_engine("ort", source).facts["provider"] == "CPUExecutionProvider"
+    assert engines.open_engine("ort", source).info.provider == "CPUExecutionProvider"
 
 
 def test_threads_default_to_what_the_process_may_use(source: Source) -> None:
-    assert engines.open_engine("ort", source).facts["threads"] == available_threads()
+    assert engines.open_engine("ort", source).info.threads == available_threads()
 
 
 @pytest.mark.parametrize("rows", [1, 3, 4, 9])
@@ -145,9 +145,9 @@ def test_openvino_computes_in_what_was_asked_for(source: Source, exported: Calla
     """Left alone it would take bfloat16 where the processor has it."""
     x = {"image": np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)}
     exact = engines.open_engine("openvino", source)
-    assert exact.facts["hint"] == "f32" and "precision" not in exact.facts
+    assert exact.info.options["hint"] == "f32" and not exact.info.precision
     half = engines.open_engine("openvino:precision=bf16", source)
-    assert half.facts["precision"] == "bf16"
+    assert half.info.precision == "bf16"
     want, got = exact.run(x)["heatmaps"], half.run(x)["heatmaps"]
     assert np.abs(want - got).max() < 8e-2 * np.abs(want).max()
     open_batch = engines.open_engine("openvino", Source(CARD, exported(dynamic=("batch",))))
@@ -160,9 +160,9 @@ def test_openvino_keeps_several_inputs_in_flight_and_gives_each_its_own_output(s
     feeds = [{"image": np.random.default_rng(i).standard_normal((1, 3, *SIZE), dtype=np.float32)} for i in range(7)]
     latency = engines.open_engine("openvino", source)
     queued = engines.open_engine("openvino:mode=throughput,streams=2", source, threads=2)
-    assert "inferences_a_call" not in latency.facts
-    assert queued.facts["mode"] == "throughput" and queued.facts["streams"] == queued.facts["requests"] == 2
-    assert queued.facts["inferences_a_call"] % 2 == 0
+    assert latency.info.inferences_per_call == latency.info.in_flight == 1
+    assert queued.info.mode == "throughput" and queued.info.options["streams"] == "2" and queued.info.in_flight == 2
+    assert queued.info.inferences_per_call % 2 == 0
     wanted = [latency.run(f)["heatmaps"] for f in feeds]
     for engine in (latency, queued):
         for want, got in zip(wanted, run_all(engine, feeds), strict=True):
@@ -195,7 +195,7 @@ def test_a_file_that_is_no_onnx_is_refused(tmp_path: Path) -> None:
 def test_torch_without_weights_says_where_they_go() -> None:
     with pytest.raises(BadInput, match="needs the checkpoint"):
         engines.open_engine("torch", Source(CARD))
-    assert engines.open_engine("torch", Source(CARD, weights="random")).facts["weights"] == "random"
+    assert engines.open_engine("torch", Source(CARD, weights="random")).info.options["weights"] == "random"
 
 
 def test_a_cgroup_s_quota_bounds_the_threads(tmp_path: Path) -> None:

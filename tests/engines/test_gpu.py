@@ -41,7 +41,7 @@ def test_torch_on_a_gpu_is_torch(engine: str, most: float, tiny_onnx: Path, tiny
         feeds = noise(source.card, 2, seed)
         assert relative(made.run(feeds)["heatmaps"], reference.run(feeds)["heatmaps"]) < most
     made.bind(noise(source.card, 2, 0))()
-    assert "note" not in made.facts, made.facts["note"]
+    assert not made.info.note, made.info.note
 
 
 @pytest.mark.parametrize("engine", ["ort:provider=cuda", "ort:provider=cuda,graph"])

@@ -202,7 +202,7 @@ def test_building_says_what_it_must_in_order(world: World, tiny_onnx: Path) -> N
     assert "IBuilderConfig.add_optimization_profile" not in names  # its shapes are static
     assert left(world.folder) == {"tiny.plan", "tiny.plan.json"}
     assert done.manifest.layers == {"int8": 1, "fp16": 1, "reformat": 1}
-    assert done.facts["memory"] == {"activations": 5_000_000, "weights": 3_000_000}
+    assert done.info.memory == {"activations": 5_000_000, "weights": 3_000_000}
     assert world.cuda.live == 0
 
 
@@ -253,7 +253,7 @@ def test_an_inference_is_captured_once_and_replayed(world: World, plan: Path) ->
     world.cuda.calls.clear()
     call()
     assert world.cuda.calls == ["cuGraphLaunch", "synchronize"]  # nothing is copied
-    assert engine.facts["graph"] == "on"
+    assert engine.info.options["graph"] == "on"
     engine.close()
     assert world.cuda.live == 0
 
@@ -278,7 +278,7 @@ def test_it_goes_on_where_no_graph_can_be_captured(world: World, plan: Path, fun
     world.cuda.refuse = {function: 901}
     world.cuda.calls.clear()
     engine = world.engine(plan)
-    assert engine.facts["graph"] == f"off: {function} gave 901"
+    assert engine.info.options["graph"] == f"off: {function} gave 901"
     assert np.allclose(engine.run(feed(4))["heatmaps"], expected(feed(4)))
     assert "cuGraphLaunch" not in world.cuda.calls
 
@@ -295,19 +295,19 @@ def test_without_graphs_shapes_and_addresses_are_set_each_time(world: World, pla
 
 def test_several_contexts_give_results_in_order(world: World, plan: Path) -> None:
     engine = world.engine(plan, "contexts=2")
-    assert engine.facts["inferences_a_call"] == 16
+    assert engine.info.inferences_per_call == 16 and engine.info.in_flight == 2
     feeds = [feed(seed) for seed in range(5)]
     for given, found in zip(feeds, engine.run_all(feeds), strict=True):
         assert np.allclose(found["heatmaps"], expected(given))
-    assert engine.facts["memory"]["activations"] == 10_000_000
+    assert engine.info.memory["activations"] == 10_000_000
 
 
 def test_enqueueing_as_long_as_computing_is_said(world: World, plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "note" not in world.engine(plan, "graph=off").facts  # a launch of the double takes no 2 ms
+    assert not world.engine(plan, "graph=off").info.note  # a launch of the double takes no 2 ms
     module = sys.modules["hrnet_deploy.engines.trt.engine"]
     ticks = iter(np.arange(0, 1000, 0.003))
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(ticks))
-    assert "launch-bound" in world.engine(plan, "graph=off").facts["note"]
+    assert "launch-bound" in world.engine(plan, "graph=off").info.note
 
 
 def test_what_the_parser_refuses_is_named_and_nothing_is_left(world: World, tiny_onnx: Path) -> None:
@@ -491,7 +491,7 @@ def test_layers_have_times_from_a_run_of_their_own(world: World, plan: Path) -> 
     engine = world.engine(plan, "graph=off")
     world.answer(IExecutionContext__execute_async_v3=report)
     found = engine.layer_times(feed(), runs=4)
-    assert [(r["name"], r["ms"], r["precision"]) for r in found] == [("c", 5.0, "fp16"), ("a", 3.0, "int8")]
+    assert [(r.name, r.ms, r.precision) for r in found] == [("c", 5.0, "fp16"), ("a", 3.0, "int8")]
 
 
 def test_layers_are_timed_on_memory_of_their_own_input(world: World, tiny_onnx: Path) -> None:
@@ -527,18 +527,18 @@ def test_channels_that_cost_in_int8_are_said_by_the_engine_and_by_a_plan_of_it(
     model = load_model(tiny_onnx)
     describe(model, dataclasses.replace(read_description(tiny_onnx), precision="int8"))
     save_model(model, tmp_path / "int8.onnx")
-    assert "note" not in world.engine(tiny_onnx).facts
-    assert "multiples of 32" in world.engine(tmp_path / "int8.onnx").facts["note"]
+    assert not world.engine(tiny_onnx).info.note
+    assert "multiples of 32" in world.engine(tmp_path / "int8.onnx").info.note
     build(tmp_path / "int8.onnx", tmp_path / "int8.plan", BuildOptions())
-    assert "multiples of 32" in world.engine(tmp_path / "int8.plan").facts["note"]
+    assert "multiples of 32" in world.engine(tmp_path / "int8.plan").info.note
 
 
 def test_layers_are_counted_by_precision() -> None:
     found = layers_of(json.dumps(LAYERS))
-    assert [layer["precision"] for layer in found] == ["int8", "fp16", "fp16"]
+    assert [layer.precision for layer in found] == ["int8", "fp16", "fp16"]
     assert counts(found) == {"int8": 1, "fp16": 1, "reformat": 1}
     assert counts(layers_of(json.dumps({"Layers": ["only a name"]}))) == {}
-    assert timed(found, {"unknown": 1.0})[0]["precision"] == ""
+    assert timed(found, {"unknown": 1.0})[0].precision == ""
 
 
 GPU = Gpu("NVIDIA Double", (9, 0), (12, 8), "570.1", 8 << 30)

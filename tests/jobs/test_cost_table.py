@@ -93,7 +93,7 @@ def test_a_graph_that_is_not_the_network_is_not_measured(tmp_path: Path, monkeyp
             next(network.parameters()).mul_(1.01)
         return export_network(network, *rest)
 
-    monkeypatch.setattr("hrnet_deploy.workflow.random_weights.build", other)
+    monkeypatch.setattr("hrnet_deploy.workflow.random_weights.export_network", other)
     request = Request(tmp_path / "table.json", engines=("ort",), quick=True)
     (column,) = suite(request, "", table=[Column("other", TINY_CARD, PAPER)])["columns"]
     assert column["result"] is None

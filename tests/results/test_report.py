@@ -16,7 +16,6 @@ import generate
 import pytest
 from support.interpreter import loaded_after
 
-from hrnet_deploy.bench.result import read_result
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import json_text, write_json
 from hrnet_deploy.report.charts import Axis, Bar, Bars, Group, picture
@@ -26,6 +25,8 @@ from hrnet_deploy.report.sections import KINDS, document, guarded, read
 from hrnet_deploy.report.sections.chosen import front
 from hrnet_deploy.report.sections.suite import EAGER, INT8, STATIC, class_of
 from hrnet_deploy.report.wording import ms, seconds, signed
+from hrnet_deploy.results.bench import BenchResult
+from hrnet_deploy.results.codec import read_as
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results"
@@ -178,7 +179,7 @@ def kinds(tiny_onnx: Path, checked: Path, tmp_path_factory: pytest.TempPathFacto
     quantized = quantize(Request(tiny_onnx, folder / "int8.onnx", split, exclude=["stage?.*"], max_drop=0.001))
     figures = quantized.trials[-1].figures
     assert figures.difference is not None and quantized.blocks
-    result = read_result(SPEED)
+    result = read_as(SPEED, BenchResult)
     candidates = [
         Candidate(
             r.engine, r.threads, r.precision, "", figures=figures, out="too far" if r.precision == "bf16" else "", row=r
@@ -284,7 +285,7 @@ def test_bars_are_as_long_as_their_figures() -> None:
 def test_the_cost_table_has_the_paper_s_figures_and_ours(kinds: dict[str, Path]) -> None:
     page = page_of(kinds["suite"])
     table = rows_of(page, "Figures of the paper and of this machine")
-    rows = {(r.engine, r.precision): r for r in read_result(SPEED).rows}
+    rows = {(r.engine, r.precision): r for r in read_as(SPEED, BenchResult).rows}
 
     def line(name: str) -> dict[str, str]:
         return next(v for k, v in table.items() if k.endswith(name) and k.startswith("Seconds an image"))
@@ -394,9 +395,9 @@ def test_files_that_are_no_results_are_one_sentence(arguments: tuple[str, ...], 
         "list.json": ("[1, 2]", "it says no kind"),
         "kind.json": ('{"schema": 1, "kind": "horoscope"}', "its kind is 'horoscope'"),
         "odd.json": ('{"schema": 1, "kind": {"a": 1}}', "is no result this version knows"),
-        "older.json": (text.replace('"schema": 1', '"schema": 0', 1), "has schema 0, and this version reads 1"),
+        "older.json": (text.replace('"schema": 1', '"schema": 0', 1), "has schema 0, and this version reads 1 to 2"),
         "empty.json": ('{"schema": 1, "kind": "check"}', "is a damaged result"),
-        "row.json": (text.replace('"engine"', '"motor"'), "is not a result of `hrnet-deploy bench"),
+        "row.json": (text.replace('"engine"', '"motor"'), "is damaged at rows[0]"),
     }
     for name, (content, sentence) in written.items():
         (tmp_path / name).write_text(content)

@@ -10,7 +10,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,7 @@ def _why(file: Path, log: Log) -> DeployError:
     return BadInput(f"TensorRT cannot build {file}{said} — try --level 2, or use --engine ort")
 
 
-def built_facts(options: BuildOptions) -> Mapping[str, Any]:
-    """What a result says of how a plan was built."""
-    streams = "TensorRT's choice" if options.aux_streams is None else options.aux_streams
-    return {"level": options.level, "aux_streams": streams, "tf32": options.tf32}
+def reported_options(options: BuildOptions) -> dict[str, str]:
+    """How a plan was built, as text for `EngineInfo.options`."""
+    streams = "TensorRT's choice" if options.aux_streams is None else str(options.aux_streams)
+    return {"level": str(options.level), "aux_streams": streams, "tf32": str(options.tf32)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pycuda.driver as cuda
@@ -15,13 +15,15 @@ import tensorrt as trt
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.engines.driver import open_library, probe
-from hrnet_deploy.engines.trt.build import Log, build, built_facts, started_by
-from hrnet_deploy.engines.trt.lane import Binding, Lane, Ports
+from hrnet_deploy.engines.trt.build import Log, build, reported_options, started_by
+from hrnet_deploy.engines.trt.lane import Binding, GraphCapture, Lane, Ports
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import description_of, load_model
 from hrnet_deploy.graph.plan import BuildOptions, is_plan, options_of, read_manifest, require_fit
 from hrnet_deploy.graph.width import width_warning
+from hrnet_deploy.results.base import EngineInfo
+from hrnet_deploy.results.bench import LayerTime
 
 ROUNDS = 8  # inferences a context gets in one call, where there are several contexts
 TIMED = 20  # launches that the time of enqueueing is taken of
@@ -42,7 +44,7 @@ class Profiler(trt.IProfiler):  # type: ignore[misc]
 
 class TrtEngine:
     """`graph` on: the first inference of each shape is captured as a CUDA graph and replayed; where that fails it goes on
-    without, and `facts` says so. contexts: that many inferences in flight, each in a stream of its own."""
+    without, and `info` says so. contexts: that many inferences in flight, each in a stream of its own."""
 
     name = "trt"
     device = "cuda"
@@ -75,32 +77,35 @@ class TrtEngine:
         )
         try:
             with self._current():
-                plan, options, built = self._plan(source, options)
-                self.facts: dict[str, Any] = {**built_facts(options), **built, "graph": graph}
+                self._capture = GraphCapture(wanted=graph == "on")
+                plan, options, seconds, warning = self._plan(source, options)
                 self._open(plan, source, int(contexts))
-                self.facts |= self._described()
+                self._info = self._described(threads, options, seconds, warning)
                 self._time_launches()
         except BaseException:
             self.close()
             raise
 
-    def _plan(self, source: Source, options: BuildOptions) -> tuple[bytes, BuildOptions, dict[str, Any]]:
+    @property
+    def info(self) -> EngineInfo:
+        """As it was opened, and whether launches are still captured as graphs."""
+        return dataclasses.replace(self._info, options={**self._info.options, "graph": self._capture.state})
+
+    def _plan(self, source: Source, options: BuildOptions) -> tuple[bytes, BuildOptions, float, str]:
+        """The plan's bytes, the options it was built with, the seconds that took, and a warning about the graph."""
         assert source.file is not None
         if not is_plan(source.file):
             made = build(source.file, source.card, options, self._gpu)
             graph = load_model(source.file)
-            return (
-                made.plan,
-                options,
-                _said(made.seconds, width_warning(graph, description_of(graph, source.file).precision)),
-            )
+            warning = width_warning(graph, description_of(graph, source.file).precision)
+            return made.plan, options, made.seconds, warning
         if options != BuildOptions():
             raise BadInput(
                 "aux_streams, level and tf32 are settled when a plan is built — leave them out, or name the ONNX file"
             )
         manifest = read_manifest(source.file)
         require_fit(source.file, manifest, trt.__version__, self._gpu.identity)
-        return source.file.read_bytes(), options_of(manifest.options), _said(manifest.build_seconds, manifest.warning)
+        return source.file.read_bytes(), options_of(manifest.options), manifest.build_seconds, manifest.warning
 
     def _open(self, plan: bytes, source: Source, contexts: int) -> None:
         self._log = Log()
@@ -120,7 +125,7 @@ class TrtEngine:
                     f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} MB{self._log.last} — "
                     "free some, or build it for a smaller batch"
                 )
-            self._lanes.append(Lane(context, ports, self._log, self.facts))
+            self._lanes.append(Lane(context, ports, self._log, self._capture))
 
     def _ports(self) -> Ports:
         specs: dict[bool, list[TensorSpec]] = {True: [], False: []}
@@ -176,7 +181,7 @@ class TrtEngine:
 
         return call
 
-    def layer_times(self, feeds: Feeds, runs: int = 20) -> list[dict[str, Any]]:
+    def layer_times(self, feeds: Feeds, runs: int = 20) -> list[LayerTime]:
         """Milliseconds of each layer, the mean of some launches, the slowest first. Watching costs time of its own: these are
         shares, and latency is measured before and without."""
         lane = self._lanes[0]
@@ -231,37 +236,36 @@ class TrtEngine:
             after.record(stream)
             after.synchronize()
             compute.append(before.time_till(after))
-        self.facts |= {"enqueue_ms": statistics.median(enqueue), "enqueued_compute_ms": statistics.median(compute)}
-        if binding.graph is None and self.facts["enqueue_ms"] >= BOUND * self.facts["enqueued_compute_ms"]:
-            self.facts["note"] = ", ".join(filter(None, (self.facts.get("note", ""), LAUNCH_BOUND)))
+        host, device = statistics.median(enqueue), statistics.median(compute)
+        timings = {**self._info.timings, "enqueue_ms": host, "enqueued_compute_ms": device}
+        notes = [self._info.note, LAUNCH_BOUND if binding.graph is None and host >= BOUND * device else ""]
+        self._info = dataclasses.replace(self._info, timings=timings, note=", ".join(filter(None, notes)))
 
     def _information(self) -> str:
         inspector = self._engine.create_engine_inspector()
         return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
-    def _described(self) -> dict[str, Any]:
-        """What a result says of the engine: library, GPU, what became of the layers, bytes each under its name."""
+    def _described(self, threads: int, options: BuildOptions, build_seconds: float, warning: str) -> EngineInfo:
         contexts = len(self._lanes)
         activations = int(self._engine.device_memory_size_v2) * contexts
-        facts: dict[str, Any] = {
-            "provider": f"TensorRT {trt.__version__}",
-            "gpu": self._gpu.name,
-            "contexts": contexts,
-            "layer_counts": counts(layers_of(self._information())),
-            "memory": {"activations": activations, **self._weights(), **_process_memory()},
-        }
-        return {**facts, "inferences_a_call": contexts * ROUNDS} if contexts > 1 else facts
+        return EngineInfo(
+            provider=f"TensorRT {trt.__version__}",
+            threads=threads,
+            in_flight=contexts,
+            inferences_per_call=contexts * ROUNDS if contexts > 1 else 1,
+            options=reported_options(options),
+            note=warning,
+            gpu=self._gpu.name,
+            memory={"activations": activations, **self._weights(), **_process_memory()},
+            layer_counts=counts(layers_of(self._information())),
+            timings={"build_ms": round(1e3 * build_seconds, 1)},
+        )
 
     def _weights(self) -> dict[str, int]:
         """Bytes of weights, where this TensorRT tells (10.14 on)."""
         if not hasattr(trt, "EngineStat"):
             return {}
         return {"weights": int(self._engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE))}
-
-
-def _said(seconds: float, warning: str) -> dict[str, Any]:
-    """What is known of a plan before it is opened."""
-    return {"build_s": round(seconds, 2), **({"note": warning} if warning else {})}
 
 
 def _process_memory() -> dict[str, int]:

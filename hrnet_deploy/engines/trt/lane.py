@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pycuda.driver as cuda
 import tensorrt as trt
@@ -46,14 +45,36 @@ class Binding:
         self.arena.close()
 
 
-class Lane:
-    """facts: the engine's. While `facts["graph"]` is "on" the first launch of a binding is captured and the next ones replay
-    it; a capture that fails ends that for all lanes, and says so there."""
+@dataclass
+class GraphCapture:
+    """Whether launches are captured as CUDA graphs. All contexts of an engine share one: a capture that fails in one of
+    them ends capturing in all.
 
-    def __init__(self, context: trt.IExecutionContext, ports: Ports, log: Log, facts: dict[str, Any]) -> None:
+    Attributes:
+        wanted: whether the engine was asked to capture.
+        failure: why the driver refused a capture; empty while none has failed.
+    """
+
+    wanted: bool
+    failure: str = ""
+
+    @property
+    def active(self) -> bool:
+        return self.wanted and not self.failure
+
+    @property
+    def state(self) -> str:
+        """ "on" or "off", with the reason where a capture failed."""
+        return "on" if self.active else f"off: {self.failure}" if self.failure else "off"
+
+
+class Lane:
+    """While `capture` is active, the first launch of a binding is captured and the next ones replay it."""
+
+    def __init__(self, context: trt.IExecutionContext, ports: Ports, log: Log, capture: GraphCapture) -> None:
         self.context: trt.IExecutionContext = context
         self.stream = cuda.Stream()
-        self.ports, self._log, self._facts = ports, log, facts
+        self.ports, self._log, self._capture = ports, log, capture
         self._shapes: Shapes | None = None
         self._bound: Binding | None = None
 
@@ -98,12 +119,12 @@ class Lane:
             raise Unavailable(
                 f"TensorRT could not run the plan{self._log.last} — free memory of the GPU, or use --engine ort"
             )
-        if self._facts["graph"] == "on":
+        if self._capture.active:
             self.stream.synchronize()  # what was enqueued has settled what TensorRT settles late: now it can be captured
             try:
                 binding.graph = Graph(self.stream.handle, self.enqueue)
             except CaptureFailed as error:
-                self._facts["graph"] = f"off: {error}"
+                self._capture.failure = str(error)
 
     def place(self, binding: Binding) -> None:
         """A binding's shapes and addresses into the context: what is enqueued next computes on them."""

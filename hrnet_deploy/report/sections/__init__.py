@@ -11,9 +11,10 @@ from hrnet_deploy.files import read_json
 from hrnet_deploy.jobs.compare import compare
 from hrnet_deploy.report.document import Document, Section
 from hrnet_deploy.report.sections import accuracy, changes, chosen, judged, measured, provenance, suite
+from hrnet_deploy.results import codec
 
 Made = TypeVar("Made")
-SCHEMA = 1
+SCHEMA = codec.SCHEMA
 WANTED = "a result file of hrnet-deploy (-o, --report or --json)"
 KINDS: dict[str, Callable[[Mapping[str, Any], str], Section]] = {
     "suite": suite.section,
@@ -51,9 +52,9 @@ def read(path: Path) -> Mapping[str, Any]:
     if not isinstance(kind, str) or kind not in KINDS:
         said = f"its kind is {str(kind)[:40]!r}" if kind else "it says no kind"
         raise BadInput(f"{path} is no result this version knows ({said}) — expected {WANTED}: {', '.join(KINDS)}")
-    if values.get("schema") != SCHEMA:
+    if values.get("schema") not in (1, SCHEMA):
         raise BadInput(
-            f"{path} has schema {str(values.get('schema'))[:20]}, and this version reads {SCHEMA} — measure again"
+            f"{path} has schema {str(values.get('schema'))[:20]}, and this version reads 1 to {SCHEMA} — measure again"
         )
     return values
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from hrnet_deploy.bench.result import Row, result_of
 from hrnet_deploy.report.charts import Point, Scatter
 from hrnet_deploy.report.document import Block, Cell, Code, Line, Section, Table, Text
 from hrnet_deploy.report.sections import measured
 from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import between, megabytes, signed
+from hrnet_deploy.results.bench import BenchRow as Row
 from hrnet_deploy.stats import Ratio
 
 SHAKY = ", of UNSTABLE rows: not to be quoted to the second digit."
@@ -19,7 +19,7 @@ SHAKY = ", of UNSTABLE rows: not to be quoted to the second digit."
 
 def tuned(values: Mapping[str, Any], where: str) -> Section:
     """A report of `tune`: the candidates, those that no other beats in both respects, and how to make the winner."""
-    result = result_of(values["result"], where)
+    result = measured.result_of(values["result"], where)
     rows = {(r.engine, r.precision, r.threads): r for r in result.rows}
     candidates = values["candidates"]
     several = len({c["threads"] for c in candidates}) > 1
@@ -73,7 +73,7 @@ def tuned(values: Mapping[str, Any], where: str) -> Section:
 
 def ran(values: Mapping[str, Any], where: str) -> Section:
     """A report of `run`: a line a stage, then what was measured."""
-    result = result_of(values["result"], where)
+    result = measured.result_of(values["result"], where)
     rows: list[Line] = []
     for stage in values["stages"]:
         report = stage["report"]

@@ -9,13 +9,17 @@ from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import PARTS, between, ms, said, signed
+from hrnet_deploy.results.base import EngineInfo
+from hrnet_deploy.results.codec import convert
+from hrnet_deploy.results.upgrade import engine_info
 
 FEW, MOST = 8, 16  # of a long list; of the bars of a chart
 
 
 def checked(values: Mapping[str, Any], where: str) -> Section:
     """A report of `check`."""
-    engine = ", ".join(f"{k} {v}" for k, v in values["engine_facts"].items())
+    info = values["engine_info"] if "engine_info" in values else engine_info(values["engine_facts"])
+    engine = convert(info, EngineInfo, where).summary
     flip = "with" if values["flip_test"] else "without"
     found: list[Block] = [
         verdict(values["passed"], f"{values['model']} ({values['precision']}) against {values['against']}"),

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.bench.result import Region, Result, Row, result_of
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections.provenance import origin
 from hrnet_deploy.report.wording import between, megabytes, ms, times
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.bench import BenchResult as Result
+from hrnet_deploy.results.bench import BenchRow as Row
+from hrnet_deploy.results.bench import Region
 from hrnet_deploy.stats import Ratio
 
 REGIONS = {"end_to_end": "end to end", "compute": "compute", "pipeline": "pipeline"}
@@ -32,6 +36,14 @@ def section(values: Mapping[str, Any], where: str) -> Section:
     cards = sorted({r.card for r in result.rows})
     title = f"{', '.join(cards) or 'Nothing'}: time and memory"
     return Section(f"{title} ({where})", [], [*parts(result), Section("", origin(values, where))], key=Path(where).stem)
+
+
+def result_of(values: Any, where: object) -> Result:
+    """A result of `bench`, also where it is a part of another result."""
+    found = codec.from_dict(values, where)
+    if not isinstance(found, Result):
+        raise BadInput(f"{where} is not a result of `hrnet-deploy bench`")
+    return found
 
 
 def parts(result: Result) -> list[Section]:
@@ -87,7 +99,7 @@ def memory(rows: Sequence[Row]) -> list[Bars]:
 
 def layers(rows: Sequence[Row]) -> list[Bars]:
     """The time of layers or blocks, where a row records it."""
-    return [_layers(r, _name(r, rows)) for r in rows if r.facts.get("layers")]
+    return [_layers(r, _name(r, rows)) for r in rows if r.layers]
 
 
 def table(result: Result) -> Table:
@@ -168,7 +180,7 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
 
 def _in_flight(row: Row) -> str:
     """Said of an engine that keeps several inputs in flight: the time is then a share, and no latency."""
-    together = row.facts.get("requests", 1)
+    together = row.info.in_flight
     return f"{together} in flight" if together > 1 else ""
 
 
@@ -185,10 +197,10 @@ def _memory(name: str, row: Row, size: int) -> Bar:
 
 def _layers(row: Row, name: str) -> Bars:
     """The slowest layers, and what the others take together."""
-    layers = sorted(row.facts["layers"], key=lambda v: -v["ms"])
-    bars = [Bar(v["name"], v["ms"], f"{ms(v['ms'])} ms", tone=tone(row.precision)) for v in layers[:LAYERS]]
+    layers = sorted(row.layers, key=lambda v: -v.ms)
+    bars = [Bar(v.name, v.ms, f"{ms(v.ms)} ms", tone=tone(row.precision)) for v in layers[:LAYERS]]
     if rest := layers[LAYERS:]:
-        total = sum(v["ms"] for v in rest)
+        total = sum(v.ms for v in rest)
         bars.append(Bar(f"the other {len(rest)} together", total, f"{ms(total)} ms"))
     return Bars(f"Where the time goes: {name}", "milliseconds of an inference, the slowest first", [Group("", bars)])
 
@@ -205,7 +217,7 @@ def _region(result: Result) -> str:
 def _remark(result: Result, row: Row) -> Cell:
     more = result.memory_per_extra_image(row)
     grows = "" if more is None else f"{megabytes(more)} MB a further image"
-    note = ", ".join(filter(None, (grows or _in_flight(row), row.facts.get("note", ""))))
+    note = ", ".join(filter(None, (grows or _in_flight(row), row.info.note, row.remark)))
     return Cell("UNSTABLE", note, "warning") if row.unstable else Cell("", note)
 
 

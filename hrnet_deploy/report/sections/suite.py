@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hrnet_deploy.bench.result import Region, Result, Row, result_of
 from hrnet_deploy.report.charts import Bar, Bars, Group
 from hrnet_deploy.report.document import Block, Cell, Line, Section, Table, Text
 from hrnet_deploy.report.sections import measured
 from hrnet_deploy.report.sections.provenance import machine, origin
 from hrnet_deploy.report.wording import between, gigabytes, seconds, times
+from hrnet_deploy.results.bench import BenchResult as Result
+from hrnet_deploy.results.bench import BenchRow as Row
+from hrnet_deploy.results.bench import Region
 from hrnet_deploy.stats import faster
 
 # What the paper's figures were measured on ("Deep High-Resolution Representation Learning for Visual Recognition",
@@ -73,7 +75,7 @@ class Column:
 
 def section(values: Mapping[str, Any], where: str) -> Section:
     reasons = Reasons()
-    columns = [Column(c, c["result"] and result_of(c["result"], where), reasons) for c in values["columns"]]
+    columns = [Column(c, c["result"] and measured.result_of(c["result"], where), reasons) for c in values["columns"]]
     here = machine(values["environment"])
     blocks: list[Block] = [
         Text(f"Paper: {PAPER['inference']}. Here: {here}, batch 1 unless said. The fastest row of each kind is shown.")
@@ -129,13 +131,13 @@ def _gpu(found: Mapping[str, Any], where: str) -> list[Section]:
         if part and "unavailable_reason" in part:
             sections.append(Section(title, [Text(f"Not measured: {part['unavailable_reason']}.", "warning")], key=key))
         elif part:
-            sections.append(Section(title, [], measured.parts(result_of(part, where)), key=key))
+            sections.append(Section(title, [], measured.parts(measured.result_of(part, where)), key=key))
     return sections
 
 
 def class_of(row: Row) -> str:
     """What the paper would call a row: eager, or a static graph, and of which precision."""
-    eager = row.engine.partition(":")[0] == "torch" and row.facts.get("mode", "eager") == "eager"
+    eager = row.engine.partition(":")[0] == "torch" and row.info.mode in ("", "eager")
     if eager and row.precision == "fp32":
         return EAGER
     return {"fp32": STATIC, "fp16": HALF, "bf16": HALF, "int8": INT8}.get(row.precision, row.precision)
