@@ -128,7 +128,7 @@ def quantize(
         float | None, typer.Option(help="Leave blocks in float until the metric moves at most this, in points.")
     ] = None,
     sensitivity: Annotated[
-        list[Path] | None, typer.Option(help="Write what each block costs: .json, .png, .svg. Repeatable.")
+        list[Path] | None, typer.Option(help="Write what each block costs: .json or .svg. Repeatable.")
     ] = None,
     speed: Annotated[
         bool | None, typer.Option(help="Measure what is left in float. Default: where a search left some.")
@@ -151,9 +151,13 @@ def quantize(
 
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
+    from json import loads
+
+    from hrnet_deploy.files import json_text
     from hrnet_deploy.jobs import quantize as job
-    from hrnet_deploy.report import sensitivity as blocks
     from hrnet_deploy.report import verdicts
+    from hrnet_deploy.results import sensitivity as blocks
+    from hrnet_deploy.results.codec import from_dict
     from hrnet_deploy.workflow.split import Split
 
     pictures = sensitivity or []
@@ -177,7 +181,8 @@ def quantize(
     with counting("quantizing") as progress:
         done = job.quantize(request, progress.say, progress)
     for path in pictures:
-        blocks.write(path, done)
+        table = from_dict(loads(json_text(done.to_dict())), "the result")
+        blocks.write(path, table)  # type: ignore[arg-type]
     if json:
         print_json(done.to_dict())
     else:

@@ -60,7 +60,9 @@ def check(
 
     Example: hrnet-deploy check pose.onnx --against w32.pth --images val
     """
-    from hrnet_deploy.files import atomic_write, check_output, write_json
+    from json import loads
+
+    from hrnet_deploy.files import atomic_write, check_output, json_text, write_json
     from hrnet_deploy.jobs.check import Request
     from hrnet_deploy.jobs.check import check as job
     from hrnet_deploy.report import verdicts
@@ -82,10 +84,11 @@ def check(
     if output is not None:
         write_json(output, report.to_dict())
     if junit is not None:
-        from hrnet_deploy.report.junit import junit_xml
+        from hrnet_deploy.results.codec import from_dict
+        from hrnet_deploy.results.render.junit import junit_xml
 
         with atomic_write(junit) as part:
-            part.write_bytes(junit_xml(report))
+            part.write_bytes(junit_xml(from_dict(loads(json_text(report.to_dict())), "the report")))  # type: ignore[arg-type]
     if json:
         print_json(report.to_dict())
     else:
@@ -244,26 +247,34 @@ def cost_table(
 
 @app.command(rich_help_panel=MEASURE)
 def compare(
-    base: Annotated[Path, typer.Argument(help="A result of bench or check.")],
-    new: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
+    base: Annotated[Path, typer.Argument(help="A result file, or a folder of result files.")],
+    new: Annotated[Path, typer.Argument(help="Another one of the same kind, or another folder.")],
     fail_on: Annotated[
         str, typer.Option(help="How much worse is too much: ap=0.3,latency=5%,pixels=0.5,memory=10%.")
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout.")] = False,
 ) -> None:
-    """What really changed between two result files. Exit code 1 past a limit.
+    """What really changed between two results. Exit code 1 past a limit.
 
-    Times whose rounds overlap are not different. Only what got worse fails.
+    Two folders are compared file by file, by name, so that limits can be on
+    figures of several commands. Times differ where the 95% intervals of their
+    medians do not overlap. Only what got worse fails.
 
     Example: hrnet-deploy compare main.json branch.json --fail-on latency=5%
     """
+    from hrnet_deploy.bench.environment import environment
+    from hrnet_deploy.jobs.compare import CompareRequest
     from hrnet_deploy.jobs.compare import compare as job
-    from hrnet_deploy.report import terminal
+    from hrnet_deploy.results import codec
+    from hrnet_deploy.results.base import Environment
+    from hrnet_deploy.results.documents import document_of
+    from hrnet_deploy.results.render import terminal
 
-    done = job(base, new, fail_on)
+    done = job(CompareRequest(base, new, fail_on))
     if json:
-        print_json(done.to_dict())
+        here = codec.convert(environment(), Environment, "this machine")
+        print_json(codec.to_dict(codec.with_origin(done, shlex.join(["hrnet-deploy", *sys.argv[1:]]), here)))
     else:
-        terminal.compared(console(), done)
+        terminal.show(console(), document_of(done))
     if not done.passed:
         raise typer.Exit(1)

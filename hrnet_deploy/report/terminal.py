@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hrnet_deploy.bench.result import Result, Row
-    from hrnet_deploy.jobs.compare import Comparison
     from hrnet_deploy.jobs.tune import Candidate, Tuned
 
 
@@ -166,30 +165,6 @@ def _note(result: Result, row: Row) -> Text:
     if row.unstable:
         notes.append("UNSTABLE")
     return Text(", ".join(notes), "yellow" if row.unstable else "")
-
-
-def compared(console: Console, done: Comparison) -> None:
-    """One line a figure; what did not change is said to be so."""
-    table = table_of("", "figure", "base", "new", "change", "limit", "", left=2)
-    table.columns[-1].justify = "left"
-    for c in done.changes:
-        share = "" if c.percent is None else f" ({c.percent:+.1f}%)"
-        change = f"{c.change:+.4g} {c.unit}{share}" if c.real else "no difference"
-        state = (
-            Text("FAILED", "bold red")
-            if c.failed
-            else Text("worse", "yellow")
-            if c.worse
-            else Text("better", "green")
-            if c.real
-            else ""
-        )
-        table.add_row(escape(c.subject), c.name, f"{c.base:.4g}", f"{c.new:.4g}", change, c.limit, state)
-    console.print(table)
-    for path, subjects in ((done.base, done.only_base), (done.new, done.only_new)):
-        if subjects:
-            console.print(f"only in {escape(path)}: {escape('; '.join(subjects))}", style="dim")
-    console.print(Text("comparison: ", "bold") + verdict_of(done.passed))
 
 
 def tuned(console: Console, done: Tuned) -> None:
