@@ -256,8 +256,8 @@ def cost_table(
 
 @app.command(rich_help_panel=MEASURE)
 def compare(
-    base: Annotated[Path, typer.Argument(help="A result file.")],
-    new: Annotated[Path, typer.Argument(help="Another result file of the same kind.")],
+    base: Annotated[Path, typer.Argument(help="A result file, or a folder of result files.")],
+    new: Annotated[Path, typer.Argument(help="Another one of the same kind, or another folder.")],
     fail_on: Annotated[
         str, typer.Option(help="How much worse is too much: ap=0.3,latency=5%,pixels=0.5,memory=10%.")
     ] = "",
@@ -265,10 +265,11 @@ def compare(
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """What really changed between two result files. Exit code 1 past a limit.
+    """What really changed between two results. Exit code 1 past a limit.
 
-    A time differs only where it differs by more than it varies. Only a figure
-    that became worse fails.
+    Two folders are compared file by file, by name, so that limits can be on
+    figures of several commands. Times differ where the 95% intervals of their
+    medians do not overlap. Only what got worse fails.
 
     Example: hrnet-deploy compare main.json branch.json --fail-on latency=5%
     """
