@@ -22,6 +22,7 @@ from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigur
 from hrnet_deploy.tasks.base import Feed, Score, Task, dataset_samples
 from hrnet_deploy.tasks.dataset import Dataset
 
+
 class TensorComparison:
     """Compares two tensors over any number of inputs. It keeps running sums, so it needs the memory of one input."""
 

@@ -56,9 +56,7 @@ def export(
         str,
         typer.Option(help="The card to use where the weights fit several, or a card of your own (FILE.yaml)."),
     ] = "",
-    embed: Annotated[
-        bool, typer.Option("--embed", help="Take uint8 RGB pixels and give keypoints or labels.")
-    ] = False,
+    embed: Annotated[bool, typer.Option("--embed", help="Take uint8 RGB pixels and give keypoints or labels.")] = False,
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="With --embed: average with the result of the mirrored image.")
     ] = False,
@@ -234,9 +232,7 @@ def build(
         Path, typer.Option("-o", "--output", help="The plan to write, X.plan. Its manifest is written beside it.")
     ],
     engine: Annotated[BuildEngine, typer.Option(help="The engine to build for.")] = BuildEngine.trt,
-    batch: Annotated[
-        str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX. Default: 1:1:16.")
-    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX. Default: 1:1:16.")] = None,
     size: Annotated[
         str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW. Default: the input of the card.")
     ] = None,

@@ -12,7 +12,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import MEASURE, app, notes
 from hrnet_deploy.cli.output import check_outputs, finish
-from hrnet_deploy.cli.parsing import optional_size, parse_list
+from hrnet_deploy.cli.parsing import parse_list
 
 if TYPE_CHECKING:
     from hrnet_deploy.results.check import CheckResult
@@ -38,9 +38,7 @@ def check(
     max_relative: Annotated[
         float | None, typer.Option(help="Limit: largest difference of an output, over its largest magnitude.")
     ] = None,
-    max_drop: Annotated[
-        float | None, typer.Option(help="Limit: change of the metric either way, in points.")
-    ] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Limit: change of the metric either way, in points.")] = None,
     max_pixels: Annotated[
         float | None, typer.Option(help="Limit: mean distance of keypoints or box corners, in pixels of the input.")
     ] = None,

@@ -39,9 +39,7 @@ def print_json(value: Any) -> None:
     print(json_text(value))
 
 
-def finish(
-    result: R, json: bool = False, report: Path | None = None, also: Callable[[R], None] | None = None
-) -> None:
+def finish(result: R, json: bool = False, report: Path | None = None, also: Callable[[R], None] | None = None) -> None:
     """End a command with its result.
 
     The result gets the command line and the machine it came from, is written to `report`, and is shown on stdout, as

@@ -122,9 +122,7 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
         _describe(made, request, description, recipe, found.statistics, trials[-1])
         with atomic_write(request.output) as part:
             save_model(made, part)
-    return dataclasses.replace(
-        result, path=str(request.output), size=request.output.stat().st_size, speed=measured
-    )
+    return dataclasses.replace(result, path=str(request.output), size=request.output.stat().st_size, speed=measured)
 
 
 def _feeds(task: Task, calibration: Dataset) -> Iterable[NamedFeed]:
@@ -138,9 +136,7 @@ def _calibrated(
     request: QuantizeRequest, workbench: Workbench, task: Task, parts: Parts, progress: Progress
 ) -> Calibrated:
     """Statistics of every tensor that any target needs a range of, so that one cache serves all targets."""
-    names = tuple(
-        dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(workbench.model, t).ranged)
-    )
+    names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(workbench.model, t).ranged))
     statistics = _statistics(request, names)
 
     def keep() -> None:
