@@ -12,6 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVEL = 0.95
+# Memory is measured once per run, so it has no interval. Peaks of equal runs differ because allocators round and caches
+# fill differently; differences below this share of the base are taken for that.
+MEMORY_TOLERANCE = 0.05
+# A computed figure (a score on the same images) differs wherever it is not equal, but for the order in which another
+# machine adds up floating-point numbers: this share of the figure, or this much where it is below 1.
+COMPUTED_TOLERANCE = 1e-6
 FEWEST_ROUNDS = 6  # fewer cannot bound a median at 95%
 UNSTABLE = 0.10  # spread of the rounds' medians, over which a row is flagged
 
@@ -36,6 +42,11 @@ class Summary:
     @property
     def unstable(self) -> bool:
         return self.spread > UNSTABLE
+
+    def differs(self, other: Summary) -> bool:
+        """Whether the 95% intervals of the two medians lie apart. The two are of separate runs, so their rounds cannot
+        be paired as `faster` pairs those of one run."""
+        return self.high < other.low or other.high < self.low
 
 
 def summarise(rounds: Sequence[Sequence[float]]) -> Summary:

@@ -14,7 +14,9 @@ from hrnet_deploy.cli.app import MEASURE, app, notes
 def report(
     results: Annotated[list[Path], typer.Argument(help="Result files of any command, as JSON.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page: a name that ends in .html or .md.")],
-    compare: Annotated[bool, typer.Option("--compare", help="Of two results, say first what really changed.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="With two results, begin with what really changed.")
+    ] = False,
     pictures: Annotated[Path | None, typer.Option(help="With .md: the folder for its charts, as SVG files.")] = None,
     title: Annotated[str, typer.Option(help="The page's title.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
@@ -28,9 +30,11 @@ def report(
     """
     from hrnet_deploy.errors import BadInput
     from hrnet_deploy.files import atomic_write, check_output
-    from hrnet_deploy.report.markdown import Pictures, markdown, relative
-    from hrnet_deploy.report.page import html_page
-    from hrnet_deploy.report.sections import document, guarded
+    from hrnet_deploy.jobs.compare import CompareRequest
+    from hrnet_deploy.jobs.compare import compare as compared
+    from hrnet_deploy.results import codec, documents
+    from hrnet_deploy.results.render.markdown import Pictures, markdown, relative
+    from hrnet_deploy.results.render.page import html_page
 
     kind = output.suffix.lower()
     if kind not in (".html", ".htm", ".md"):
@@ -41,10 +45,14 @@ def report(
         )
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise BadInput(f"{pictures} is a file — name a folder")
+    if compare and len(results) != 2:
+        raise BadInput(f"--compare takes two results, not {len(results)} — name the base and the new one")
     check_output(output, force)
+    found = [(path.name, codec.read(path)) for path in results]
+    changes = compared(CompareRequest(results[0], results[1])) if compare else None
+    made = documents.report(found, title, changes)
     drawn = Pictures(relative(pictures, output.parent) if pictures else None)
-    made = document(results, compare, title)
-    text = guarded(lambda: markdown(made, drawn) if kind == ".md" else html_page(made), ", ".join(map(str, results)))
+    text = markdown(made, drawn) if kind == ".md" else html_page(made)
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
         for name in drawn.files:

@@ -1,11 +1,12 @@
-"""Two result files: what really changed, and whether it is too much. Needs no torch and opens no model.
+"""What really changed between two results, and whether it is too much. It needs no torch and opens no model.
 
-A figure that was measured several times comes with the range it was seen in; where two such ranges overlap there is
-no difference. A figure that was computed (a score on the same images) differs if it differs.
+A time differs where the 95% intervals of its medians do not overlap (`Summary.differs`). Memory and computed figures
+have no intervals; `stats.MEMORY_TOLERANCE` and `stats.COMPUTED_TOLERANCE` say what is taken for no difference.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,61 +15,79 @@ from typing import Any
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.bench import BenchResult
+from hrnet_deploy.results.build import BuildResult
+from hrnet_deploy.results.check import CheckResult
+from hrnet_deploy.results.comparison import Change, CompareResult
+from hrnet_deploy.results.cost_table import CostTableResult
+from hrnet_deploy.results.evaluation import EvalResult
+from hrnet_deploy.results.export import ExportResult
+from hrnet_deploy.results.figures import TaskFigures, TensorFigures
+from hrnet_deploy.results.float16 import HalfResult
+from hrnet_deploy.results.quantization import QuantizeResult
+from hrnet_deploy.results.run import RunResult
+from hrnet_deploy.results.training import TrainingResult
+from hrnet_deploy.results.tuning import TuneResult
+from hrnet_deploy.stats import COMPUTED_TOLERANCE, MEMORY_TOLERANCE, Summary, summarise
 
-WANTED = "a result of `hrnet-deploy bench -o`, `check -o`, `quantize --json` or `half --json`"
+PEAKS = {"cuda": "torch_peak_allocated"}  # the memory figure of a device; of all others it is the one below
+PEAK = "peak_rss_over_before"
+REGIONS = {"end_to_end": "latency", "compute": "compute", "pipeline": "pipeline"}
+# What a limit calls a figure of a task's distance, and its unit; any other figure keeps its own name.
+DISTANCES = {
+    "pixels_mean": ("pixels", "px"),
+    "pixels_max": ("pixels_max", "px"),
+    "moved_over_1px": ("moved", "share"),
+    "differing": ("differing", "share"),
+    "missing": ("missing", "share"),
+    "extra": ("extra", "share"),
+}
+COUNTS = ("detections",)  # figures of a distance that are neither better nor worse
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number of a result. `low` and `high` bound what was seen of it; more of it is better, or less."""
+class CompareRequest:
+    """What to compare.
+
+    Attributes:
+        base, new: two result files, or two folders of result files, which are compared by name.
+        fail_on: how much worse is too much, as `--fail-on` takes it: `ap=0.3,latency=5%`.
+    """
+
+    base: Path
+    new: Path
+    fail_on: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure of a result.
+
+    Attributes:
+        summary: of its rounds, where it was measured in several.
+        tolerance: share of the base below which there is no difference, where it was not.
+    """
 
     value: float
-    low: float
-    high: float
-    more_is_better: bool
     unit: str
+    more_is_better: bool = False
+    summary: Summary | None = None
+    tolerance: float = 0.0
+
+    def differs(self, new: Measured) -> bool:
+        """Whether the other figure is really another one. One that could not be computed differs from one that could."""
+        if math.isnan(self.value) or math.isnan(new.value):
+            return math.isnan(self.value) != math.isnan(new.value)
+        if self.summary is not None and new.summary is not None:
+            return self.summary.differs(new.summary)
+        least = COMPUTED_TOLERANCE * max(abs(self.value), 1.0)
+        return abs(new.value - self.value) > max(self.tolerance * abs(self.value), least)
 
 
-@dataclass(frozen=True)
-class Change:
-    """One figure in both results. `change` is new minus base, `percent` of the base; `limit` is what was allowed."""
-
-    subject: str
-    name: str
-    unit: str
-    base: float
-    new: float
-    real: bool
-    worse: bool
-    limit: str = ""
-    failed: bool = False
-
-    @property
-    def change(self) -> float:
-        return self.new - self.base
-
-    @property
-    def percent(self) -> float | None:
-        return 100 * self.change / self.base if self.base else None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What changed, and what is in one of the two only."""
-
-    base: str
-    new: str
-    changes: Sequence[Change]
-    only_base: Sequence[str]
-    only_new: Sequence[str]
-
-    @property
-    def passed(self) -> bool:
-        return not any(c.failed for c in self.changes)
-
-    def to_dict(self) -> dict[str, Any]:
-        values = [{**vars(c), "change": c.change, "percent": c.percent} for c in self.changes]
-        return {"schema": 1, "kind": "compare", "passed": self.passed, **vars(self), "changes": values}
+Figures = dict[tuple[str, str], Measured]  # by what a figure is of, and its name
 
 
 @dataclass(frozen=True)
@@ -80,11 +99,11 @@ class Limit:
     percent: bool
 
     def exceeded(self, change: float, base: float) -> bool:
-        return abs(change) > (abs(base) * self.amount / 100 if self.percent else self.amount)
+        return not abs(change) <= (abs(base) * self.amount / 100 if self.percent else self.amount)
 
 
 def parse_limits(text: str) -> dict[str, Limit]:
-    """`ap=0.3,latency=5%` -> a limit a name."""
+    """`ap=0.3,latency=5%` as a limit for each name. Raises BadInput."""
     limits = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         found = re.fullmatch(r"(\w+)=(\d+(?:\.\d+)?)(%?)", part)
@@ -94,96 +113,164 @@ def parse_limits(text: str) -> dict[str, Limit]:
     return limits
 
 
-def compare(base: Path, new: Path, fail_on: str = "") -> Comparison:
-    """Raises BadInput where the files cannot be compared, or a limit is on something they do not hold."""
-    limits = parse_limits(fail_on)
-    ours, theirs = read_figures(base), read_figures(new)
-    shared = [k for k in ours if k in theirs]
+def compare(request: CompareRequest, progress: Progress = SILENT) -> CompareResult:
+    """Compare every figure that both sides hold.
+
+    Raises BadInput where the two have nothing in common, or where a limit is on a figure that they do not both hold: a
+    gate that cannot be judged must not pass.
+    """
+    limits = parse_limits(request.fail_on)
+    progress.stage("comparing")
+    base, new = read_figures(request.base), read_figures(request.new)
+    shared = [k for k in base if k in new]
     if not shared:
-        raise BadInput(f"{base} and {new} have nothing in common — compare two results of the same kind and model")
+        raise BadInput(
+            f"{request.base} and {request.new} have nothing in common — compare two results of the same kind and model"
+        )
     names = dict.fromkeys(n for _, n in shared)
     for name in limits:
         if name not in names:
             raise BadInput(f"--fail-on {name}: the results hold no {name} — they hold {', '.join(names)}")
-    changes = [_change(k, ours[k], theirs[k], limits.get(k[1])) for k in shared]
-    subjects = [dict.fromkeys(s for s, _ in found) for found in (ours, theirs)]
-    only = [[s for s in a if s not in b] for a, b in (subjects, subjects[::-1])]
-    return Comparison(str(base), str(new), changes, *only)
+    changes = [_change(k, base[k], new[k], limits.get(k[1])) for k in shared]
+    subjects = [dict.fromkeys(s for s, _ in found) for found in (base, new)]
+    only_base, only_new = ([s for s in a if s not in b] for a, b in (subjects, subjects[::-1]))
+    return CompareResult(
+        base=str(request.base), new=str(request.new), changes=changes, only_base=only_base, only_new=only_new
+    )
 
 
-def _change(key: tuple[str, str], base: Figure, new: Figure, limit: Limit | None) -> Change:
+def _change(key: tuple[str, str], base: Measured, new: Measured, limit: Limit | None) -> Change:
     change = new.value - base.value
-    real = new.low > base.high or new.high < base.low
-    worse = real and (change < 0) == base.more_is_better
+    real = base.differs(new)
+    lost = math.isnan(new.value)
+    worse = real and (lost or (not math.isnan(base.value) and (change < 0) == base.more_is_better))
     failed = worse and limit is not None and limit.exceeded(change, base.value)
     return Change(*key, base.unit, base.value, new.value, real, worse, limit.text if limit else "", failed)
 
 
-def read_figures(path: Path) -> dict[tuple[str, str], Figure]:
-    """Every figure of a result file, by what it is of and its name."""
-    values = read_json(path, WANTED)
-    kind = values.get("kind") if isinstance(values, dict) else None
-    if not isinstance(kind, str) or kind not in READERS:
-        raise BadInput(f"{path} is no result that can be compared — expected {WANTED}")
-    try:
-        return READERS[kind](values)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise BadInput(f"{path} is a damaged result ({error!r}) — expected {WANTED}") from error
-
-
-def _bench(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
-    found = {}
-    for row in values["rows"]:
-        if row["status"] != "ok":
-            continue
-        subject = f"{row['engine']} {row['precision']} {row['card']} batch {row['batch']}, {row['threads']} threads"
-        for region, name in (("end_to_end", "latency"), ("compute", "compute"), ("pipeline", "pipeline")):
-            if region in row["regions"]:
-                medians = [sorted(r)[len(r) // 2] for r in row["regions"][region]["rounds"]]
-                middle = float(row["regions"][region]["milliseconds"]["p50"])
-                found[subject, name] = Figure(middle, min(*medians, middle), max(*medians, middle), False, "ms")
-        peak = row["memory"]["peak_rss_over_before"] / 1e6
-        found[subject, "memory"] = Figure(peak, 0.95 * peak, 1.05 * peak, False, "MB")  # allocators round
+def read_figures(path: Path) -> Figures:
+    """Every figure of a result file, or of all result files of a folder. Raises BadInput."""
+    if not path.is_dir():
+        return figures_of(codec.read(path), str(path))
+    found: Figures = {}
+    for file in sorted(path.glob("*.json")):
+        values = read_json(file, codec.EXPECTED)
+        if not isinstance(values, dict) or "kind" not in values or "schema" not in values:
+            continue  # annotations or predictions, which may lie beside the results
+        result = codec.from_dict(values, file)
+        if type(result) in READERS:
+            found |= {(f"{file.stem}: {s}", n): f for (s, n), f in READERS[type(result)](result).items()}
+    if not found:
+        raise BadInput(f"{path} holds no results that can be compared — name a folder that holds {WANTED}")
     return found
 
 
-def _suite(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
-    """Every column that was measured; rows name their card, so columns do not mix."""
-    return {k: f for column in values["columns"] if column["result"] for k, f in _bench(column["result"]).items()}
+def figures_of(result: Result, where: str) -> Figures:
+    """Every figure of a result, by what it is of and its name. `where` names the file in the error sentence."""
+    if type(result) not in READERS:
+        raise BadInput(f"{where} is a result of `{result.kind}`, which cannot be compared — name one of {WANTED}")
+    return READERS[type(result)](result)
 
 
-def _task(values: Mapping[str, Any]) -> dict[tuple[str, str], Figure]:
-    """A comparison with a reference on images: `check`, and what `quantize` and `half` judge by."""
-    task = values.get("task") or values.get("figures") or values["trials"][-1]["figures"]
-    subject = f"{values['card']} on {task['images']} images"
-    distances = task["distance"]["figures"]
-    found = {}
-    if task["difference"] is not None:
-        name = task["metric"]
-        score = 100 * task["engine"][name]
-        found[subject, name.lower()] = _exact(score, True, "points")
-    for name, alias, unit in (
-        ("pixels_mean", "pixels", "px"),
-        ("moved_over_1px", "moved", "share"),
-        ("differing", "differing", "share"),
-    ):
-        if name in distances:
-            found[subject, alias] = _exact(distances[name], False, unit)
-    for tensor in task["tensors"]:
-        found[subject, "relative"] = _exact(tensor["relative"], False, "of maximum")
+def _bench(result: BenchResult) -> Figures:
+    found: Figures = {}
+    for row in (r for r in result.rows if r.status == "ok"):
+        subject = f"{row.engine} {row.precision} {row.card} batch {row.batch}, {row.threads} threads"
+        for region, name in REGIONS.items():
+            if region in row.regions:
+                summary = row.regions[region].summary
+                found[subject, name] = Measured(summary.p50, "ms", summary=summary)
+        if (peak := row.memory.get(PEAKS.get(row.device, PEAK), row.memory.get(PEAK))) is not None:
+            found[subject, "memory"] = _memory(peak)
     return found
 
 
-def _exact(value: float, more_is_better: bool, unit: str) -> Figure:
-    """A computed figure; what floating point adds up differently on another machine is no difference."""
-    slack = 1e-6 * max(abs(value), 1.0)
-    return Figure(value, value - slack, value + slack, more_is_better, unit)
+def _memory(size: int) -> Measured:
+    return Measured(size / 1e6, "MB", tolerance=MEMORY_TOLERANCE)
 
 
-READERS: dict[str, Callable[[Mapping[str, Any]], dict[tuple[str, str], Figure]]] = {
-    "bench": _bench,
-    "suite": _suite,
-    "check": _task,
-    "quantize": _task,
-    "half": _task,
+def _cost_table(result: CostTableResult) -> Figures:
+    """Every network that was measured. Rows name their card, so networks do not mix."""
+    found: Figures = {}
+    for entry in result.columns:
+        if entry.result is not None:
+            found |= _bench(entry.result)
+        if entry.training is not None:
+            found |= {(f"{entry.card} {s}", n): f for (s, n), f in _training(entry.training).items()}
+        if entry.score is not None:
+            found[f"{entry.card} on {entry.score.data}", entry.score.metric.lower()] = _score(entry.score.value / 100)
+    return found
+
+
+def _training(result: TrainingResult) -> Figures:
+    found: Figures = {}
+    for row in (r for r in result.rows if r.status == "ok"):
+        subject = f"training, batch {row.batch}, {row.input_size}"
+        rounds = [r for r in row.rounds if r]
+        summary = summarise(rounds) if rounds else None
+        found[subject, "iteration"] = Measured(1e3 * row.seconds, "ms", summary=summary)
+        found[subject, "memory"] = _memory(row.peak_bytes)
+    return found
+
+
+def _task(card: str, task: TaskFigures, tensors: Sequence[TensorFigures] = ()) -> Figures:
+    """A comparison with a reference on images."""
+    subject = f"{card} on {task.images} images"
+    found: Figures = {}
+    if task.difference is not None:
+        found[subject, task.metric.lower()] = _score(task.engine[task.metric])
+    for name, value in task.distance.figures.items():
+        if name not in COUNTS:
+            alias, unit = DISTANCES.get(name, (name, ""))
+            found[subject, alias] = Measured(float(value), unit)
+    for tensor in (*tensors, *task.tensors):
+        of = subject if tensor.inputs == "images" else f"{card} on {tensor.inputs}"
+        found[f"{of}, {tensor.output}", "relative"] = Measured(float(tensor.relative), "of maximum")
+    return found
+
+
+def _score(value: float) -> Measured:
+    """A metric of 0..1, in points."""
+    return Measured(100 * value, "points", more_is_better=True)
+
+
+def _eval(result: EvalResult) -> Figures:
+    subject = f"{result.card} {result.precision} in {result.engine} on {result.images} images"
+    return {(subject, name.lower()): _score(float(value)) for name, value in result.figures.items()}
+
+
+def _build(result: BuildResult) -> Figures:
+    subject = f"{result.card} {result.precision} plan"
+    found: Figures = {(f"{subject}, {k}", "memory"): _memory(v) for k, v in result.engine_info.memory.items()}
+    return {(subject, "size"): Measured(result.size / 1e6, "MB"), **found}
+
+
+def _run(result: RunResult) -> Figures:
+    """The measurement, and what moved in every stage."""
+    found = _bench(result.result)
+    for stage in result.stages:
+        if stage.figures is not None:
+            found |= _task(stage.name, stage.figures)
+    return found
+
+
+def _tune(result: TuneResult) -> Figures:
+    """The measurement, and what moved with the winner on the test set."""
+    unseen = result.winner.test_figures
+    return {**_bench(result.result), **(_task(f"{result.card}, winner", unseen) if unseen is not None else {})}
+
+
+READERS: Mapping[type[Result], Callable[[Any], Figures]] = {
+    BenchResult: _bench,
+    BuildResult: _build,
+    CheckResult: lambda r: _task(r.card, r.task, r.tensors),
+    CostTableResult: _cost_table,
+    EvalResult: _eval,
+    ExportResult: lambda r: _task(r.card, r.task, r.tensors),
+    HalfResult: lambda r: _task(r.card, r.figures),
+    QuantizeResult: lambda r: _task(r.card, r.trials[-1].figures),
+    RunResult: _run,
+    TrainingResult: _training,
+    TuneResult: _tune,
 }
+WANTED = ", ".join(cls.kind for cls in READERS)

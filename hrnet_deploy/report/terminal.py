@@ -14,10 +14,8 @@ from hrnet_deploy.cards import ModelCard
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hrnet_deploy.jobs.compare import Comparison
+    from hrnet_deploy.bench.result import Result, Row
     from hrnet_deploy.jobs.tune import Candidate, Tuned
-    from hrnet_deploy.results.bench import BenchResult as Result
-    from hrnet_deploy.results.bench import BenchRow as Row
 
 
 def table_of(*columns: str, left: int = 1, title: str = "") -> Table:
@@ -84,10 +82,12 @@ def health(console: Console, found: Mapping[str, Any]) -> None:
 
 def measured(console: Console, result: Result) -> None:
     """One line a row; what a column covers is in its name. Times are medians of a batch with 95% intervals."""
-    models = escape(", ".join(sorted({r.model for r in result.rows})))
-    if (machine := result.environment) is not None:
-        cpu = f"{machine.cpu.model}, {machine.cpu.threads_available} threads available"
-        console.print(f"{models} on {cpu}, GPU {machine.gpu}", style="bold")
+    cpu = result.environment["cpu"]
+    models = sorted({r.model for r in result.rows})
+    console.print(
+        f"{escape(', '.join(models))} on {cpu['model']}, {cpu['threads_available']} threads available, GPU {result.environment['gpu']}",
+        style="bold",
+    )
     base = result.base
     table = table_of(
         "engine",
@@ -156,38 +156,15 @@ def _note(result: Result, row: Row) -> Text:
     notes = []
     if row.weights == "random":
         notes.append("random weights")
-    if (together := row.info.in_flight) > 1:
+    if (together := row.facts.get("requests", 1)) > 1:
         notes.append(f"{together} in flight, no latency")
-    notes += filter(None, (row.info.note, row.remark))
+    if note := row.facts.get("note"):
+        notes.append(note)
     if (more := result.memory_per_extra_image(row)) is not None:
         notes.append(f"{more / 1e6:.1f} MB a further image")
     if row.unstable:
         notes.append("UNSTABLE")
     return Text(", ".join(notes), "yellow" if row.unstable else "")
-
-
-def compared(console: Console, done: Comparison) -> None:
-    """One line a figure; what did not change is said to be so."""
-    table = table_of("", "figure", "base", "new", "change", "limit", "", left=2)
-    table.columns[-1].justify = "left"
-    for c in done.changes:
-        share = "" if c.percent is None else f" ({c.percent:+.1f}%)"
-        change = f"{c.change:+.4g} {c.unit}{share}" if c.real else "no difference"
-        state = (
-            Text("FAILED", "bold red")
-            if c.failed
-            else Text("worse", "yellow")
-            if c.worse
-            else Text("better", "green")
-            if c.real
-            else ""
-        )
-        table.add_row(escape(c.subject), c.name, f"{c.base:.4g}", f"{c.new:.4g}", change, c.limit, state)
-    console.print(table)
-    for path, subjects in ((done.base, done.only_base), (done.new, done.only_new)):
-        if subjects:
-            console.print(f"only in {escape(path)}: {escape('; '.join(subjects))}", style="dim")
-    console.print(Text("comparison: ", "bold") + verdict_of(done.passed))
 
 
 def tuned(console: Console, done: Tuned) -> None:

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from hrnet_deploy.report.terminal import measured, table_of, verdict_of
-from hrnet_deploy.report.wording import PARTS
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
+from hrnet_deploy.results.wording import PARTS
 
 if TYPE_CHECKING:
     from rich.console import Console

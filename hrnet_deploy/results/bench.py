@@ -22,6 +22,10 @@ class Region:
     rounds: Sequence[Sequence[float]]
     steady: bool
 
+    def __post_init__(self) -> None:
+        if not self.rounds or any(not r or min(r) <= 0 for r in self.rounds):
+            raise ValueError("Expected at least one round, and times over 0 in every round")
+
     @property
     def summary(self) -> Summary:
         return summarise(self.rounds)
@@ -79,6 +83,10 @@ class BenchRow:
     memory: Mapping[str, int] = field(default_factory=dict)
     regions: Mapping[str, Region] = field(default_factory=dict)
     layers: Sequence[LayerTime] = ()
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError("Expected a batch of at least 1")
 
     @property
     def title(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +62,7 @@ def convert(values: Any, cls: type[T], where: object) -> T:
     """JSON values as a typed dataclass. Raises BadInput that names the first field that does not fit."""
     import msgspec
 
+    _require_finite(values, "", where)
     try:
         return msgspec.convert(values, cls, dec_hook=_figure)
     except msgspec.ValidationError as error:
@@ -68,6 +70,18 @@ def convert(values: Any, cls: type[T], where: object) -> T:
         field = path.strip("`").removeprefix("$").lstrip(".") or "the whole file"
         reason = f"{what[:1].lower()}{what[1:]}"
         raise BadInput(f"{where} is damaged at {field}: {reason} — make the result again") from error
+
+
+def _require_finite(value: Any, path: str, where: object) -> None:
+    """JSON has no NaN and no infinity, but Python's reader takes both, and numbers too large for a float."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"{where} is damaged at {path.lstrip('.')}: expected a finite number — make the result again")
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _require_finite(part, f"{path}.{key}", where)
+    elif isinstance(value, list):
+        for i, part in enumerate(value):
+            _require_finite(part, f"{path}[{i}]", where)
 
 
 def _figure(kind: type, value: Any) -> Any:

@@ -36,3 +36,7 @@ class EvalResult(Result):
     data: str
     annotations: Mapping[str, str]
     published: str = ""
+
+    def __post_init__(self) -> None:
+        if self.metric not in self.figures:
+            raise ValueError("Expected the metric among the figures")

@@ -72,6 +72,14 @@ class TaskFigures:
     protocol: Mapping[str, Setting] = field(default_factory=dict)
     unscored: str = ""
 
+    def __post_init__(self) -> None:
+        if (self.difference is None) != (self.interval is None):
+            raise ValueError("Expected a difference and its interval together")
+        if list(self.reference) != list(self.engine):
+            raise ValueError("Expected the same scores of the reference and of the engine")
+        if self.difference is not None and self.metric not in self.engine:
+            raise ValueError("Expected the metric among the scores")
+
 
 @dataclass(frozen=True)
 class Budget:

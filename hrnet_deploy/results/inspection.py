@@ -1,4 +1,4 @@
-"""What `inspect` finds in a file, and the list that `models` prints. They are shown and not kept, so they have no kind."""
+"""What `inspect` finds in a file, and the list that `models` prints. Neither is kept, so they have no kind."""
 
 from __future__ import annotations
 

@@ -115,6 +115,10 @@ class QuantizeResult(Result):
     speed: SpeedComparison | None = None
     size: int = 0
 
+    def __post_init__(self) -> None:
+        if not self.trials:
+            raise ValueError("Expected at least one trial")
+
     @property
     def passed(self) -> bool:
         """The last trial passed, and it was judged on the test set."""

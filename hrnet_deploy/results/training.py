@@ -23,6 +23,10 @@ class TrainingRow:
     status: Status = "ok"
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError("Expected a batch of at least 1")
+
 
 @dataclass(frozen=True)
 class TrainingResult(Result):

@@ -66,6 +66,10 @@ class TuneResult(Result):
     commands: Sequence[str]
     seconds: float
 
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise ValueError("Expected at least one candidate")
+
     @property
     def winner(self) -> Candidate:
         return self.candidates[0]

@@ -1,13 +1,14 @@
-"""A check as JUnit XML: a test case a figure that has a limit, so a CI shows which one failed."""
+"""A check as JUnit XML, with a test case for each figure that has a limit, so that CI shows which one failed."""
 
 from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from hrnet_deploy.jobs.check import Report
+from hrnet_deploy.results.check import CheckResult
 
 
-def junit_xml(report: Report) -> bytes:
+def junit_xml(report: CheckResult) -> bytes:
+    """The XML document, in UTF-8."""
     failures = sum(not c.passed for c in report.checks)
     suite = ElementTree.Element(
         "testsuite",
@@ -25,7 +26,7 @@ def junit_xml(report: Report) -> bytes:
             ElementTree.SubElement(case, "system-out").text = said
         else:
             failure = ElementTree.SubElement(case, "failure", message=said)
-            failure.text = f"first tensor that differs: {report.first}" if report.first else said
+            failure.text = f"first tensor that differs: {report.first_difference}" if report.first_difference else said
     root = ElementTree.Element("testsuites")
     root.append(suite)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -1,4 +1,4 @@
-"""A document as one HTML file: nothing is loaded, nothing runs, and what came from files cannot be more than text."""
+"""A document as one HTML file. It loads nothing and runs nothing; what came from result files is only text in it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from hrnet_deploy.report.charts import Bars, Scatter, inline, style
-from hrnet_deploy.report.document import Block, Cell, Code, Document, Facts, Section, Table, Text
-from hrnet_deploy.report.wording import clean
+from hrnet_deploy.results.charts import Bars, Scatter, inline, style
+from hrnet_deploy.results.document import Cell, Code, Document, Element, Facts, Section, Table, Text
+from hrnet_deploy.results.wording import clean
 
 BREAKS, BREAK = re.compile("(?<=[:=_/])"), "<wbr>"  # where a long name in a narrow cell may be broken
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # a browser loads nothing, whatever the page says
@@ -27,8 +27,9 @@ def html_page(document: Document) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n"
-        f"{_blocks(document.blocks, 's0')}{_contents(document.sections, names)}</header>\n<main>\n{sections}</main>\n"
-        "<footer>Made by hrnet-deploy report. Every figure is from the result files named above.</footer>\n</body>\n</html>\n"
+        f"{_elements(document.elements, 's0')}{_contents(document.sections, names)}</header>\n<main>\n{sections}</main>\n"
+        "<footer>Made by hrnet-deploy report. Every figure is from the result files named above.</footer>\n"
+        "</body>\n</html>\n"
     )
 
 
@@ -43,36 +44,39 @@ def _section(section: Section, name: str, level: int) -> str:
     """A section; `name` is its anchor and makes the names of what is in it."""
     heading = f'<h{level} id="{name}">{_escaped(section.title)}</h{level}>\n' if section.title else ""
     under = "".join(_section(s, f"{name}-{i + 1}", min(level + 1, 5)) for i, s in enumerate(section.sections))
-    return f"<section>\n{heading}{_blocks(section.blocks, name)}{under}</section>\n"
+    return f"<section>\n{heading}{_elements(section.elements, name)}{under}</section>\n"
 
 
-def _blocks(blocks: Sequence[Block], name: str) -> str:
+def _elements(elements: Sequence[Element], name: str) -> str:
     """Charts that follow one another stand side by side where there is room."""
     parts: list[str] = []
-    numbers: Iterator[int] = iter(range(1, len(blocks) + 1))
-    for charts, group in groupby(blocks, lambda b: isinstance(b, (Bars, Scatter))):
+    numbers: Iterator[int] = iter(range(1, len(elements) + 1))
+    for charts, group in groupby(elements, lambda e: isinstance(e, (Bars, Scatter))):
         found = list(group)
-        made = [_block(b, f"{name}-b{next(numbers)}") for b in found]
-        least = max((b.least_width for b in found if isinstance(b, (Bars, Scatter))), default=0)
+        made = [_element(e, f"{name}-b{next(numbers)}") for e in found]
+        least = max((e.least_width for e in found if isinstance(e, (Bars, Scatter))), default=0)
         parts += [f'<div class="charts" style="--least:{least:.0f}px">\n', *made, "</div>\n"] if charts else made
     return "".join(parts)
 
 
-def _block(block: Block, name: str) -> str:
-    if isinstance(block, Text):
-        tone = f' class="{block.tone}"' if block.tone else ""
-        return f"<p{tone}>{_escaped(block.text)}</p>\n"
-    if isinstance(block, Code):
-        return f"<pre>{_escaped(block.text)}</pre>\n"
-    if isinstance(block, Facts):
-        return f"<dl>{''.join(f'<dt>{_escaped(k)}</dt><dd>{_escaped(v)}</dd>' for k, v in block.values.items())}</dl>\n"
-    if isinstance(block, Table):
-        return _table(block, name)
-    return f'<figure><figcaption>{_escaped(block.title)}</figcaption><div class="chart">{inline(block, name)}</div></figure>\n'
+def _element(element: Element, name: str) -> str:
+    if isinstance(element, Text):
+        tone = f' class="{element.tone}"' if element.tone else ""
+        return f"<p{tone}>{_escaped(element.text)}</p>\n"
+    if isinstance(element, Code):
+        return f"<pre>{_escaped(element.text)}</pre>\n"
+    if isinstance(element, Facts):
+        return (
+            f"<dl>{''.join(f'<dt>{_escaped(k)}</dt><dd>{_escaped(v)}</dd>' for k, v in element.values.items())}</dl>\n"
+        )
+    if isinstance(element, Table):
+        return _table(element, name)
+    caption = f"<figcaption>{_escaped(element.title)}</figcaption>"
+    return f'<figure>{caption}<div class="chart">{inline(element, name)}</div></figure>\n'
 
 
 def _table(table: Table, name: str) -> str:
-    """In a box of its own that scrolls; the first column, which names the rows, stays in sight."""
+    """A table in a box that scrolls. The first column, which names the rows, stays in sight."""
     head = "".join(
         f'<th scope="col" class="{table.alignment(i)}">{_escaped(c)}</th>' for i, c in enumerate(table.columns)
     )
@@ -80,7 +84,8 @@ def _table(table: Table, name: str) -> str:
         f"<tr>{''.join(_cell(c, i, table.alignment(i)) for i, c in enumerate(row))}</tr>\n" for row in table.rows
     )
     return (
-        f'<div class="scroll{" wide" if table.wide else ""}" role="region" aria-labelledby="{name}" tabindex="0"><table>\n'
+        f'<div class="scroll{" wide" if table.wide else ""}" role="region" aria-labelledby="{name}" tabindex="0">'
+        "<table>\n"
         f'<caption><span id="{name}">{_escaped(table.caption)}</span></caption>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}</tbody></table></div>\n"
     )

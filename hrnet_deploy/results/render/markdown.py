@@ -1,4 +1,4 @@
-"""A document as Markdown that GitHub shows: tables as text, and charts as SVG files beside it where they are asked for."""
+"""A document as Markdown. Charts become SVG files beside it, or tables where no pictures are wanted."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from hrnet_deploy.report.charts import Bars, Scatter, picture
-from hrnet_deploy.report.document import Block, Cell, Code, Document, Facts, Section, Table, Text
-from hrnet_deploy.report.wording import clean
+from hrnet_deploy.results.charts import Bars, Scatter, picture
+from hrnet_deploy.results.document import Cell, Code, Document, Element, Facts, Section, Table, Text
+from hrnet_deploy.results.wording import clean
 
 SPECIAL = re.compile(r"([\\`*\[\]<>#|~$&]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|(?<=www)\.|^[-+=](?=\s|$))")
 
 
 class Pictures:
-    """The SVG files of a document, by name. `folder` is what a link says before the name; None means that none are wanted."""
+    """The SVG files of a document, by name. `folder` stands before the name in links; None means no pictures."""
 
     def __init__(self, folder: str | None) -> None:
         self._folder = folder
         self.files: dict[str, str] = {}
 
+    @property
+    def wanted(self) -> bool:
+        return self._folder is not None
+
     def link(self, chart: Bars | Scatter, name: str) -> str:
-        """The chart as an image, kept under a name made of its section's and of its title up to a colon; empty where none
-        are wanted."""
-        if self._folder is None:
-            return ""
+        """The chart as an image. Its file is named after its section and its title up to a colon."""
+        assert self._folder is not None
         stem = base = _slug(f"{name} {chart.title.partition(':')[0]}")
         number = 2
         while f"{stem}.svg" in self.files:
@@ -38,7 +40,7 @@ class Pictures:
 
 def markdown(document: Document, pictures: Pictures) -> str:
     """The whole text. Its pictures are in `pictures.files` afterwards."""
-    parts = [f"# {_escaped(document.title)}", *_blocks(document.blocks, "", pictures)]
+    parts = [f"# {_escaped(document.title)}", *_elements(document.elements, "", pictures)]
     for section in document.sections:
         parts += section_parts(section, 2, pictures)
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -48,36 +50,46 @@ def section_parts(section: Section, level: int, pictures: Pictures, name: str = 
     """The paragraphs of one section and of those under it; `name` is where it stands, for the pictures' names."""
     name = f"{name} {section.key or section.title}".strip()
     parts = [f"{'#' * min(level, 6)} {_escaped(section.title)}"] if section.title else []
-    parts += _blocks(section.blocks, name, pictures)
+    parts += _elements(section.elements, name, pictures)
     for under in section.sections:
         parts += section_parts(under, level + 1, pictures, name)
     return parts
 
 
 def relative(folder: Path, start: Path) -> str:
-    """How a text in `start` calls a folder."""
+    """The path of a folder, as a link in a file of the folder `start` writes it."""
     path = Path(os.path.relpath(folder.resolve(), start.resolve())).as_posix()
     return "" if path == "." else quote(path)
 
 
-def _blocks(blocks: Sequence[Block], name: str, pictures: Pictures) -> list[str]:
-    return [text for b in blocks if (text := _block(b, name, pictures))]
+def _elements(elements: Sequence[Element], name: str, pictures: Pictures) -> list[str]:
+    return [text for e in elements if (text := _element(e, name, pictures))]
 
 
-def _block(block: Block, name: str, pictures: Pictures) -> str:
-    if isinstance(block, Text):
-        text = _escaped(block.text)
-        return f"**{text}**" if block.tone in ("warning", "bad") else text
-    if isinstance(block, Code):
-        text = clean(block.text)
+def _element(element: Element, name: str, pictures: Pictures) -> str:
+    if isinstance(element, Text):
+        text = _escaped(element.text)
+        return f"**{text}**" if element.tone in ("warning", "bad") else text
+    if isinstance(element, Code):
+        text = clean(element.text)
         fence = "`" * (3 + max((len(m) for m in re.findall("`+", text)), default=0))
         return f"{fence}sh\n{text}\n{fence}"
-    if isinstance(block, Facts):
-        return _rows(["", ""], [list(pair) for pair in block.values.items()], "ll")
-    if isinstance(block, Table):
-        align = "".join(block.alignment(i) for i in range(len(block.columns)))
-        return f"{_escaped(block.caption)}:\n\n{_rows(block.columns, block.rows, align)}"
-    return pictures.link(block, name)
+    if isinstance(element, Facts):
+        return _rows(["", ""], [list(pair) for pair in element.values.items()], "ll")
+    if isinstance(element, Table):
+        align = "".join(element.alignment(i) for i in range(len(element.columns)))
+        return f"{_escaped(element.caption)}:\n\n{_rows(element.columns, element.rows, align)}"
+    if pictures.wanted:
+        return pictures.link(element, name)
+    return "" if element.in_table else _chart(element)
+
+
+def _chart(chart: Bars | Scatter) -> str:
+    """The figures of a chart as a table, where no pictures are wanted."""
+    if isinstance(chart, Scatter):
+        return f"{_escaped(chart.title)}: {_escaped(chart.description)}"
+    rows = [[f"{g.title}, {b.name}" if g.title else b.name, b.text] for g in chart.groups for b in g.bars]
+    return f"{_escaped(chart.title)}:\n\n{_rows(['', chart.axis], rows, 'lr')}"
 
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[Cell | str]], align: str) -> str:
@@ -98,7 +110,7 @@ def _cell(cell: Cell | str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A line that means itself: nothing in it is markup, a link or a cell's end."""
+    """Text on one line in which nothing is markup, a link or the end of a cell."""
     return SPECIAL.sub(r"\\\1", " ".join(clean(text).split()))
 
 

@@ -1,8 +1,8 @@
-"""Charts as SVG, written by hand: bars or dots with intervals, and points in a plane.
+"""Charts as SVG: bars or dots with intervals, and points in a plane.
 
-Places across are percent of the width and places down are pixels, so a chart is as wide as its box while its text stays
-the size it is. Whatever a shape says stands beside it as text; colour repeats it. How things look is `chart.css`, which
-a page has once and a picture of its own carries inside.
+Horizontal positions are percentages of the width and vertical positions are pixels, so a chart fills its box while its
+text keeps its size. Whatever a shape shows also stands beside it as text, so colour is never the only sign. `chart.css`
+holds the style: a page includes it once, and a picture in a file of its own carries it inside.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from hrnet_deploy.report.wording import clean
+from hrnet_deploy.results.wording import clean
 
-LINE, BAR, GAP = 17, 12, 13  # a row's text, its bar, the space under it
-HEAD = 30  # a group's title
-FOOT = 24  # tick labels; under them each line of what the axis is takes a LINE
-LEFT, RIGHT = 0.4, 99.0  # where an axis runs, in percent, so that what stands on its ends is not cut
-INDENT = "7"  # of a row's text, so that it stands beside the axis
-LETTER, SMALL = 7.4, 6.6  # width of a character, generously: a chart is never narrower than its longest line
-MARGIN, WIDTH = 16, 760  # of a picture of its own
+LINE, BAR, GAP = 17, 12, 13  # pixels: the text of a row, its bar, and the space under it
+HEAD = 30  # pixels: the title of a group
+FOOT = 24  # pixels: tick labels. Below them, each line that names the axis takes a LINE
+LEFT, RIGHT = 0.4, 99.0  # percent: where an axis begins and ends, so that what stands on its ends is not cut
+INDENT = "7"  # pixels: of a row's text, so that it stands beside the axis
+LETTER, SMALL = 7.4, 6.6  # pixels: a generous width of a character; no chart is narrower than its longest line
+MARGIN, WIDTH = 16, 760  # pixels: of a picture in a file of its own
 TONES = ("fp32", "half", "int8", "plain", "good", "bad")
 
 
@@ -35,8 +35,8 @@ def style() -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """One figure: `text` is it as it is written, `low` and `high` its interval. What is `faint` is not to be relied on
-    and its name should say so."""
+    """One figure. `text` is the figure as it is written, and `low` and `high` are its interval. A `faint` bar is one
+    not to rely on; its name should say so."""
 
     name: str
     value: float
@@ -59,12 +59,20 @@ class Group:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars from zero, or `dots` where what counts is how far from zero. `axis` says the unit and which way is better."""
+    """Bars from zero, or `dots` where the distance from zero is what counts.
+
+    Attributes:
+        axis: the unit, and which direction is better; each clause after a semicolon gets a line of its own.
+        in_table: a table beside the chart has the same figures, so an output without pictures leaves the chart out.
+        detail: too much for a terminal.
+    """
 
     title: str
     axis: str
     groups: Sequence[Group]
     dots: bool = False
+    in_table: bool = False
+    detail: bool = False
 
     def all(self) -> list[Bar]:
         return [b for g in self.groups for b in g.bars]
@@ -104,8 +112,10 @@ class Bars:
         top, middle = y + LINE, y + LINE + BAR / 2
         at, zero = axis.at(bar.value), axis.at(0)
         if not self.dots:
-            width = max(abs(at - zero), 0.25)  # nothing is so little that it cannot be seen
-            yield f'<rect class="bar {bar.tone}{faint}" x="{min(at, zero):.2f}%" y="{top:g}" width="{width:.2f}%" height="{BAR}" rx="2"/>'
+            width = max(abs(at - zero), 0.25)  # so that the smallest figure can still be seen
+            left = min(at, zero)
+            box = f'x="{left:.2f}%" y="{top:g}" width="{width:.2f}%" height="{BAR}"'
+            yield f'<rect class="bar {bar.tone}{faint}" {box} rx="2"/>'
         if bar.low is not None and bar.high is not None:
             low, high = axis.at(bar.low), axis.at(bar.high)
             yield _line(low, middle, high, middle, "whisker")
@@ -117,7 +127,8 @@ class Bars:
 
 @dataclass(frozen=True)
 class Point:
-    """`letter` stands in the plane, and with `name` in the list under it. `front`: nothing is better in both respects."""
+    """One point. `letter` stands in the plane, and beside `name` in the list under it. `front`: no other point is
+    better in both figures."""
 
     letter: str
     name: str
@@ -131,15 +142,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points by two figures. A dashed line joins those of the front; `bounds` are levels not to be crossed."""
+    """Points by two figures. A dashed line joins those of the front. `in_table` and `detail` are as for `Bars`."""
 
     title: str
     x_axis: str
     y_axis: str
     points: Sequence[Point]
-    bounds: Sequence[float] = ()
-    PLANE = 250.0
-    X_FROM = 13.0  # percent; the y axis' labels stand before it
+    in_table: bool = True
+    detail: bool = False
+    PLANE = 250.0  # pixels: height of the plane
+    X_FROM = 13.0  # percent: the labels of the y axis stand before it
 
     @property
     def description(self) -> str:
@@ -160,7 +172,7 @@ class Scatter:
     def body(self) -> tuple[str, float]:
         across = Axis([p.x for p in self.points], start=self.X_FROM)
         heights = [v for p in self.points for v in (p.y, p.y_low, p.y_high) if v is not None]
-        up = Axis([*heights, *self.bounds], least=0.2)
+        up = Axis(heights, least=0.2)
         top, bottom = 24.0, 24.0 + self.PLANE
 
         def down(value: float) -> float:
@@ -171,8 +183,6 @@ class Scatter:
             y = down(tick)
             parts.append(_line(self.X_FROM, y, RIGHT, y, "zero" if tick == 0 else "grid"))
             parts.append(_text("0", y + 4, up.label(tick), "tick"))
-        for bound in self.bounds:
-            parts.append(_line(self.X_FROM, down(bound), RIGHT, down(bound), "bound"))
         parts += _across(across, self.x_axis, bottom + 4, top)
         front = sorted((p for p in self.points if p.front), key=lambda p: p.x)
         for a, b in itertools.pairwise(front):
@@ -194,7 +204,7 @@ class Scatter:
 
 
 class Axis:
-    """Round numbers from zero, or from below it, to past the largest value; `at` is a value's place in percent."""
+    """An axis of round numbers that holds zero and every value. `at` gives the position of a value in percent."""
 
     def __init__(self, values: Sequence[float], start: float = LEFT, least: float = 0.0) -> None:
         low, high = min(0.0, *values, -least), max(0.0, *values, least)
@@ -220,7 +230,7 @@ def _step(rough: float) -> float:
 
 
 def _across(axis: Axis, title: str, bottom: float, top: float = 0.0) -> list[str]:
-    """The grid behind the shapes, the numbers under it and what they are."""
+    """The grid behind the shapes, the numbers under it, and the name of the axis."""
     parts = []
     for i, tick in enumerate(axis.ticks):
         x = axis.at(tick)
@@ -233,7 +243,7 @@ def _across(axis: Axis, title: str, bottom: float, top: float = 0.0) -> list[str
 
 
 def _lines(axis: str) -> list[str]:
-    """What an axis is, a line a clause."""
+    """The name of an axis, with one line for each clause."""
     return axis.split("; ")
 
 
@@ -264,16 +274,17 @@ class Chart(Protocol):
 
 
 def inline(chart: Chart, name: str) -> str:
-    """An <svg> for a page that has `style()` and writes the title itself. `name` is unique in the page."""
+    """An <svg> element for a page that includes `style()` and writes the title itself. `name` is unique in the page."""
     body, height = chart.body()
     return (
-        f'<svg role="img" aria-labelledby="{name}-t {name}-d" width="100%" height="{height:g}" style="min-width:{chart.least_width:.0f}px">'
+        f'<svg role="img" aria-labelledby="{name}-t {name}-d" width="100%" height="{height:g}" '
+        f'style="min-width:{chart.least_width:.0f}px">'
         f'<title id="{name}-t">{escaped(chart.title)}</title><desc id="{name}-d">{escaped(chart.description)}</desc>{body}</svg>'
     )
 
 
 def picture(chart: Chart) -> str:
-    """An SVG file: with its title, its style and a ground of its own, since nobody knows what it will be shown on."""
+    """An SVG file with its title, its style and a background, so that it can be shown on any page."""
     body, height = chart.body()
     width = max(WIDTH, math.ceil(chart.least_width) + 2 * MARGIN)
     whole = height + 30 + 2 * MARGIN

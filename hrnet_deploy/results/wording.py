@@ -1,17 +1,16 @@
-"""Names and figures as text, the same in every table and picture."""
+"""Names and figures as text, the same in every table and chart."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-# Control characters that no document may hold, halves of surrogate pairs that cannot be written, and marks that turn
+# Control characters that no document may hold, halves of surrogate pairs that cannot be written, and marks that change
 # the direction of the text after them: a name in a file must not be able to rearrange the line it stands in.
 UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+NONE = "–"  # stands where there is no figure
 
-PARTS = {
-    "validation": "chosen by",
-    "test": "unseen",
-}  # what part the images of a trial play: nothing was chosen by the unseen
+PARTS = {"validation": "validation set", "test": "test set"}  # which part of the images a trial was judged on
 
 
 def clean(text: object) -> str:
@@ -21,7 +20,7 @@ def clean(text: object) -> str:
 
 def said(value: object) -> str:
     """A setting, as people write it."""
-    if isinstance(value, list):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(said, value)) or "none"
     return (
         {True: "yes", False: "no"}[value] if isinstance(value, bool) else "none" if value in (None, "") else str(value)
@@ -40,15 +39,22 @@ def seconds(milliseconds: float) -> str:
 
 
 def megabytes(size: float) -> str:
+    """Bytes as MB, without the unit."""
     return f"{size / 1e6:.1f}" if size < 1e7 else f"{size / 1e6:.0f}"
 
 
 def gigabytes(size: float) -> str:
+    """Bytes as GB, without the unit."""
     return f"{size / 1e9:.2f}"
 
 
+def points(score: float) -> str:
+    """A score of 0..1 in points."""
+    return f"{100 * score:.2f}"
+
+
 def signed(value: float) -> str:
-    """Two decimals and a sign that can be seen; what rounds to nothing has none."""
+    """Two decimals and a sign; a value that rounds to zero has none."""
     text = f"{value:+.2f}"
     return "0.00" if float(text) == 0 else text.replace("-", "−")
 
@@ -59,8 +65,20 @@ def percent(value: float) -> str:
 
 
 def times(value: float) -> str:
+    """A ratio."""
     return f"{value:.2f}×"
 
 
 def between(low: str, high: str) -> str:
+    """An interval."""
     return f"{low} to {high}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 image", "12 images"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def sentence(text: str) -> str:
+    """Text with a full stop at its end, and one only."""
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."

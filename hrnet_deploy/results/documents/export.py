@@ -1,0 +1,36 @@
+"""The document of `export`."""
+
+from __future__ import annotations
+
+from hrnet_deploy.results.document import Document, Element, Line, Table, Text
+from hrnet_deploy.results.documents.figures import DIGEST, file_line, limits, task, verdict
+from hrnet_deploy.results.documents.provenance import origin
+from hrnet_deploy.results.export import ExportResult
+from hrnet_deploy.results.wording import said, sentence
+
+
+def document(result: ExportResult, name: str) -> Document:
+    """What was written, how it was made, and how it compares with PyTorch."""
+    found: list[Element] = [verdict(result.passed, result.summary), file_line(result.path, result.size)]
+    found.append(
+        Text(
+            f"Input {result.input_size}; verified against PyTorch in {result.engine} ({result.engine_info.summary}).",
+            "note",
+        )
+    )
+    if result.assumption:
+        found.append(Text(sentence(result.assumption), "warning"))
+    for step in result.history:
+        if step.get("step") == "simplify" and step.get("applied") is False:
+            found.append(Text(sentence(f"Not simplified: {said(step.get('reason'))}"), "warning"))
+    steps: list[Line] = []
+    for s in result.history:
+        how = "; ".join(f"{k} {said(v)}" for k, v in s.items() if k != "step")
+        steps.append([said(s.get("step")), how])
+    if steps:
+        found.append(Table("What was done", ["step", "how"], steps, "ll", detail=True))
+    if result.provenance:
+        made_from: list[Line] = [[k, v[:DIGEST]] for k, v in result.provenance.items()]
+        found.append(Table("What it was made from", ["of", "digest"], made_from, "ll", detail=True))
+    found += [*task(result.task, result.tensors), *limits(result.checks)]
+    return Document(f"{result.card}: export", found, [origin(result, name)])

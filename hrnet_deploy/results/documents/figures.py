@@ -1,0 +1,81 @@
+"""Elements that several documents share: verdicts, what moved on images, and figures with their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hrnet_deploy.results.document import Cell, Element, Line, Table, Text
+from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures
+from hrnet_deploy.results.wording import NONE, between, counted, points, said, sentence, signed
+
+DIGEST = 16  # characters of a digest that are shown
+
+
+def verdict(passed: bool, what: str) -> Text:
+    """The first sentence of everything that is judged."""
+    return Text(f"Passed: {sentence(what)}", "good") if passed else Text(f"FAILED: {sentence(what)}", "bad")
+
+
+def verdict_cell(passed: bool, note: str = "") -> Cell:
+    """The same in a table."""
+    return Cell("passed", note, "good") if passed else Cell("FAILED", note, "bad")
+
+
+def task(figures: TaskFigures, more: Sequence[TensorFigures] = ()) -> list[Element]:
+    """What moved on images: the task's own distance, the score with the interval of its difference, and the outputs."""
+    found: list[Element] = [Text(sentence(f"{counted(figures.images, 'image')}: {figures.distance.sentence}"))]
+    if figures.difference is None or figures.interval is None:
+        reason = figures.unscored or "the images have no annotations"
+        found.append(Text(sentence(f"No {figures.metric or 'score'}: {reason}"), "note"))
+    else:
+        scores: list[Line] = [
+            ["reference", *map(points, figures.reference.values())],
+            ["engine", *map(points, figures.engine.values())],
+        ]
+        caption = f"Score on {counted(figures.images, 'image')}, in points"
+        found.append(Table(caption, ["of", *figures.reference], scores))
+        change = f"{figures.metric} difference {signed(figures.difference)} points, 95% interval {interval(figures)}."
+        found.append(Text(change))
+        if figures.protocol:
+            how = "; ".join(f"{k.replace('_', ' ')} {said(v)[:DIGEST]}" for k, v in figures.protocol.items())
+            found.append(Text(f"Scored with: {how}.", "note"))
+    if tensors := [*more, *figures.tensors]:
+        columns = ["output", "on", "max", "relative", "cosine", "SQNR dB"]
+        found.append(Table("Outputs compared with the reference's", columns, [_tensor(t) for t in tensors], "llrrrr"))
+    return found
+
+
+def interval(figures: TaskFigures) -> str:
+    """The 95% interval of the difference, in points; empty where nothing was scored."""
+    return between(signed(figures.interval[0]), signed(figures.interval[1])) if figures.interval else ""
+
+
+def difference(figures: TaskFigures | None) -> Cell:
+    """The difference of the score and its interval, or why there is none."""
+    if figures is None or figures.difference is None:
+        return Cell(NONE, figures.unscored if figures else "", "note")
+    return Cell(f"{signed(figures.difference)} {figures.metric}", interval(figures))
+
+
+def limits(checks: Sequence[Check]) -> list[Element]:
+    """Every figure that has a limit."""
+    rows: list[Line] = []
+    for check in checks:
+        value = "not a number" if check.value != check.value else f"{check.value:.4g}"
+        rows.append([check.name, value, f"{check.limit:.4g}", verdict_cell(check.passed)])
+    if not rows:
+        return [Text("No figure was held to a limit, so the verdict is FAILED.", "bad")]
+    return [Table("Figures and their limits", ["figure", "value", "limit", "verdict"], rows, "lrrl")]
+
+
+def _tensor(figures: TensorFigures) -> Line:
+    sqnr = "equal" if figures.sqnr_db is None else f"{figures.sqnr_db:.1f}"
+    maximum = Cell(f"{figures.maximum:.2e}") if figures.finite else Cell("not finite", tone="bad")
+    return [figures.output, figures.inputs, maximum, f"{figures.relative:.2e}", f"{figures.cosine:.8f}", sqnr]
+
+
+def file_line(path: str | None, size: int) -> Text:
+    """The file that was written, or that none was."""
+    if path is None:
+        return Text("Nothing was written.", "bad")
+    return Text(sentence(f"{path}, {size / 1e6:.1f} MB" if size else path))

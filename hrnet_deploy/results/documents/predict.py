@@ -1,0 +1,21 @@
+"""The document of `predict`."""
+
+from __future__ import annotations
+
+from hrnet_deploy.results.document import Document, Element, Text
+from hrnet_deploy.results.documents.provenance import origin
+from hrnet_deploy.results.prediction import PredictResult
+from hrnet_deploy.results.wording import counted
+
+
+def document(result: PredictResult, name: str) -> Document:
+    """What was written, and by which engine."""
+    written = (
+        f"{counted(result.results, 'result')} of {counted(result.images, 'image')} in {result.folder}/results.json"
+    )
+    drawn = f", {counted(len(result.pictures), 'picture')} beside it" if result.pictures else ""
+    found: list[Element] = [
+        Text(f"{written}{drawn}.", "good"),
+        Text(f"{result.model} in {result.engine} ({result.engine_info.summary}).", "note"),
+    ]
+    return Document(f"{result.card}: predictions", found, [origin(result, name)])
