@@ -164,13 +164,13 @@ def quantize(
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
     from hrnet_deploy.cli.progress import shown
-    from hrnet_deploy.cli.sensitivity import check_tables, write_tables
     from hrnet_deploy.jobs.quantize import QuantizeRequest
     from hrnet_deploy.jobs.quantize import quantize as job
+    from hrnet_deploy.results import sensitivity as tables
     from hrnet_deploy.workflow.split import Split
 
-    tables = sensitivity or []
-    check_tables(tables, force)
+    wanted = sensitivity or []
+    tables.check_outputs(wanted, force)
     check_outputs(force, report)
     request = QuantizeRequest(
         model=model,
@@ -183,7 +183,7 @@ def quantize(
         max_drop=max_drop,
         reduce_range=reduce_range,
         calibration_cache=calibration_cache,
-        sensitivity=bool(tables),
+        sensitivity=bool(wanted),
         speed=speed,
         threads=threads,
         force=force,
@@ -192,7 +192,8 @@ def quantize(
         result = job(request, progress)
 
     def write(whole: QuantizeResult) -> None:
-        write_tables(tables, whole)
+        for path in wanted:
+            tables.write(path, whole)
 
     finish(result, json, report, write)
 

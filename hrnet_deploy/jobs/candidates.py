@@ -90,10 +90,8 @@ class Tuner:
                 for count in counts:
                     yield Candidate(self._spec(spec), count, precision, "")
             made = self._quantized(name) if time.monotonic() <= self.deadline else None
-            if made is None:
-                rejected = "no time was left to quantize"
-            else:
-                rejected = "" if made.passed else "int8 loses too much"
+            loss = "" if made is None or made.passed else "int8 loses too much"
+            rejected = "no time was left to quantize" if made is None else loss
             if made is not None and made.path is not None:
                 self._files["int8", name] = Path(made.path)
             figures = None if made is None else made.trials[-1].figures

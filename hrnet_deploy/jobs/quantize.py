@@ -91,7 +91,8 @@ class QuantizeRequest:
 def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeResult:
     """Calibrate, place Q/DQ pairs and judge. The file is written only where it passes.
 
-    Raises BadInput where the file is not a plain float32 export, a pattern fits no operator, or there are too few images.
+    Raises BadInput where the file is not a plain float32 export, a pattern fits no operator, or there are too few
+    images.
     """
     check_output(request.output, request.force)
     if request.calibration_cache is not None:

@@ -1,7 +1,7 @@
 """The whole way from a checkpoint to figures, for the engines and precisions asked for.
 
-Each stage leaves its file and its result in one folder. A later run reuses a stage only where everything that decides it
-is the same (`workflow.stages`); an interrupted run therefore goes on, and no figure is shown that belongs to other
+Each stage leaves its file and its result in one folder. A later run reuses a stage only where everything that decides
+it is the same (`workflow.stages`). An interrupted run therefore goes on, and no figure is shown that belongs to other
 images, engines or durations.
 """
 
