@@ -22,6 +22,7 @@ from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigur
 from hrnet_deploy.tasks.base import Feed, Score, Task, dataset_samples
 from hrnet_deploy.tasks.dataset import Dataset
 
+
 class TensorComparison:
     """Compares two tensors over any number of inputs. It keeps running sums, so it needs the memory of one input."""
 
@@ -142,7 +143,10 @@ def compare_on_images(
 
 
 def score_on_images(engine: Engine, task: Task, dataset: Dataset, progress: Progress = SILENT) -> Score:
-    """The metric of one engine on annotated images, one image at a time. Raises BadInput where nothing can be scored."""
+    """The metric of one engine on annotated images, one image at a time.
+
+    Raises BadInput where nothing can be scored.
+    """
     if reason := task.unscorable_reason(dataset):
         raise BadInput(f"nothing can be scored: {reason} — give images with annotations for {task.card.task}")
     found: list[Any] = []

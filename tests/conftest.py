@@ -1,4 +1,4 @@
-"""Shared: a network small enough to export in seconds, its checkpoint, and files made of it once a session."""
+"""Shared fixtures: a network small enough to export in seconds, its checkpoint, and files made of it once per session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
-    # processes of a parallel run share the cores out before PyTorch counts them: two that each take all wait for each other
+    # each process of a parallel run gets its own cores before PyTorch counts them, so that they do not wait for each other
     cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.sched_setaffinity(0, cores[int(worker[2:]) % len(cores) :: workers] or cores)
 
@@ -45,10 +45,10 @@ def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def detector_onnx(tiny_detector: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from hrnet_deploy.jobs.export import ExportOptions, export
+    from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 
     path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
-    done = export(str(tiny_detector), path, ExportOptions(size=FRAME))
+    done = export(ExportRequest(str(tiny_detector), path, ExportOptions(size=FRAME)))
     assert done.passed, done.checks
     return path
 
@@ -61,8 +61,8 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[..., Path]:
     """Exports a checkpoint with the options it is called with, once for the same ones."""
-    from hrnet_deploy.files import write_json
-    from hrnet_deploy.jobs.export import ExportOptions, export
+    from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
+    from hrnet_deploy.results import codec
 
     made: dict[str, Path] = {}
 
@@ -70,9 +70,10 @@ def exporter(checkpoint: Path, size: tuple[int, int], folder: Path) -> Callable[
         key = repr(sorted(options.items()))
         if key not in made:
             path = folder / f"tiny{len(made)}.onnx"
-            done = export(str(checkpoint), path, ExportOptions(size=size, **options))  # type: ignore[arg-type]
+            given = ExportOptions(size=size, **options)  # type: ignore[arg-type]
+            done = export(ExportRequest(str(checkpoint), path, given))
             assert done.passed, done.checks
-            write_json(path.with_suffix(".json"), done.to_dict())
+            codec.write(path.with_suffix(".json"), done)
             made[key] = path
         return made[key]
 
@@ -104,14 +105,14 @@ def checked(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.Tem
     """A report of `check` on annotated images, as a file."""
     import generate
 
-    from hrnet_deploy.files import write_json
-    from hrnet_deploy.jobs.check import Request, check
+    from hrnet_deploy.jobs.check import CheckRequest, check
+    from hrnet_deploy.results import codec
 
     folder = tmp_path_factory.mktemp("checked")
     generate.generate(folder / "people", range(6), seed=41)
-    report = check(Request(tiny_onnx, str(tiny_checkpoint), images=folder / "people"))
+    report = check(CheckRequest(tiny_onnx, str(tiny_checkpoint), images=folder / "people"))
     assert report.task.difference is not None
-    write_json(folder / "check.json", report.to_dict())
+    codec.write(folder / "check.json", report)
     return folder / "check.json"
 
 

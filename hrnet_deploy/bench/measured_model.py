@@ -213,4 +213,3 @@ class MeasuredModel:
             call()
             times.append((time.perf_counter_ns() - begin) / 1e6 / self.inferences)
         return times
-

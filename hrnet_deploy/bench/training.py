@@ -68,7 +68,7 @@ class TrainedNetwork:
         self.network = network.train().to(job.device)
         self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
         self.loss = _loss(job, network, self.image)
-        adam = job.card.architecture.task == "pose"  # the optimizers that the papers' own repositories train with
+        adam = job.card.task == "pose"  # the optimizers that the papers' own repositories train with
         parameters = network.parameters()
         self.optimizer: Any = (
             torch.optim.Adam(parameters, 1e-5) if adam else torch.optim.SGD(parameters, 1e-6, momentum=0.9)

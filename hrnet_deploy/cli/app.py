@@ -76,8 +76,8 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail(
-            "interrupted — no output was written, but a --calibration-cache and the folder of `run` keep what was done; "
-            "give the same command again",
+            "interrupted — no output was written, but a --calibration-cache and the folder of `run` keep what was "
+            "done; give the same command again",
             INTERRUPTED,
         )
     except SystemExit as stop:

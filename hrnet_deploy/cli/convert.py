@@ -56,9 +56,7 @@ def export(
         str,
         typer.Option(help="The card to use where the weights fit several, or a card of your own (FILE.yaml)."),
     ] = "",
-    embed: Annotated[
-        bool, typer.Option("--embed", help="Take uint8 RGB pixels and give keypoints or labels.")
-    ] = False,
+    embed: Annotated[bool, typer.Option("--embed", help="Take uint8 RGB pixels and give keypoints or labels.")] = False,
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="With --embed: average with the result of the mirrored image.")
     ] = False,
@@ -166,13 +164,13 @@ def quantize(
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
     from hrnet_deploy.cli.progress import shown
-    from hrnet_deploy.cli.sensitivity import check_tables, write_tables
     from hrnet_deploy.jobs.quantize import QuantizeRequest
     from hrnet_deploy.jobs.quantize import quantize as job
+    from hrnet_deploy.results import sensitivity as tables
     from hrnet_deploy.workflow.split import Split
 
-    tables = sensitivity or []
-    check_tables(tables, force)
+    wanted = sensitivity or []
+    tables.check_outputs(wanted, force)
     check_outputs(force, report)
     request = QuantizeRequest(
         model=model,
@@ -185,7 +183,7 @@ def quantize(
         max_drop=max_drop,
         reduce_range=reduce_range,
         calibration_cache=calibration_cache,
-        sensitivity=bool(tables),
+        sensitivity=bool(wanted),
         speed=speed,
         threads=threads,
         force=force,
@@ -194,7 +192,8 @@ def quantize(
         result = job(request, progress)
 
     def write(whole: QuantizeResult) -> None:
-        write_tables(tables, whole)
+        for path in wanted:
+            tables.write(path, whole)
 
     finish(result, json, report, write)
 
@@ -234,9 +233,7 @@ def build(
         Path, typer.Option("-o", "--output", help="The plan to write, X.plan. Its manifest is written beside it.")
     ],
     engine: Annotated[BuildEngine, typer.Option(help="The engine to build for.")] = BuildEngine.trt,
-    batch: Annotated[
-        str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX. Default: 1:1:16.")
-    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX. Default: 1:1:16.")] = None,
     size: Annotated[
         str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW. Default: the input of the card.")
     ] = None,

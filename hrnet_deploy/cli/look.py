@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from hrnet_deploy.cli import options
-from hrnet_deploy.cli.app import LOOK, app, console
-from hrnet_deploy.cli.output import print_json
+from hrnet_deploy.cli.app import LOOK, app
+from hrnet_deploy.cli.output import print_json, show
 
 
 @app.command(rich_help_panel=LOOK)
@@ -18,13 +18,13 @@ def models(json: options.Json = False) -> None:
 
     Example: hrnet-deploy models --json
     """
-    from hrnet_deploy.cards import cards
-    from hrnet_deploy.report import terminal
+    from hrnet_deploy import cards
+    from hrnet_deploy.jobs.models import models as job
 
     if json:
-        print_json([c.to_dict() for c in cards().values()])
+        print_json([c.to_dict() for c in cards.cards().values()])
     else:
-        terminal.model_table(console(), cards().values())
+        show(job())
 
 
 @app.command(rich_help_panel=LOOK)
@@ -38,13 +38,12 @@ def inspect(
     """
     from hrnet_deploy.jobs.inspect import InspectRequest
     from hrnet_deploy.jobs.inspect import inspect as job
-    from hrnet_deploy.report import terminal
 
-    found = job(InspectRequest(file)).to_dict()
+    found = job(InspectRequest(file))
     if json:
-        print_json(found)
+        print_json(found.to_dict())
     else:
-        terminal.facts(console(), found)
+        show(found)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -54,10 +53,9 @@ def doctor(json: options.Json = False) -> None:
     Example: hrnet-deploy doctor
     """
     from hrnet_deploy.jobs.doctor import doctor as job
-    from hrnet_deploy.report import terminal
 
     found = job()
     if json:
-        print_json(found)
+        print_json(found.to_dict())
     else:
-        terminal.health(console(), found)
+        show(found)

@@ -11,7 +11,7 @@ import typer
 
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import MEASURE, app, notes
-from hrnet_deploy.cli.output import check_outputs, finish
+from hrnet_deploy.cli.output import check_outputs, command_line, finish
 from hrnet_deploy.cli.parsing import optional_size, parse_list
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def check(
     max_relative: Annotated[
         float | None, typer.Option(help="Limit: largest difference of an output, over its largest magnitude.")
     ] = None,
-    max_drop: Annotated[
-        float | None, typer.Option(help="Limit: change of the metric either way, in points.")
-    ] = None,
+    max_drop: Annotated[float | None, typer.Option(help="Limit: change of the metric either way, in points.")] = None,
     max_pixels: Annotated[
         float | None, typer.Option(help="Limit: mean distance of keypoints or box corners, in pixels of the input.")
     ] = None,
@@ -107,111 +105,139 @@ def _write_junit(result: CheckResult, path: Path | None) -> None:
 
 @app.command(rich_help_panel=MEASURE)
 def bench(
-    models: Annotated[list[Path] | None, typer.Argument(help="ONNX files. None: the paper's cost table.")] = None,
+    models: Annotated[
+        list[Path] | None, typer.Argument(help="ONNX files or plans. Without any: the cost table of the HRNet paper.")
+    ] = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(
-            help="Repeatable: torch, torch:channels_last, torch:compile, ort. Default: ort, and torch with --checkpoint."
+            help="An engine with its options, for example ort, torch or torch:compile; repeatable. "
+            "Default: ort, and torch where there is a --checkpoint."
         ),
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option(help="Weights for the torch engine; random ones, labelled so, if none.")
+        str, typer.Option(help="Weights for the torch engine. Without it the row has random weights and says so.")
     ] = "",
     card: Annotated[
-        list[str] | None, typer.Option(help="Measure the network of a card instead of a file. Repeatable.")
+        list[str] | None, typer.Option(help="Measure the network of a card in place of a file. Repeatable.")
     ] = None,
-    weights: Annotated[Weights | None, typer.Option(help="With --card: random weights.")] = None,
+    weights: Annotated[Weights | None, typer.Option(help="With --card: give the network random weights.")] = None,
     size: Annotated[str | None, typer.Option(help="With --card: the input as HEIGHTxWIDTH.")] = None,
-    batch: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
-    threads: Annotated[list[int] | None, typer.Option(help="Repeatable; all available unless given.")] = None,
-    seconds: Annotated[float, typer.Option(help="Measured time a row and region.")] = 5.0,
-    rounds: Annotated[int, typer.Option(help="Turns the rows take.")] = 12,
-    task: Annotated[list[str] | None, typer.Option(help="Cost table: only networks of this task. Repeatable.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="The batch. Repeatable.")] = None,
+    threads: options.ThreadCounts = None,
+    seconds: options.Seconds = 5.0,
+    rounds: Annotated[int, typer.Option(help="How many turns each row takes.")] = 12,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Cost table: measure only networks of this task. Repeatable.")
+    ] = None,
     checkpoints: Annotated[
-        Path | None, typer.Option(help="Cost table: a folder of weights called after the cards.")
+        Path | None, typer.Option(help="Cost table: a folder of weights that are called after the cards.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Cost table: a folder a task of annotated images, to score those on.")
+        Path | None,
+        typer.Option(help="Cost table: a folder with a folder of annotated images for each task, to score weights on."),
     ] = None,
-    train: Annotated[bool, typer.Option("--train", help="Cost table: memory and time of a training step too.")] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="Cost table: measure memory and time of a training step too.")
+    ] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Cost table: small inputs, to see that everything works.")
+        bool, typer.Option("--quick", help="Cost table: use small inputs, to see that everything works.")
     ] = False,
     budget: Annotated[
-        float | None, typer.Option(help="Cost table: minutes after which no further network is begun.")
+        float | None, typer.Option(help="Cost table: the minutes after which no further network is begun.")
     ] = None,
-    sweep: Annotated[str, typer.Option(help="Try each value of an engine's option: aux-streams,graph (trt).")] = "",
+    sweep: Annotated[
+        str, typer.Option(help="For trt: measure each value of these engine options, aux-streams,graph.")
+    ] = "",
     layers: Annotated[
-        bool, typer.Option("--layers", help="The time of each layer too, in a run of its own (trt).")
+        bool, typer.Option("--layers", help="For trt: measure the time of each layer too, in a separate run.")
     ] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write everything measured as JSON.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Everything measured as JSON on stdout.")] = False,
+    output: options.Output = None,
+    force: options.Force = False,
+    json: options.Json = False,
 ) -> None:
-    """Latency and memory, a fresh process a row, rows taking turns in one run.
+    """Latency and memory. Each row is a process of its own, and rows take turns.
 
-    compute is the engine alone, end_to_end host array in and out, pipeline
-    image in and decoded result out. Times are of a batch; ratios are against
-    the first row.
+    compute is the engine alone; end_to_end is from host array to host array;
+    pipeline is from image to decoded result. Times are per batch, and ratios
+    are to the first row.
 
     Without a file and without --weights it measures the cost table of the
-    HRNet paper, nine networks at its input sizes, into cost_table.json; the
+    HRNet paper, nine networks at its input sizes, into cost_table.json. The
     same command goes on after an interrupt.
 
     Example: hrnet-deploy bench pose.onnx --engine torch --engine ort
     """
-    from hrnet_deploy.bench.run import Schedule
-    from hrnet_deploy.engines import swept
-    from hrnet_deploy.errors import BadInput, Unavailable
-    from hrnet_deploy.files import check_output
-    from hrnet_deploy.jobs.bench import Request
-    from hrnet_deploy.jobs.bench import bench as job
-    from hrnet_deploy.report import terminal
-    from hrnet_deploy.results import codec
-    from hrnet_deploy.stats import FEWEST_ROUNDS
+    from hrnet_deploy.errors import BadInput
 
     if not models and weights is None:
         if checkpoint or size or batch or threads or sweep or layers:
-            said = "--checkpoint, --size, --batch, --threads, --sweep and --layers"
-            raise BadInput(f"{said} go with files, or with --card and --weights random")
-        cost_table(engine or (), task or (), card or (), checkpoints, data, train, quick, budget, output, force, json)
+            named = "--checkpoint, --size, --batch, --threads, --sweep and --layers"
+            raise BadInput(f"{named} are for files — name one, or give --card and --weights random")
+        _cost_table(engine or (), task or (), card or (), checkpoints, data, train, quick, budget, output, force, json)
         return
     if task or checkpoints or data or train or quick or budget is not None:
-        raise BadInput(
-            "--task, --checkpoints, --data, --train, --quick and --budget are for the cost table — leave the files and --weights out"
-        )
-    if output is not None:
-        check_output(output, force)
+        named = "--task, --checkpoints, --data, --train, --quick and --budget"
+        raise BadInput(f"{named} are for the cost table — leave the files and --weights out")
     if card and len(card) > 1:
-        raise BadInput(
-            "random weights are measured of one card at a time — name one, or leave --weights out for the cost table"
-        )
-    if seconds <= 0 or rounds < FEWEST_ROUNDS:
-        raise BadInput(f"an interval needs at least --rounds {FEWEST_ROUNDS}, and --seconds over 0")
-    request = Request(
-        models=models or (),
-        card=card[0] if card else "",
-        checkpoint=checkpoint,
-        engines=swept(engine or (["torch", "ort"] if checkpoint else ["ort"]), parse_list(sweep)),
-        batches=batch or [1],
-        threads=threads or (),
-        size=parse_size(size),
+        raise BadInput("--weights random takes one card — name one, or leave --weights out for the cost table")
+    check_outputs(force, output)
+    _bench(
+        models or (),
+        engine or (),
+        checkpoint,
+        card[0] if card else "",
+        size,
+        batch or [1],
+        threads or (),
+        seconds,
+        rounds,
+        sweep,
+        layers,
+        output,
+        json,
     )
-    with working() as say:
-        result = job(
-            request,
-            Schedule(seconds=seconds, rounds=rounds, layers=layers),
-            shlex.join(["hrnet-deploy", *sys.argv[1:]]),
-            say,
-        )
-    if output is not None:
-        codec.write(output, result)
-    if json:
-        print_json(codec.to_dict(result))
-    else:
-        terminal.measured(console(), result)
+
+
+def _bench(
+    models: Sequence[Path],
+    engines: Sequence[str],
+    checkpoint: str,
+    card: str,
+    size: str | None,
+    batches: Sequence[int],
+    threads: Sequence[int],
+    seconds: float,
+    rounds: int,
+    sweep: str,
+    layers: bool,
+    output: Path | None,
+    json: bool,
+) -> None:
+    """Measure files, or the network of a card with random weights."""
+    from hrnet_deploy.cli.progress import shown
+    from hrnet_deploy.engines import swept
+    from hrnet_deploy.errors import Unavailable
+    from hrnet_deploy.jobs.bench import BenchRequest
+    from hrnet_deploy.jobs.bench import bench as job
+
+    request = BenchRequest(
+        models=models,
+        card=card,
+        checkpoint=checkpoint,
+        engines=swept(engines or (["torch", "ort"] if checkpoint else ["ort"]), parse_list(sweep)),
+        batches=batches,
+        threads=threads,
+        size=optional_size(size),
+        seconds=seconds,
+        rounds=rounds,
+        layers=layers,
+    )
+    with shown() as progress:
+        result = job(request, progress)
+    finish(result, json, output)
     if layers and not any(r.layers for r in result.rows):
-        notes().print("no engine of these tells the time of its layers; trt does")
+        notes().print("none of these engines can measure the time of its layers; trt can")
     if any(r.status == "failed" for r in result.rows):
         notes().print("[red]some rows failed[/red]; their cells say why")
         raise typer.Exit(1)
@@ -221,7 +247,7 @@ def bench(
         )
 
 
-def cost_table(
+def _cost_table(
     engines: Sequence[str],
     tasks: Sequence[str],
     cards: Sequence[str],
@@ -234,23 +260,22 @@ def cost_table(
     force: bool,
     json: bool,
 ) -> None:
-    """`bench` without a file."""
-    from hrnet_deploy.jobs.cost_table import Request
-    from hrnet_deploy.jobs.cost_table import suite as job
-    from hrnet_deploy.report.suite import suite
+    """`bench` without a file. The job writes its file after every network, so that an interrupted run goes on."""
+    from hrnet_deploy.cli.progress import shown
+    from hrnet_deploy.jobs.cost_table import CostTableRequest
+    from hrnet_deploy.jobs.cost_table import cost_table as job
 
     path = output or Path("cost_table.json")
+    request = CostTableRequest(
+        path, engines, tasks, cards, checkpoints, data, quick, budget, train, command=command_line()
+    )
     if force:
         path.unlink(missing_ok=True)
-    request = Request(path, engines, tasks, cards, checkpoints, data, quick, budget, train)
-    with working() as say:
-        found = job(request, shlex.join(["hrnet-deploy", *sys.argv[1:]]), say)
-    if json:
-        print_json(found)
-    else:
-        suite(console(), found)
-        notes().print(f"everything measured is in {path}")
-    if any(c["reason"] and c["result"] is None and not budget for c in found["columns"]):
+    with shown() as progress:
+        result = job(request, progress)
+    finish(result, json)
+    notes().print(f"everything measured is in {path}", markup=False)
+    if any(c.reason and c.result is None and not budget for c in result.columns):
         raise typer.Exit(1)
 
 
@@ -269,7 +294,7 @@ def compare(
 
     Two folders are compared file by file, by name, so that limits can be on
     figures of several commands. Times differ where the 95% intervals of their
-    medians do not overlap. Only what got worse fails.
+    medians do not overlap. Only a figure that became worse fails.
 
     Example: hrnet-deploy compare main.json branch.json --fail-on latency=5%
     """

@@ -14,6 +14,7 @@ from hrnet_deploy.cli.app import console
 
 if TYPE_CHECKING:
     from hrnet_deploy.results.base import Result
+    from hrnet_deploy.results.documents import Shown
 
 R = TypeVar("R", bound="Result")
 
@@ -39,9 +40,7 @@ def print_json(value: Any) -> None:
     print(json_text(value))
 
 
-def finish(
-    result: R, json: bool = False, report: Path | None = None, also: Callable[[R], None] | None = None
-) -> None:
+def finish(result: R, json: bool = False, report: Path | None = None, also: Callable[[R], None] | None = None) -> None:
     """End a command with its result.
 
     The result gets the command line and the machine it came from, is written to `report`, and is shown on stdout, as
@@ -59,14 +58,14 @@ def finish(
     if json:
         print_json(to_dict(whole))
     else:
-        _show(whole)
+        show(whole)
     if getattr(result, "passed", True) is False:
         raise typer.Exit(1)
 
 
-def _show(result: Result) -> None:
-    """The document of the result, in the terminal."""
+def show(result: Shown) -> None:
+    """The document of a result on stdout."""
     from hrnet_deploy.results.documents import document_of
-    from hrnet_deploy.results.render.terminal import show
+    from hrnet_deploy.results.render import terminal
 
-    show(console(), document_of(result))
+    terminal.show(console(), document_of(result))

@@ -116,8 +116,10 @@ def _images(request: CheckRequest) -> Dataset:
 
 
 def _reference(request: CheckRequest, description: Description) -> tuple[Engine, Task, Source | None]:
-    """The reference (PyTorch with the checkpoint, or ONNX Runtime with another file), the task that prepares its inputs,
-    and the checkpoint as a source where there is one."""
+    """The reference: PyTorch with the checkpoint, or ONNX Runtime with another file.
+
+    Returns its engine, the task that prepares its inputs, and the checkpoint as a source where there is one.
+    """
     flip = request.flip_test or description.contract.flip_test
     if request.against.endswith(".onnx"):
         other = read_description(Path(request.against))

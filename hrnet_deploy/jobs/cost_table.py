@@ -120,9 +120,7 @@ def paper_networks(quick: bool = False) -> list[PaperNetwork]:
     return networks
 
 
-def cost_table(
-    request: CostTableRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL
-) -> CostTableResult:
+def cost_table(request: CostTableRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> CostTableResult:
     """Measure what the output file does not hold yet; give everything that it then holds.
 
     A network that cannot be measured says why, and the others go on.
@@ -194,11 +192,11 @@ class _Table:
         try:
             found = codec.read_as(path, CostTableResult)
         except BadInput as error:
-            raise BadInput(f"{path} holds something else ({error}) — name another file with -o, or delete it") from error
-        if found.settings != self._settings:
             raise BadInput(
-                f"{path} holds a cost table with other settings — name another file with -o, or delete it"
-            )
+                f"{path} holds something else ({error}) — name another file with -o, or delete it"
+            ) from error
+        if found.settings != self._settings:
+            raise BadInput(f"{path} holds a cost table with other settings — name another file with -o, or delete it")
         return found
 
     def _entry(self, network: PaperNetwork, entry: CostTableEntry) -> CostTableEntry:

@@ -40,7 +40,8 @@ class EvalRequest:
 def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     """Score a file on annotated images.
 
-    Raises BadInput where nothing can be scored: there are no annotations, or the file does not take the sizes asked for.
+    Raises BadInput where nothing can be scored: there are no annotations, or the file does not take the sizes that are
+    asked for.
     """
     use = request.use
     progress.stage("opening the model")

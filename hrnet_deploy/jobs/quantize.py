@@ -91,7 +91,8 @@ class QuantizeRequest:
 def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeResult:
     """Calibrate, place Q/DQ pairs and judge. The file is written only where it passes.
 
-    Raises BadInput where the file is not a plain float32 export, a pattern fits no operator, or there are too few images.
+    Raises BadInput where the file is not a plain float32 export, a pattern fits no operator, or there are too few
+    images.
     """
     check_output(request.output, request.force)
     if request.calibration_cache is not None:
@@ -122,9 +123,7 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
         _describe(made, request, description, recipe, found.statistics, trials[-1])
         with atomic_write(request.output) as part:
             save_model(made, part)
-    return dataclasses.replace(
-        result, path=str(request.output), size=request.output.stat().st_size, speed=measured
-    )
+    return dataclasses.replace(result, path=str(request.output), size=request.output.stat().st_size, speed=measured)
 
 
 def _feeds(task: Task, calibration: Dataset) -> Iterable[NamedFeed]:
@@ -138,9 +137,7 @@ def _calibrated(
     request: QuantizeRequest, workbench: Workbench, task: Task, parts: Parts, progress: Progress
 ) -> Calibrated:
     """Statistics of every tensor that any target needs a range of, so that one cache serves all targets."""
-    names = tuple(
-        dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(workbench.model, t).ranged)
-    )
+    names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(workbench.model, t).ranged))
     statistics = _statistics(request, names)
 
     def keep() -> None:

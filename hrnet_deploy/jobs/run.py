@@ -1,38 +1,66 @@
-"""The whole way from a checkpoint to figures, for the engines and precisions asked. Each stage leaves its file in one
-folder; a stage whose file is there is not done again, so an interrupted run goes on."""
+"""The whole way from a checkpoint to figures, for the engines and precisions asked for.
+
+Each stage leaves its file and its result in one folder. A later run reuses a stage only where everything that decides
+it is the same (`workflow.stages`). An interrupted run therefore goes on, and no figure is shown that belongs to other
+images, engines or durations.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from hrnet_deploy import checkpoints
+from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.bench.run import run as measure
 from hrnet_deploy.engines import ENGINES, parse, require, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import read_json, sha256, write_json
+from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.quantize import TARGETS
-from hrnet_deploy.jobs import check, export, half, quantize
-from hrnet_deploy.jobs.bench import Subject, row_of
+from hrnet_deploy.jobs.check import CheckRequest, check
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
+from hrnet_deploy.jobs.half import HalfRequest, half, images_for
+from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize
+from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.bench import BenchResult
+from hrnet_deploy.results.check import CheckResult
+from hrnet_deploy.results.export import ExportResult
+from hrnet_deploy.results.figures import TaskFigures
+from hrnet_deploy.results.float16 import HalfResult
+from hrnet_deploy.results.quantization import QuantizeResult
+from hrnet_deploy.results.run import RunResult, RunStage
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.arguments import require_amount
+from hrnet_deploy.workflow.identity import hardware, images_digest
 from hrnet_deploy.workflow.split import Split
+from hrnet_deploy.workflow.stages import StageFolder
 
-Say = Callable[[str], None]
 PRECISIONS = ("fp32", "fp16", "int8")
 RUN = "run.json"
+Judged = TypeVar("Judged", ExportResult, HalfResult, QuantizeResult, CheckResult)
 
 
 @dataclass(frozen=True)
-class Request:
-    """`engines` default to every one that runs here; `max_drop` is what int8 may cost, in points."""
+class RunRequest:
+    """What to run.
+
+    Attributes:
+        checkpoint: a file, or the name of a card that comes with weights.
+        folder: for every file made.
+        split: the images.
+        engines: every engine that runs here unless given.
+        precisions: among "fp32", "fp16" and "int8".
+        max_drop: with it, blocks stay in float until int8 moves the metric by at most this, in points.
+        seconds: measured time of each row and region.
+    """
 
     checkpoint: str
     folder: Path
@@ -42,123 +70,182 @@ class Request:
     max_drop: float | None = None
     seconds: float = 5.0
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One file made or found, and what was said of it. `report` is empty where the stage judged nothing."""
-
-    name: str
-    passed: bool
-    report: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Done:
-    """The stages in order, and the measurement of everything that passed."""
-
-    folder: Path
-    stages: Sequence[Stage]
-    result: BenchResult
-
-    @property
-    def passed(self) -> bool:
-        return all(s.passed for s in self.stages)
-
-    def to_dict(self) -> dict[str, Any]:
-        stages = [vars(s) for s in self.stages]
-        return {"schema": 1, "kind": "run", "passed": self.passed, "stages": stages, "result": codec.to_dict(self.result)}
+    def __post_init__(self) -> None:
+        for precision in self.precisions:
+            if precision not in PRECISIONS:
+                raise BadInput(f"there is no precision {precision!r} — choose among {', '.join(PRECISIONS)}")
+        if not self.precisions:
+            raise BadInput(f"--precision names none — choose among {', '.join(PRECISIONS)}")
+        require_amount("--max-drop", self.max_drop)
+        require_amount("--seconds", self.seconds, above_zero=True)
 
 
-def run(request: Request, command: str, say: Say = lambda _: None) -> Done:
-    """Export, convert, check each in its engine, measure all in turns."""
+def run(request: RunRequest, progress: Progress = SILENT) -> RunResult:
+    """Export, convert, check every file in its engine, and measure all that passed in turns.
+
+    Raises BadInput where the folder belongs to another checkpoint, and Unavailable where an engine cannot run here.
+    """
     engines = list(request.engines) or [n for n in ENGINES if n in TARGETS and not unavailable_reason(n)]
     for engine in engines:
         require(engine)
-    for precision in request.precisions:
-        if precision not in PRECISIONS:
-            raise BadInput(f"there is no precision {precision!r} — choose among {', '.join(PRECISIONS)}")
-    folder = request.folder
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file — name a folder")
-    verdict = request.split.parts(search=request.max_drop is not None).test  # nothing is chosen by these
-    _same_run(request)
-    stages: list[Stage] = []
-
-    def stage(name: str, job: Callable[..., Any], *arguments: Any, **options: Any) -> bool:
-        """Do a stage, or take its report from an earlier run. Only what passed is taken."""
-        if known_stage := next((s for s in stages if s.name == name), None):
-            return known_stage.passed
-        path = folder / f"{name.replace(' ', '_').replace(':', '-')}.json"
-        if path.exists() and (known := read_json(path, "a report of an earlier run"))["passed"]:
-            stages.append(Stage(name, True, known))
-            return True
-        say(name)
-        report = job(*arguments, **options).to_dict()
-        write_json(path, report)
-        stages.append(Stage(name, report["passed"], report))
-        return bool(report["passed"])
-
-    float_file = folder / "fp32.onnx"
-    stage("export", export.export, request.checkpoint, float_file, export.ExportOptions(), force=True)
-    files: dict[tuple[str, str], Path] = {}  # by engine and precision
-    for engine in engines:
-        for precision in request.precisions:
-            path = _file(folder, parse(engine)[0], precision)
-            if precision == "fp16" and not stage("fp16", half.half, float_file, path, request.split.images, force=True):
-                continue
-            if precision == "int8" and not stage(
-                path.stem, quantize.quantize, _quantization(request, float_file, path)
-            ):
-                continue
-            asked = check.Request(
-                path, request.checkpoint, request.split.images, request.split.annotations, engine=engine
-            )
-            if stage(f"check {precision} in {engine}", check.check, asked, dataset=verdict):
-                files[engine, precision] = path
-    bench = folder / "bench.json"
-    if bench.exists():
-        return Done(folder, stages, codec.read_as(bench, BenchResult))
-    say("measuring")
-    result = measure(_rows(request, files), Schedule(seconds=request.seconds), command, say)
-    codec.write(bench, result)
-    done = Done(folder, stages, result)
-    write_json(folder / RUN, done.to_dict())
+    if request.folder.exists() and not request.folder.is_dir():
+        raise BadInput(f"{request.folder} is a file — name a folder")
+    runner = _Runner(request, progress)
+    if runner.export():
+        for engine in engines:
+            for precision in request.precisions:
+                runner.convert_and_check(engine, precision)
+    done = RunResult(folder=str(request.folder), stages=runner.stages, result=runner.bench())
+    codec.write(request.folder / RUN, done)
     return done
 
 
-def _file(folder: Path, engine: str, precision: str) -> Path:
-    """int8 is made for an engine; float is for all."""
-    return folder / (f"int8_{engine}.onnx" if precision == "int8" else f"{precision}.onnx")
+class _Runner:
+    """The stages of a run, in order, with the files that passed."""
 
+    def __init__(self, request: RunRequest, progress: Progress) -> None:
+        self.request, self.progress = request, progress
+        self.parts = request.split.parts(search=request.max_drop is not None)
+        self.weights = checkpoints.resolve(request.checkpoint)
+        self.weights_digest = sha256(self.weights)
+        self._require_same_checkpoint()
+        self.folder = StageFolder(request.folder)
+        self.float_file = request.folder / "fp32.onnx"
+        self.stages: list[RunStage] = []
+        self.passed: dict[tuple[str, str], Path] = {}  # files by engine and precision
 
-def _quantization(request: Request, model: Path, path: Path) -> quantize.Request:
-    return quantize.Request(
-        model=model,
-        output=path,
-        split=request.split,
-        target=path.stem.removeprefix("int8_"),
-        max_drop=request.max_drop,
-        statistics=request.folder / "statistics.npz",
-        force=True,
-    )
+    def _require_same_checkpoint(self) -> None:
+        """A folder belongs to one checkpoint."""
+        folder, path = self.request.folder, self.request.folder / "fp32.onnx"
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and read_description(path).provenance.get("checkpoint") != self.weights_digest:
+            raise BadInput(f"{folder} holds a run of another checkpoint — name another folder, or delete it")
 
+    def export(self) -> bool:
+        request = ExportRequest(self.request.checkpoint, self.float_file, ExportOptions(), force=True)
+        inputs = {
+            "the checkpoint": self.weights_digest,
+            "the options": repr(request.options),
+            "the machine": hardware(),
+        }
+        return self._stage(
+            "export", ExportResult, inputs, lambda: export(request, self.progress), lambda r: r.task, self.float_file
+        )
 
-def _same_run(request: Request) -> None:
-    """A folder belongs to one checkpoint; what lies in it is of no use for another."""
-    path = request.folder / "fp32.onnx"
-    request.folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and read_description(path).provenance.get("checkpoint") != sha256(
-        checkpoints.resolve(request.checkpoint)
-    ):
-        raise BadInput(f"{request.folder} holds a run of another checkpoint — name another folder, or delete it")
+    def convert_and_check(self, engine: str, precision: str) -> None:
+        """Make the file of an engine and precision, and check it in the engine."""
+        path = self._file(parse(engine)[0], precision)
+        if precision == "fp16" and not self._half(path):
+            return
+        if precision == "int8" and not self._quantize(path):
+            return
+        request = CheckRequest(path, self.request.checkpoint, engine=engine, dataset=self.parts.test)
+        images = self.request.split.images
+        inputs = {
+            "the model file": sha256(path),
+            "the checkpoint": self.weights_digest,
+            "the engine": f"{engine}, {available_threads()} threads",
+            "the test images": images_digest(self.parts.test),
+            "the limits": repr(request.limits),
+            "the machine": hardware(),
+        }
 
+        def work() -> CheckResult:
+            return dataclasses.replace(check(request, self.progress), images=str(images))
 
-def _rows(request: Request, files: dict[tuple[str, str], Path]) -> list[Any]:
-    """PyTorch eager first, to be compared with."""
-    card = read_description(request.folder / "fp32.onnx").card
-    weights = checkpoints.resolve(request.checkpoint)
-    threads = available_threads()
-    rows = [row_of(Subject(card.name, Source(card, None, weights), Contract(), "fp32"), "torch", 1, threads)]
-    for (engine, precision), path in files.items():
-        rows.append(row_of(Subject(card.name, Source(card, path), Contract(), precision), engine, 1, threads))
-    return rows
+        if self._stage(f"check {precision} in {engine}", CheckResult, inputs, work, lambda r: r.task):
+            self.passed[engine, precision] = path
+
+    def bench(self) -> BenchResult:
+        """The measurement of everything that passed, PyTorch first."""
+        if not self.passed:
+            return BenchResult(rows=())
+        schedule = Schedule(seconds=self.request.seconds)
+        rows = self._rows()
+        files = {f"{engine} {precision}": sha256(path) for (engine, precision), path in self.passed.items()}
+        named = [(row.engine, row.precision, row.batch, row.threads) for row, _ in rows]
+        inputs = {
+            "the rows": repr(named),
+            "the model files": repr(files),
+            "the checkpoint": self.weights_digest,
+            "the schedule": repr(schedule),
+            "the machine": hardware(),
+        }
+
+        def work() -> BenchResult:
+            return measure(rows, schedule, self.progress)
+
+        def good(result: BenchResult) -> bool:
+            return all(row.status == "ok" for row in result.rows)
+
+        result, reused, redone = self.folder.do("bench", BenchResult, inputs, work, good)
+        self.stages.append(RunStage("bench", good(result), self.folder.result_file("bench").name, None, reused, redone))
+        return result
+
+    def _half(self, path: Path) -> bool:
+        request = HalfRequest(self.float_file, path, self.request.split.images, force=True)
+        inputs = {
+            "the model file": sha256(self.float_file),
+            "the images": images_digest(images_for(request.images)),
+            "the machine": hardware(),
+        }
+        return self._stage("fp16", HalfResult, inputs, lambda: half(request, self.progress), lambda r: r.figures, path)
+
+    def _quantize(self, path: Path) -> bool:
+        calibrated_on = {
+            "the model file": sha256(self.float_file),
+            "the calibration images": images_digest(self.parts.calibration),
+        }
+        inputs = {
+            **calibrated_on,
+            "the validation images": images_digest(self.parts.validation),
+            "the test images": images_digest(self.parts.test),
+            "the limits": f"max drop {self.request.max_drop}",
+            "the machine": hardware(),
+        }
+
+        def work() -> QuantizeResult:
+            cache = self.folder.keep_if_same(self.request.folder / "statistics.npz", calibrated_on)
+            request = QuantizeRequest(
+                model=self.float_file,
+                output=path,
+                split=self.request.split,
+                target=path.stem.removeprefix("int8_"),
+                max_drop=self.request.max_drop,
+                calibration_cache=cache,
+                force=True,
+            )
+            return quantize(request, self.progress)
+
+        return self._stage(path.stem, QuantizeResult, inputs, work, lambda r: r.trials[-1].figures, path)
+
+    def _stage(
+        self,
+        name: str,
+        cls: type[Judged],
+        inputs: Mapping[str, str],
+        work: Callable[[], Judged],
+        figures: Callable[[Judged], TaskFigures],
+        *outputs: Path,
+    ) -> bool:
+        """Do or reuse a stage, and note it. Returns whether it passed."""
+        if known := next((s for s in self.stages if s.name == name), None):
+            return known.passed
+        self.progress.stage(name)
+        result, reused, redone = self.folder.do(name, cls, inputs, work, lambda r: r.passed, outputs)
+        report = self.folder.result_file(name).name
+        self.stages.append(RunStage(name, result.passed, report, figures(result), reused, redone))
+        return result.passed
+
+    def _file(self, engine: str, precision: str) -> Path:
+        """int8 is made for an engine, the other precisions for all."""
+        return self.request.folder / (f"int8_{engine}.onnx" if precision == "int8" else f"{precision}.onnx")
+
+    def _rows(self) -> list[RowAndJob]:
+        """PyTorch first, to compare with, then everything that passed."""
+        card = read_description(self.float_file).card
+        threads = available_threads()
+        rows = [row_of(Subject(card.name, Source(card, None, self.weights), Contract(), "fp32"), "torch", 1, threads)]
+        for (engine, precision), path in self.passed.items():
+            rows.append(row_of(Subject(card.name, Source(card, path), Contract(), precision), engine, 1, threads))
+        return rows

@@ -66,7 +66,8 @@ def _task(use: ModelUse, description: Description) -> Task:
         return task_of(description.card, description.contract, use.flip_test)
     if description.card.task != "segmentation":
         raise BadInput(
-            f"--scales is the multi-scale test of segmentation, {use.model} is for {description.card.task} — leave it out"
+            f"--scales is the multi-scale test of segmentation, and {use.model} is for {description.card.task} — "
+            "leave it out"
         )
     from hrnet_deploy.tasks.multi_scale import MultiScale
 
@@ -94,7 +95,8 @@ def _both_ways(use: ModelUse, description: Description, upright: Path) -> Opened
     weights = description.provenance.get("checkpoint") == other.provenance.get("checkpoint")
     if differ := [name for name, equal in (*same, ("weights", weights)) if not equal]:
         raise BadInput(
-            f"{upright} differs from {use.model} in {' and '.join(differ)} — make both of one checkpoint, in the same way"
+            f"{upright} differs from {use.model} in {' and '.join(differ)} — make both from one checkpoint, in the "
+            "same way"
         )
     engines = [_engine(use, description, use.model), _engine(use, other, upright)]
     if len({batch_of(e) for e in engines}) > 1:

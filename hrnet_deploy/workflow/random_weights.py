@@ -20,9 +20,9 @@ from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.graph.ranges import Range
-from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.tasks.base import noise
+from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
 TAPPED = 1 << 30  # bytes of inner tensors that one run gives as outputs
 

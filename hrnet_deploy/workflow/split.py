@@ -49,7 +49,8 @@ class Split:
     def __post_init__(self) -> None:
         if self.calibration_images < 1 or self.held_out < 1:
             raise BadInput(
-                "calibration and judging need at least one image each — give --calibration-images and --held-out 1 or more"
+                "calibration and judging need at least one image each — give 1 or more for --calibration-images and "
+                "--held-out"
             )
         require_count("--seed", self.seed, least=0)
 

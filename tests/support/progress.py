@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+
+from hrnet_deploy.progress import Progress
 
 
-class Counted:
-    """Progress that counts what was done, by what was said of it last."""
+class Counted(Progress):
+    """Counts the units that were done, by the name of their stage. `stages` are the names in order."""
 
     def __init__(self) -> None:
-        self.said, self.ticks = "", Counter[str]()
+        self.stages: list[str] = []
+        self.units = Counter[str]()
 
-    def say(self, what: str) -> None:
-        self.said = what
+    def stage(self, name: str, total: int | None = None) -> None:
+        self.stages.append(name)
 
-    def __call__(self, total: int) -> Callable[[], None]:
-        stage = self.said
-
-        def tick() -> None:
-            self.ticks[stage] += 1
-
-        return tick
+    def advance(self, count: int = 1) -> None:
+        self.units[self.stages[-1]] += count
