@@ -1,4 +1,4 @@
-"""tune and run on the demo model: the winner is accepted by `check`, and what was done is not done again."""
+"""tune on the demo model: the winner is accepted by `check`, and findings are not made twice."""
 
 from __future__ import annotations
 
@@ -99,50 +99,6 @@ def test_what_tune_has_judged_it_does_not_judge_again(
     assert sum(n for what, n in third.units.items() if what.startswith("judging ort")) <= 3
 
 
-@pytest.mark.slow
-def test_a_run_goes_from_a_checkpoint_to_figures_and_goes_on_where_it_was(
-    people: Path, tmp_path: Path, run: Run
-) -> None:
-    folder = tmp_path / "out"
-    command = (
-        "run",
-        NAME,
-        "-o",
-        folder,
-        "--images",
-        people,
-        "--engine",
-        "ort",
-        "--calibration-images",
-        24,
-        "--seconds",
-        1,
-        "--max-drop",
-        4,
-        "--json",
-    )
-    code, said, err = run(*command)
-    assert code == 0, said + err
-    first = json.loads(said)
-    assert [s["name"] for s in first["stages"]] == ["export", "check fp32 in ort", "int8_ort", "check int8 in ort"]
-    assert [r["precision"] for r in first["result"]["rows"]] == ["fp32", "fp32", "int8"]
-    assert all(r["status"] == "ok" for r in first["result"]["rows"])
-    written = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
-    assert json.loads(run(*command)[1]) == first
-    assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == written
-    (folder / "bench.json").unlink()  # as an interrupted run leaves it
-    code, said, _ = run(*command)
-    assert code == 0
-    assert json.loads(said)["stages"] == first["stages"]
-
-
-def test_a_folder_of_another_checkpoint_is_refused(tiny_onnx: Path, people: Path, tmp_path: Path, run: Run) -> None:
-    (tmp_path / "fp32.onnx").write_bytes(tiny_onnx.read_bytes())
-    code, _, err = run("run", NAME, "-o", tmp_path, "--images", people)
-    assert code == 2
-    assert "holds a run of another checkpoint" in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -158,9 +114,3 @@ def test_tune_says_what_it_cannot_use(
     code, _, err = run("tune", tiny_onnx, "-o", tmp_path / "a.onnx", *given, *arguments)
     assert code == 2 and sentence in err and "Traceback" not in err
     assert not list(tmp_path.iterdir())
-
-
-def test_run_names_the_precisions_it_knows(people: Path, tmp_path: Path, run: Run) -> None:
-    code, _, err = run("run", NAME, "-o", tmp_path / "out", "--images", people, "--precision", "int4")
-    assert code == 2 and "choose among fp32, fp16, int8" in err
-    assert not (tmp_path / "out").exists()
