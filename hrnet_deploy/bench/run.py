@@ -1,28 +1,36 @@
-"""Rows measured side by side: each in a process of its own, taking turns, so that a machine that drifts drifts for
+"""Rows measured side by side: each in a process of its own, taking turns, so that a change of the machine's speed meets
 all of them alike."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
-import multiprocessing
-import multiprocessing.connection
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hrnet_deploy.bench.environment import environment, load_average
-from hrnet_deploy.bench.worker import REGIONS, Job, Opens, serve
-from hrnet_deploy.errors import DeployError, Unavailable
-from hrnet_deploy.results.bench import BenchResult, BenchRow, Region, Status
-
-Say = Callable[[str], None]
+from hrnet_deploy.bench.launcher import LOCAL, Launcher, Session
+from hrnet_deploy.bench.machine import Machine
+from hrnet_deploy.bench.measured_model import REGIONS, Opened
+from hrnet_deploy.bench.rows import RowAndJob
+from hrnet_deploy.errors import BadInput, DeployError, Unavailable
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.bench import BenchResult, BenchRow, LayerTime, Region
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how often. seconds: measured time a row and region; a round is one turn of every row."""
+    """How long and how often rows are measured.
+
+    Attributes:
+        seconds: measured time of each row in each region, over all rounds.
+        rounds: how many turns each row takes.
+        warm_up, warm_up_most: seconds a warm-up takes at least and at most. In between it ends once times are steady.
+        least: calls in a round, however long they take.
+        regions: what is measured, by name.
+        layers: whether the time of each layer is measured too, where an engine can tell it.
+    """
 
     seconds: float = 5.0
     rounds: int = 12
@@ -30,112 +38,138 @@ class Schedule:
     warm_up_most: float = 5.0
     least: int = 3
     regions: Sequence[str] = field(default_factory=lambda: REGIONS)
-    layers: bool = False  # the time of each layer too, where an engine can tell
+    layers: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise BadInput(f"a row cannot be measured for {self.seconds:g} seconds — give a number over 0")
+        if self.rounds < 1:
+            raise BadInput(f"a row cannot take {self.rounds} turns — give 1 or more")
 
 
-class Worker:
-    """The parent's end of one row. It waits on the pipe and on the process itself; it never polls."""
+class _Turns:
+    """One row while it is measured. A request that fails marks the row and ends its job; the others go on."""
 
-    def __init__(self, job: Opens) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, job), daemon=True)
-        self._process.start()
-        theirs.close()
+    def __init__(self, row: BenchRow, session: Session) -> None:
+        self.row, self._session = row, session
+        self.alive = True
+        self.offers: Sequence[str] = ()
+        self._times: dict[str, list[list[float]]] = {}
+        self._steady: dict[str, bool] = {}
 
-    def ask(self, name: str, *arguments: Any) -> Any:
-        """The answer of the worker. Raises what the worker raised, or what its death means."""
-        with contextlib.suppress(OSError):  # where it has gone, what it left in the pipe or its exit code says why
-            self._pipe.send((name, *arguments))
-        ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel])
-        if self._pipe not in ready and not self._pipe.poll():
-            raise DeployError(self._how_it_died())
+    def open(self) -> None:
+        opened: Opened | None = self._ask("describe")
+        if opened is None:
+            return
+        self.offers = opened.regions
+        self.row = dataclasses.replace(
+            self.row,
+            info=opened.info,
+            device=opened.device,
+            cold=opened.cold,
+            memory=opened.memory,
+            precision=opened.info.precision or self.row.precision,  # an engine may compute below the file's precision
+            remark="; ".join(filter(None, (opened.remark, self.row.remark))),
+        )
+
+    def warm_up(self, region: str, schedule: Schedule) -> None:
+        self._steady[region] = bool(self._ask("warm_up", region, schedule.warm_up, schedule.warm_up_most))
+
+    def measure(self, region: str, schedule: Schedule) -> None:
+        samples = self._ask("measure", region, schedule.seconds / schedule.rounds, schedule.least)
+        if samples is not None:
+            self._times.setdefault(region, []).append(samples)
+
+    def time_layers(self) -> None:
+        layers: Sequence[LayerTime] | None = self._ask("layers")
+        if layers:
+            self.row = dataclasses.replace(self.row, layers=layers)
+
+    def _ask(self, request: str, *arguments: Any) -> Any:
+        """The answer; None where the job has failed, now or before."""
+        if not self.alive:
+            return None
         try:
-            kind, *answer = self._pipe.recv()
-        except (EOFError, ConnectionResetError):
-            raise DeployError(self._how_it_died()) from None
-        if kind == "ok":
-            return answer[0]
-        sentence, code = answer
-        raise Unavailable(sentence) if code == Unavailable.exit_code else DeployError(sentence)
-
-    def _how_it_died(self) -> str:
-        self._process.join(5)
-        code = self._process.exitcode
-        if code is not None and code < 0:
-            return f"the measuring process was killed by signal {-code} (out of memory?)"
-        return f"the measuring process ended unasked (exit code {code})"
+            return self._session.ask(request, *arguments)
+        except DeployError as error:
+            status: Any = "unavailable" if isinstance(error, Unavailable) else "failed"
+            self.row = dataclasses.replace(self.row, status=status, reason=str(error))
+            self.close()
+            return None
 
     def close(self) -> None:
-        self._pipe.close()
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        if self.alive:
+            self.alive = False
+            self._session.close()
+
+    def measured(self) -> BenchRow:
+        """The row with what was measured of it."""
+        if self.row.status != "ok":
+            return self.row
+        regions = {n: Region(rounds, self._steady[n]) for n, rounds in self._times.items()}
+        return dataclasses.replace(self.row, regions=regions)
 
 
 def run(
-    rows: Sequence[tuple[BenchRow, Job | None]], plan: Schedule, command: str, say: Say = lambda _: None
+    rows: Iterable[RowAndJob],
+    schedule: Schedule,
+    progress: Progress = SILENT,
+    machine: Machine | None = None,
+    launcher: Launcher = LOCAL,
 ) -> BenchResult:
-    """Measure rows. A row without a job says why already; a row that fails says why and the rest goes on."""
+    """Measure rows in turns.
+
+    A row without a job already says why it cannot be measured. A row that fails says why, and the rest goes on.
+
+    Args:
+        rows: see `rows.row_of`.
+        schedule: how long and how often.
+        progress: told of each stage, with the number of units it has.
+        machine: where to run; one is opened with `launcher` where none is given.
+        launcher: how jobs are started, where no machine is given.
+    """
+    if machine is None:
+        with Machine(launcher) as opened:
+            return run(rows, schedule, progress, opened)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    before = load_average()
-    done: list[BenchRow] = [row for row, _ in rows]
-    workers: dict[int, Worker] = {}
-    times: dict[int, dict[str, list[list[float]]]] = {}
-    steady: dict[int, dict[str, bool]] = {}
-    offers: dict[int, Sequence[str]] = {}
-
-    def attempt(index: int, name: str, *arguments: Any) -> Any:
-        """The worker's answer; or None, the row marked and its worker gone."""
-        try:
-            return workers[index].ask(name, *arguments)
-        except DeployError as error:
-            status: Status = "unavailable" if isinstance(error, Unavailable) else "failed"
-            done[index] = dataclasses.replace(done[index], status=status, reason=str(error))
-            workers.pop(index).close()
-            return None
-
+    before = machine.load_average()
+    rows = list(rows)
+    turns: dict[int, _Turns] = {}
     try:
+        progress.stage("opening models", sum(job is not None for _, job in rows))
         for index, (row, job) in enumerate(rows):
-            if job is None:
-                continue
-            say(f"opening {row.title}")
-            workers[index] = Worker(job)
-            opened = attempt(index, "describe")
-            if opened is not None:
-                precision = opened["info"].precision or row.precision
-                done[index] = dataclasses.replace(row, **opened, precision=precision)
-                times[index], steady[index], offers[index] = {}, {}, attempt(index, "offers") or ()
-        for region in plan.regions:
-            for index in [i for i in workers if region in offers[i]]:
-                say(f"warming up {done[index].title}, {region}")
-                steady[index][region] = attempt(index, "warm_up", region, plan.warm_up, plan.warm_up_most)
-            for turn in range(plan.rounds):
-                say(f"measuring {region}, round {turn + 1} of {plan.rounds}")
-                order = [i for i in workers if region in offers[i]]
-                for index in order if turn % 2 == 0 else order[::-1]:
-                    samples = attempt(index, "measure", region, plan.seconds / plan.rounds, plan.least)
-                    if samples is not None:
-                        times[index].setdefault(region, []).append(samples)
-        for index in list(workers) if plan.layers else ():
-            say(f"timing the layers of {done[index].title}")
-            if layers := attempt(index, "layers"):
-                done[index] = dataclasses.replace(done[index], layers=layers)
+            if job is not None:
+                turns[index] = _Turns(row, machine.launcher.start(job))
+                turns[index].open()
+                progress.advance()
+        for region in schedule.regions:
+            _measure_region(region, [t for t in turns.values() if region in t.offers], schedule, progress)
+        if schedule.layers:
+            progress.stage("timing layers", len(turns))
+            for each in turns.values():
+                each.time_layers()
+                progress.advance()
     finally:
-        for worker in workers.values():
-            worker.close()
-    measured = [
-        dataclasses.replace(row, regions={n: Region(r, steady[i][n]) for n, r in times[i].items()})
-        if row.status == "ok" and i in times
-        else row
-        for i, row in enumerate(done)
-    ]
+        for each in turns.values():
+            each.close()
+    measured = [turns[i].measured() if i in turns else row for i, (row, _) in enumerate(rows)]
     return BenchResult(
         rows=measured,
-        environment=environment(),
-        command=command,
+        environment=machine.environment(),
         started=started,
         load_before=before,
-        load_after=load_average(),
+        load_after=machine.load_average(),
     )
+
+
+def _measure_region(region: str, rows: Sequence[_Turns], schedule: Schedule, progress: Progress) -> None:
+    """Warm every row up, then let the rows take turns. Every other round is in reverse order."""
+    progress.stage(f"warming up, {region}", len(rows))
+    for each in rows:
+        each.warm_up(region, schedule)
+        progress.advance()
+    progress.stage(f"measuring, {region}", schedule.rounds * len(rows))
+    for turn in range(schedule.rounds):
+        for each in rows if turn % 2 == 0 else rows[::-1]:
+            each.measure(region, schedule)
+            progress.advance()

@@ -1,46 +1,47 @@
-"""What a step of training costs: forward, the task's loss, backward, optimizer; in a process of its own.
+"""What a training step costs: forward pass, the task's loss, backward pass and optimizer, in a process of its own.
 
-The paper trains with batches that took four large GPUs. Where this machine's memory or a minute a step does not allow that,
-a smaller batch is measured, and labelled with it. Targets are random, which costs what real ones cost.
+The paper trains with batches that took four large GPUs. Where this machine's memory, or a minute per step, does not allow
+that, a smaller batch is measured and labelled with its size. Targets are random, which costs as much as real ones.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from hrnet_deploy.bench import memory
-from hrnet_deploy.bench.run import Worker
+from hrnet_deploy.bench.machine import Machine
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import DeployError, Unavailable
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.training import TrainingResult, TrainingRow
 from hrnet_deploy.tasks.base import noise
-from hrnet_deploy.threads import available_threads
 
-Say = Callable[[str], None]
-FEWEST = 2  # a batch norm over pooled features has nothing to normalise in a batch of one
+SMALLEST_BATCH = 2  # batch normalisation over pooled features needs more than one image
 STEPS, QUICK_STEPS = 5, 2
-MOST_SECONDS = 60.0  # a step
-SHARE = 0.6  # of the memory that is free, which a step may take
-THINGS = 8  # boxes an image
+MOST_SECONDS = 60.0  # the longest step that is still measured
+MEMORY_SHARE = 0.6  # share of the free memory that a step may take
+BOXES = 8  # ground-truth boxes per image
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A network to train for some steps."""
+    """A network to train for some steps, on "cpu" or "cuda"."""
 
     card: ModelCard
     batch: int
     threads: int
     device: str = "cpu"
 
-    def opened(self) -> TrainingRow:
-        return TrainingRow(self)
+    def open(self) -> TrainedNetwork:
+        return TrainedNetwork(self)
 
 
-class TrainingRow:
-    """In the worker: the network, an optimizer and one random batch."""
+class TrainedNetwork:
+    """Runs in the worker: the network, an optimizer and one random batch. Its public methods are the requests."""
 
     def __init__(self, job: TrainingJob) -> None:
         import torch
@@ -59,7 +60,7 @@ class TrainingRow:
         on_gpu = job.device == "cuda"
         libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
         for library in libraries:
-            library.allow_tf32 = False  # float32, as the paper's GPUs had no other
+            library.allow_tf32 = False  # float32 throughout, because the paper's GPUs had no TF32
         self.wait: Callable[[], None] = torch.cuda.synchronize if on_gpu else lambda: None
         self.peak: Callable[[], int] = (
             torch.cuda.max_memory_allocated if on_gpu else lambda: max(0, memory.peak() - self.before)
@@ -67,14 +68,14 @@ class TrainingRow:
         self.network = network.train().to(job.device)
         self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
         self.loss = _loss(job, network, self.image)
-        adam = job.card.task == "pose"  # as the papers' own repositories train
+        adam = job.card.task == "pose"  # the optimizers that the papers' own repositories train with
         parameters = network.parameters()
         self.optimizer: Any = (
             torch.optim.Adam(parameters, 1e-5) if adam else torch.optim.SGD(parameters, 1e-6, momentum=0.9)
         )
 
     def step(self) -> float:
-        """Seconds of one iteration."""
+        """Run one training step. Gives its seconds."""
         begin = time.perf_counter()
         loss = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
@@ -87,12 +88,12 @@ class TrainingRow:
         return seconds
 
     def peak_bytes(self) -> int:
-        """The most over what the process held before the network was built; on a GPU, what PyTorch took of it."""
+        """The most memory over what the process held before the network was built. On a GPU, the most PyTorch allocated."""
         return self.peak()
 
 
 def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:
-    """A call that gives the task's loss on random targets."""
+    """A call that gives the task's loss on random targets. `image` is (N, 3, H, W)."""
     import torch
 
     from hrnet_deploy.networks import losses
@@ -105,63 +106,61 @@ def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:
     if architecture.task == "segmentation":
         labels = torch.randint(0, architecture.labels, (batch, height, width), device=job.device)
         return lambda: losses.segmentation_loss(network(image), labels)
-    corner = torch.rand(batch, THINGS, 2) * torch.tensor([width, height]) * 0.5
-    side = (0.1 + 0.4 * torch.rand(batch, THINGS, 2)) * torch.tensor([width, height])
-    kinds = torch.randint(0, architecture.labels, (batch, THINGS, 1))
-    things = torch.cat([kinds, corner, corner + side], -1).to(job.device)
-    return lambda: losses.detection_loss(network, image, list(things))
+    corner = torch.rand(batch, BOXES, 2) * torch.tensor([width, height]) * 0.5
+    side = (0.1 + 0.4 * torch.rand(batch, BOXES, 2)) * torch.tensor([width, height])
+    kinds = torch.randint(0, architecture.labels, (batch, BOXES, 1))
+    boxes = torch.cat([kinds, corner, corner + side], -1).to(job.device)
+    return lambda: losses.detection_loss(network, image, list(boxes))
 
 
-def training(
-    card: ModelCard, paper: Mapping[str, Any], quick: bool, say: Say = lambda _: None, device: str = "cpu"
-) -> dict[str, Any]:
-    """Rows by batch: the smallest, and the largest up to the paper's that this machine takes."""
-    if not quick:
-        card = card.resized(*map(int, paper["training_input"].split("x")))
-    first = _row(card, FEWEST, quick, say, device)
+def measure_training(
+    card: ModelCard,
+    batch: int,
+    machine: Machine,
+    quick: bool = False,
+    device: str = "cpu",
+    progress: Progress = SILENT,
+) -> TrainingResult:
+    """Measure training steps with the smallest batch, and with the largest up to `batch` that the machine can take.
+
+    Args:
+        card: the network, at the input size to train with.
+        batch: the largest batch that is tried, in images.
+        machine: where the steps run.
+        quick: whether only the smallest batch is measured, with fewer steps.
+        device: "cpu" or "cuda".
+        progress: told of each step.
+    """
+    threads, steps = machine.threads(), QUICK_STEPS if quick else STEPS
+    first = _row(TrainingJob(card, SMALLEST_BATCH, threads, device), steps, machine, progress)
     rows = [first]
-    batch, free = FEWEST, _free(device)
-    while first["status"] == "ok" and not quick and batch * 2 <= paper["training_batch"]:
-        factor = batch * 2 / FEWEST
-        if first["peak_bytes"] * factor > SHARE * free or first["seconds"] * factor > MOST_SECONDS:
-            break
-        batch *= 2
-    if batch > FEWEST:
-        rows.append(_row(card, batch, quick, say, device))
-    return {"rows": rows, "device": device}
+    if first.status == "ok" and not quick:
+        largest, free = SMALLEST_BATCH, MEMORY_SHARE * machine.free_memory(device)
+        while largest * 2 <= batch:
+            factor = largest * 2 / SMALLEST_BATCH
+            if first.peak_bytes * factor > free or first.seconds * factor > MOST_SECONDS:
+                break
+            largest *= 2
+        if largest > SMALLEST_BATCH:
+            rows.append(_row(TrainingJob(card, largest, threads, device), steps, machine, progress))
+    return TrainingResult(rows=rows, device=device, card=card.name)
 
 
-def _free(device: str) -> int:
-    """Bytes a step may look for: of the machine, or of its GPU."""
-    if device == "cpu":
-        return memory.available()
-    from hrnet_deploy.engines.driver import probe
-
-    return probe().memory
-
-
-def _row(card: ModelCard, batch: int, quick: bool, say: Say, device: str) -> dict[str, Any]:
-    say(f"training with a batch of {batch}")
-    row: dict[str, Any] = {
-        "batch": batch,
-        "input_size": card.input.size,
-        "peak_bytes": 0,
-        "seconds": 0.0,
-        "rounds": [],
-        "status": "ok",
-        "reason": "",
-    }
-    worker = Worker(TrainingJob(card, batch, available_threads(), device))
+def _row(job: TrainingJob, steps: int, machine: Machine, progress: Progress) -> TrainingRow:
+    """The median of some steps. The first step allocates memory and is not counted."""
+    progress.stage(f"training steps with a batch of {job.batch}", steps + 1)
+    row = TrainingRow(job.batch, job.card.input.size)
+    session = machine.launcher.start(job)
     try:
-        worker.ask("step")  # the first one allocates, and is not counted
-        times = [worker.ask("step") for _ in range(QUICK_STEPS if quick else STEPS)]
-        row |= {
-            "seconds": sorted(times)[len(times) // 2],
-            "rounds": [[1e3 * t] for t in times],
-            "peak_bytes": worker.ask("peak_bytes"),
-        }
+        times = []
+        for number in range(steps + 1):
+            seconds = session.ask("step")
+            times += [seconds] if number else []
+            progress.advance()
+        rounds = [[1e3 * t] for t in times]
+        median = sorted(times)[len(times) // 2]
+        return dataclasses.replace(row, seconds=median, rounds=rounds, peak_bytes=session.ask("peak_bytes"))
     except DeployError as error:
-        row |= {"status": "failed", "reason": str(error)}
+        return dataclasses.replace(row, status="failed", reason=str(error))
     finally:
-        worker.close()
-    return row
+        session.close()

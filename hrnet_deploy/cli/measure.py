@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -216,17 +215,13 @@ def _bench(
     json: bool,
 ) -> None:
     """Measure files, or the network of a card with random weights."""
-    from hrnet_deploy.bench.run import Schedule
     from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.engines import swept
-    from hrnet_deploy.errors import BadInput, Unavailable
-    from hrnet_deploy.jobs.bench import Request
+    from hrnet_deploy.errors import Unavailable
+    from hrnet_deploy.jobs.bench import BenchRequest
     from hrnet_deploy.jobs.bench import bench as job
-    from hrnet_deploy.stats import FEWEST_ROUNDS
 
-    if not (0 < seconds < math.inf) or rounds < FEWEST_ROUNDS:
-        raise BadInput(f"an interval needs at least --rounds {FEWEST_ROUNDS}, and --seconds over 0")
-    request = Request(
+    request = BenchRequest(
         models=models,
         card=card,
         checkpoint=checkpoint,
@@ -234,9 +229,12 @@ def _bench(
         batches=batches,
         threads=threads,
         size=optional_size(size),
+        seconds=seconds,
+        rounds=rounds,
+        layers=layers,
     )
     with shown() as progress:
-        result = job(request, Schedule(seconds=seconds, rounds=rounds, layers=layers), command_line(), progress.stage)
+        result = job(request, progress)
     finish(result, json, output)
     if layers and not any(r.layers for r in result.rows):
         notes().print("none of these engines can measure the time of its layers; trt can")
@@ -264,20 +262,17 @@ def _cost_table(
 ) -> None:
     """`bench` without a file. The job writes its file after every network, so that an interrupted run goes on."""
     from hrnet_deploy.cli.progress import shown
-    from hrnet_deploy.jobs.cost_table import Request
-    from hrnet_deploy.jobs.cost_table import suite as job
-    from hrnet_deploy.results.codec import from_dict
-    from hrnet_deploy.results.cost_table import CostTableResult
-    from hrnet_deploy.workflow.arguments import require_amount
+    from hrnet_deploy.jobs.cost_table import CostTableRequest
+    from hrnet_deploy.jobs.cost_table import cost_table as job
 
-    require_amount("--budget", budget)
     path = output or Path("cost_table.json")
+    request = CostTableRequest(
+        path, engines, tasks, cards, checkpoints, data, quick, budget, train, command=command_line()
+    )
     if force:
         path.unlink(missing_ok=True)
-    request = Request(path, engines, tasks, cards, checkpoints, data, quick, budget, train)
     with shown() as progress:
-        result = from_dict(job(request, command_line(), progress.stage), path)
-    assert isinstance(result, CostTableResult)
+        result = job(request, progress)
     finish(result, json)
     notes().print(f"everything measured is in {path}", markup=False)
     if any(c.reason and c.result is None and not budget for c in result.columns):

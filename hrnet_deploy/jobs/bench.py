@@ -1,29 +1,46 @@
-"""Models, engines, batches and thread counts to rows, and the rows measured."""
+"""Every model in every engine, at every batch and number of threads, measured in turns."""
 
 from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from hrnet_deploy.bench.launcher import LOCAL, Launcher
+from hrnet_deploy.bench.machine import Machine
+from hrnet_deploy.bench.rows import REFERENCE, Subject, row_of, without_repeats
 from hrnet_deploy.bench.run import Schedule, run
-from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.cards import ModelCard, card
-from hrnet_deploy.engines import parse, unavailable_reason
+from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, Unavailable, need
-from hrnet_deploy.results.bench import BenchResult, BenchRow
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.bench import BenchResult
+from hrnet_deploy.stats import FEWEST_ROUNDS
 from hrnet_deploy.tasks.base import Contract
-from hrnet_deploy.threads import available_threads
-
-Say = Callable[[str], None]
+from hrnet_deploy.workflow.arguments import require_amount, require_count
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to measure. Either files, or the name of a card whose network gets random weights."""
+class BenchRequest:
+    """What to measure: either files, or the network of a card with random weights.
+
+    Attributes:
+        models: ONNX files or plans.
+        card: name or file of a card, where no files are given.
+        checkpoint: weights for the PyTorch engine; random ones without.
+        engines: with options, as on the command line.
+        batches: images per inference; several make several rows.
+        threads: numbers of threads; all that are available unless given.
+        size: height and width of a card's input; the card's own unless given.
+        seconds: measured time of each row and region.
+        rounds: turns that each row takes.
+        layers: whether the time of each layer is measured too, where the engine can tell it.
+
+    Raises BadInput where a number makes no sense.
+    """
 
     models: Sequence[Path] = ()
     card: str = ""
@@ -32,67 +49,60 @@ class Request:
     batches: Sequence[int] = (1,)
     threads: Sequence[int] = ()
     size: tuple[int, int] | None = None
+    seconds: float = Schedule.seconds
+    rounds: int = Schedule.rounds
+    layers: bool = False
+
+    def __post_init__(self) -> None:
+        for batch in self.batches:
+            require_count("--batch", batch)
+        for count in self.threads:
+            require_count("--threads", count)
+        require_amount("--seconds", self.seconds, above_zero=True)
+        require_count("--rounds", self.rounds, FEWEST_ROUNDS)
+        if not self.models and not self.card:
+            raise BadInput(
+                "nothing to measure — name an ONNX file, or a card: --card pose_hrnet_w48_256x192 --weights random"
+            )
+        if self.size and self.models:
+            raise BadInput("--size goes with --card, because a file has the size it was exported with — leave it out")
 
 
-@dataclass(frozen=True)
-class Subject:
-    """One model to measure, as a file."""
+def bench(request: BenchRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> BenchResult:
+    """Measure. A row that fails says why, and the other rows go on.
 
-    name: str
-    source: Source
-    contract: Contract
-    precision: str
+    Args:
+        request: what to measure.
+        progress: told of each stage.
+        launcher: where the rows are measured.
+
+    Raises:
+        BadInput: where the request asks for more threads than there are, or a file cannot be read.
+        Unavailable: where none of the engines can run.
+    """
+    progress.stage("looking at the machine")
+    with Machine(launcher) as machine, tempfile.TemporaryDirectory() as folder:
+        threads = request.threads or (machine.threads(),)
+        _require_cores(threads, machine.threads())
+        missing = machine.unavailable_reasons(request.engines)
+        if all(missing.values()):
+            raise Unavailable("; ".join(f"the {e} engine cannot run here: {r}" for e, r in missing.items()))
+        subjects = _files(request) if request.models else _of_card(request, missing, Path(folder), progress)
+        combinations = itertools.product(subjects, request.engines, request.batches, threads)
+        rows = without_repeats(row_of(s, e, batch, count, missing[e]) for s, e, batch, count in combinations)
+        schedule = Schedule(request.seconds, request.rounds, layers=request.layers)
+        return run(rows, schedule, progress, machine)
 
 
-def bench(request: Request, plan: Schedule, command: str, say: Say = lambda _: None) -> BenchResult:
-    """Measure every model in every engine, at every batch and number of threads. Raises Unavailable where none of
-    the engines asked for can run here."""
-    reasons = {e: unavailable_reason(e) for e in request.engines}
-    if all(reasons.values()):
-        raise Unavailable("; ".join(f"the {e} engine cannot run here: {r}" for e, r in reasons.items()))
-    if not request.models and not request.card:
+def _require_cores(threads: Sequence[int], available: int) -> None:
+    if max(threads) > available:
         raise BadInput(
-            "nothing to measure — name an ONNX file, or a card: --card pose_hrnet_w48_256x192 --weights random"
+            f"--threads {max(threads)} is more than the {available} that can be used here — give {available} or fewer, "
+            "because threads that share a core measure the waiting for it"
         )
-    if request.size and request.models:
-        raise BadInput("--size goes with --card: a file has the size it was exported with")
-    if any(n < 1 for n in (*request.batches, *request.threads)):
-        raise BadInput("batches and threads are counted from 1")
-    threads = request.threads or [available_threads()]
-    with tempfile.TemporaryDirectory() as folder:
-        rows: list[tuple[BenchRow, Job | None]] = []
-        subjects = _files(request) if request.models else _of_card(request, Path(folder), say)
-        for subject, engine, batch, count in itertools.product(subjects, request.engines, request.batches, threads):
-            rows.append(row_of(subject, engine, batch, count, reasons[engine]))
-        return run(rows, plan, command, say)
 
 
-def row_of(subject: Subject, engine: str, batch: int, threads: int, missing: str = "") -> tuple[BenchRow, Job | None]:
-    """One row, and what a worker needs to measure it; no job where the row says already why it cannot be measured."""
-    is_torch = parse(engine)[0] == "torch"
-    source = subject.source
-    chosen = source.card
-    row = BenchRow(
-        engine=engine,
-        model=subject.name,
-        card=chosen.name,
-        precision="fp32" if is_torch else subject.precision,  # the network itself, whatever was made of it
-        weights="random" if is_torch and source.checkpoint is None else source.weights,
-        batch=batch,
-        threads=threads,
-        input_size=chosen.input.size,
-    )
-    if missing:
-        return replace(row, status="unavailable", reason=missing), None
-    if is_torch and subject.contract.embedded:
-        reason = "PyTorch runs the network without what --embed puts around it — measure the plain export"
-        return replace(row, status="failed", reason=reason), None
-    if is_torch and source.checkpoint is None:
-        source = Source(chosen, source.file, None, "random")
-    return row, Job(engine, source, subject.contract, batch, threads)
-
-
-def _files(request: Request) -> list[Subject]:
+def _files(request: BenchRequest) -> list[Subject]:
     from hrnet_deploy.graph.metadata import read_description
 
     checkpoint = None
@@ -107,22 +117,21 @@ def _files(request: Request) -> list[Subject]:
     return subjects
 
 
-def _of_card(request: Request, folder: Path, say: Say) -> list[Subject]:
-    """The network of a card with random weights; exported, where an engine that wants ONNX is asked for."""
+def _of_card(request: BenchRequest, missing: Mapping[str, str], folder: Path, progress: Progress) -> list[Subject]:
+    """The network of a card with random weights. It is exported where an engine needs an ONNX file."""
     chosen: ModelCard = card(request.card)
     if request.size:
         chosen = chosen.resized(*request.size)
-    wants_onnx = any(parse(e)[0] != "torch" and not unavailable_reason(e) for e in request.engines)
+    wants_onnx = any(parse(e)[0] != REFERENCE and not missing[e] for e in request.engines)
     path = folder / f"{chosen.name}.onnx" if wants_onnx else None
     if path is not None:
         need("torch", "export")
         from hrnet_deploy.graph.metadata import save_model
-        from hrnet_deploy.jobs.export import ExportOptions
+        from hrnet_deploy.workflow.network_export import ExportOptions
         from hrnet_deploy.workflow.random_weights import random_model
 
         many = len(set(request.batches)) > 1
-        model, _ = random_model(
-            chosen, ExportOptions(batch=request.batches[0], dynamic=("batch",) if many else ()), say
-        )
+        options = ExportOptions(batch=request.batches[0], dynamic=("batch",) if many else ())
+        model, _ = random_model(chosen, options, progress)
         save_model(model, path)
     return [Subject(f"card {chosen.name}", Source(chosen, path, None, "random"), Contract(), "fp32")]

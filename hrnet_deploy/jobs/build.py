@@ -1,15 +1,14 @@
-"""An ONNX file into a plan of TensorRT, with its manifest."""
+"""An ONNX file to a TensorRT plan with its manifest."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine, require
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.engines.driver import probe
@@ -18,40 +17,56 @@ from hrnet_deploy.files import check_output, sha256
 from hrnet_deploy.graph.metadata import description_of, load_model, values_of
 from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, write_plan
 from hrnet_deploy.graph.width import width_warning
+from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.base import EngineInfo
+from hrnet_deploy.results.build import BuildResult
 
-Say = Callable[[str], None]
 ENGINE = "trt"
 
 
 @dataclass(frozen=True)
-class Built:
-    """What `build` made: the manifest, and what the engine says of the plan."""
+class BuildRequest:
+    """What to build.
 
-    output: str
-    size: int
-    manifest: Manifest
-    info: EngineInfo
+    Attributes:
+        model: the ONNX file.
+        output: the plan to write; its manifest is written beside it.
+        options: bounds and settings of the builder.
+        force: whether existing files are replaced.
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": 1, "kind": "build", **dataclasses.asdict(self)}
+    Raises BadInput where the output is not called like a plan or an option is out of its range.
+    """
+
+    model: Path
+    output: Path
+    options: BuildOptions = field(default_factory=BuildOptions)
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.output.suffix.lower() not in SUFFIXES:
+            name = self.output.suffix or self.output.name
+            raise BadInput(f"a plan is called .plan, not {name} — name the output X.plan")
+        _check_options(self.options)
 
 
-def build(model: Path, output: Path, options: BuildOptions, force: bool = False, say: Say = lambda _: None) -> Built:
-    """Build, open what was built and run it once; only then it gets its name. Raises Unavailable where TensorRT is not."""
-    if output.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"a plan is called .plan, not {output.suffix or output.name} — name the output X.plan")
-    _check_options(options)
+def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
+    """Build a plan, open it and run it once. Only then the files get their names.
+
+    Raises:
+        BadInput: where TensorRT cannot read the file, or a bound does not fit it.
+        Unavailable: where TensorRT cannot run here, or the GPU's memory does not suffice.
+    """
+    model, output, options = request.model, request.output, request.options
     graph = load_model(model)
     description = description_of(graph, model)
-    check_output(output, force)
-    check_output(manifest_path(output), force)
+    check_output(output, request.force)
+    check_output(manifest_path(output), request.force)
     require(ENGINE)
-    from hrnet_deploy.engines.trt.build import build as built_of
+    from hrnet_deploy.engines.trt.build import build_plan
 
     gpu = probe()
-    made = built_of(model, description.card, options, gpu, say)
-    say("opening the plan")
+    made = build_plan(model, description.card, options, gpu, progress)
+    progress.stage("opening the plan")
     manifest = Manifest(
         onnx={"name": str(model), "sha256": sha256(model)},
         plan=hashlib.sha256(made.plan).hexdigest(),
@@ -63,13 +78,25 @@ def build(model: Path, output: Path, options: BuildOptions, force: bool = False,
         build_seconds=round(made.seconds, 2),
         warning=width_warning(graph, description.precision),
     )
-    info = _tried(made.plan, manifest, description.card, output)
+    info = _try_plan(made.plan, manifest, description.card, output)
     manifest = dataclasses.replace(manifest, layers=info.layer_counts)
     write_plan(output, made.plan, manifest)
-    return Built(str(output), len(made.plan), manifest, info)
+    return BuildResult(
+        output=str(output),
+        size=len(made.plan),
+        card=description.card.name,
+        precision=description.precision,
+        onnx=manifest.onnx,
+        builder=f"TensorRT {manifest.tensorrt}",
+        identity=manifest.identity,
+        profiles=manifest.profiles,
+        build_seconds=manifest.build_seconds,
+        engine_info=info,
+        warning=manifest.warning,
+    )
 
 
-def _tried(plan: bytes, manifest: Manifest, card: Any, output: Path) -> EngineInfo:
+def _try_plan(plan: bytes, manifest: Manifest, card: ModelCard, output: Path) -> EngineInfo:
     """What the engine says of the plan, opened from a temporary file beside the output."""
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
         trial = Path(place, "trial.plan")
@@ -93,8 +120,13 @@ def _check_options(options: BuildOptions) -> None:
             continue
         low, middle, high = ((b, b) if isinstance(b, int) else b for b in bounds)
         if not all(0 < a <= b <= c for a, b, c in zip(low, middle, high, strict=True)):
-            raise BadInput(f"{name} wants least, tuned for and most, each at least the one before — for example 1:4:16")
+            raise BadInput(
+                f"{name} needs least, tuned for and most, each at least the one before — for example "
+                + ("1:4:16" if name == "--batch" else "256x192:256x192:512x384")
+            )
     if not 0 <= options.level <= 5:
-        raise BadInput(f"--level {options.level} is none of TensorRT's builder levels — choose 0 to 5")
+        raise BadInput(f"--level {options.level} is not a builder level of TensorRT — choose 0 to 5")
     if options.workspace is not None and options.workspace < 2**20:
         raise BadInput("--workspace is in MB — give 1 or more")
+    if options.aux_streams is not None and options.aux_streams < 0:
+        raise BadInput(f"--aux-streams {options.aux_streams} is not a number of streams — give 0 or more")

@@ -9,18 +9,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
-from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.graph.quantize import TARGETS
-from hrnet_deploy.jobs.bench import Subject, row_of
 from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize
 from hrnet_deploy.parity import as_figures, budget_for, compare_on_images, judge
 from hrnet_deploy.progress import Progress
-from hrnet_deploy.results.bench import BenchResult, BenchRow
+from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.figures import Budget, TaskFigures
 from hrnet_deploy.results.quantization import QuantizeResult
 from hrnet_deploy.results.tuning import Candidate
@@ -137,7 +136,7 @@ class Tuner:
     def measured(self, candidates: Sequence[Candidate]) -> BenchResult:
         """PyTorch, where it is installed, and every accepted candidate, measured in turns."""
         card, contract = self.description.card, self.description.contract
-        rows: list[tuple[BenchRow, Job | None]] = []
+        rows: list[RowAndJob] = []
         if not unavailable_reason(BASE):
             from hrnet_deploy import checkpoints
 
@@ -149,7 +148,7 @@ class Tuner:
             rows.append(row_of(subject, c.engine, 1, c.threads))
         left = max(0.0, self.deadline - time.monotonic())
         seconds = min(5.0, max(LEAST_SECONDS, 0.6 * left / max(1, len(rows) * len(REGIONS))))
-        return run(rows, Schedule(seconds=seconds, regions=REGIONS), "", self.progress.stage)
+        return run(rows, Schedule(seconds=seconds, regions=REGIONS), self.progress)
 
     def with_time(self, candidate: Candidate, result: BenchResult) -> Candidate:
         """The candidate with its time. One that could not be measured is rejected."""

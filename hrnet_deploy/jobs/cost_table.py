@@ -1,7 +1,7 @@
-"""The paper's cost table on this machine: nine networks at the paper's input sizes, in every engine there is.
+"""The HRNet paper's cost table on this machine: nine networks at the paper's input sizes, in every engine that runs here.
 
-A column is one network: its rows take turns in one run, so ratios inside a column are good. What is done is kept after
-every column, and an interrupted run goes on where it was.
+The rows of one network take turns in one run, so that ratios between them are good. The result file is written after each
+network, and an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,56 +10,74 @@ import dataclasses
 import datetime
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from hrnet_deploy.bench.environment import environment
+from hrnet_deploy.bench.launcher import LOCAL, Launcher
+from hrnet_deploy.bench.machine import Machine
+from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
-from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.cards import COST_TABLE, ModelCard, card, folder
-from hrnet_deploy.engines import ENGINES, open_engine, parse, require, unavailable_reason
+from hrnet_deploy.engines import ENGINES, open_engine, parse
 from hrnet_deploy.engines.base import Source
-from hrnet_deploy.errors import BadInput, DeployError
-from hrnet_deploy.files import read_json, write_json
+from hrnet_deploy.errors import BadInput, DeployError, Unavailable
 from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.graph.quantize import TARGETS
-from hrnet_deploy.jobs.bench import Subject, row_of
 from hrnet_deploy.jobs.export import verify
 from hrnet_deploy.parity import score_on_images
-from hrnet_deploy.results.bench import BenchRow
-from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.bench import BenchResult
+from hrnet_deploy.results.cost_table import (
+    CostTableEntry,
+    CostTableResult,
+    CostTableSettings,
+    PaperFigures,
+    Parity,
+    Score,
+)
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.tasks.base import Contract, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.tasks.samples import sample_images
-from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.arguments import require_amount
 
-Say = Callable[[str], None]
+if TYPE_CHECKING:
+    import onnx
+
 SUFFIXES = (".safetensors", ".pth", ".pt")
 SCHEDULE = Schedule(seconds=5.0, rounds=6, warm_up_most=20.0, least=1, regions=("compute",))
 QUICK = Schedule(seconds=0.3, rounds=6, warm_up=0.1, warm_up_most=0.5, least=1, regions=("compute",))
 
 
 @dataclass(frozen=True)
-class Column:
-    """One network of the table: its card, the input it is measured at, and what the paper measured (GB, seconds)."""
+class PaperNetwork:
+    """One network of the table: its card at the input size it is measured with, and what the paper measured."""
 
     name: str
     card: ModelCard
-    paper: Mapping[str, Any]
-
-    @property
-    def task(self) -> str:
-        return self.card.task
+    paper: PaperFigures
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to measure. `checkpoints` is a folder with weights called after the cards; others are random. `data` holds a
-    folder of annotated images a task (pose, segmentation, detection), to score trained weights on. `quick` takes small
-    inputs, to see that everything works. `minutes` bound the start of the last column."""
+class CostTableRequest:
+    """What to measure.
+
+    Attributes:
+        output: the result file. It is written after each network; where it holds a part of the same table, it is completed.
+        engines: with options, as on the command line; every engine that runs here unless given.
+        tasks, cards: only the networks of these tasks and cards; all unless given.
+        checkpoints: a folder of weights that are named like the cards; other weights are random.
+        data: a folder with one folder of annotated images per task (pose, segmentation, detection), to score trained
+            weights on.
+        quick: whether inputs are small and times short, to see that everything works.
+        minutes: no further network is begun after that many minutes.
+        training: whether training steps are measured too.
+        command: the command line, for the file.
+        networks: other networks than the paper's.
+    """
 
     output: Path
     engines: Sequence[str] = ()
@@ -70,244 +88,272 @@ class Request:
     quick: bool = False
     minutes: float | None = None
     training: bool = False
+    command: str = ""
+    networks: Sequence[PaperNetwork] = ()
+
+    def __post_init__(self) -> None:
+        require_amount("--budget", self.minutes)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What two parts of one run must have in common."""
-        plan = QUICK if self.quick else SCHEDULE
-        engines = list(self.engines) or [n for n in ENGINES if not unavailable_reason(n)]
-        return {
-            "engines": engines,
-            "quick": self.quick,
-            "checkpoints": str(self.checkpoints or ""),
-            "data": str(self.data or ""),
-            "seconds": plan.seconds,
-            "rounds": plan.rounds,
-            "threads": available_threads(),
-        }
+    def schedule(self) -> Schedule:
+        return QUICK if self.quick else SCHEDULE
 
 
-def columns(quick: bool = False) -> list[Column]:
-    """The nine columns, in the paper's order."""
+def paper_networks(quick: bool = False) -> list[PaperNetwork]:
+    """The nine networks, in the paper's order; with small inputs where `quick`."""
     import yaml
 
     table = yaml.safe_load((folder() / COST_TABLE).read_text(encoding="utf-8"))
-    found = []
+    networks = []
     for entry in table["columns"]:
-        size = entry["quick" if quick else "input"]
-        training = {
-            "training_input": "x".join(map(str, entry["training"]["input"])),
-            "training_batch": entry["training"]["batch"],
-        }
-        paper = {
+        chosen = card(entry["card"]).resized(*entry["quick" if quick else "input"])
+        values = {
             "inference_static_s": None,
             **entry["paper"],
-            **training,
-            "metric": "mIoU" if "seg" in entry["card"] else "AP",
+            "training_input": "x".join(map(str, entry["training"]["input"])),
+            "training_batch": entry["training"]["batch"],
+            "metric": task_of(chosen).metric,
+            "hardware": table["hardware"],
         }
-        found.append(
-            Column(entry["name"], card(entry["card"]).resized(*size), {**paper, "hardware": table["hardware"]})
-        )
-    return found
+        paper = codec.convert(values, PaperFigures, f"{COST_TABLE}, {entry['name']}")
+        networks.append(PaperNetwork(entry["name"], chosen, paper))
+    return networks
 
 
-def suite(
-    request: Request, command: str, say: Say = lambda _: None, table: Sequence[Column] | None = None
-) -> dict[str, Any]:
-    """Measure what is not yet in the output file; give everything that is, as it is written there.
+def cost_table(request: CostTableRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> CostTableResult:
+    """Measure what the output file does not hold yet; give everything that it then holds.
 
-    A column that cannot be measured says why and the rest goes on. `table` is another table than the paper's.
+    A network that cannot be measured says why, and the others go on.
+
+    Raises:
+        BadInput: where no network is of the tasks and cards asked for, or the output file holds something else.
+        Unavailable: where an engine that was asked for cannot run.
     """
-    for engine in request.engines:
-        require(engine)
-    chosen = _chosen(request, columns(request.quick) if table is None else table)
-    done = _begun(request)
-    started = time.monotonic()
-    kept = {c["name"]: c for c in done.get("columns", ())}
-    entries = {
-        **kept,
-        **{c.name: kept.get(c.name) or _empty(c) for c in chosen},
-    }  # what was measured stays, asked for or not
-    order = {c.name: number for number, c in enumerate(columns() if table is None else table)}
-    entries = {name: entries[name] for name in sorted(entries, key=lambda n: order.get(n, len(order)))}
-    state = {
-        "schema": 1,
-        "kind": "suite",
-        "started": done.get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "environment": dataclasses.asdict(environment()),
-        "settings": request.settings,
-    }
-    for column in chosen:
-        entry = entries[column.name]
-        if entry["result"] is not None and (entry["training"] is not None or not request.training):
-            continue
-        if request.minutes is not None and time.monotonic() - started > 60 * request.minutes:
-            entry["reason"] = (
-                f"the {request.minutes:g} minutes were over before it — the same command goes on from here"
-            )
+    chosen = _chosen(request, request.networks or paper_networks(request.quick))
+    progress.stage("looking at the machine")
+    with Machine(launcher) as machine:
+        return _Table(request, progress, machine).measured(chosen)
+
+
+class _Table:
+    """A run over the networks of a request."""
+
+    def __init__(self, request: CostTableRequest, progress: Progress, machine: Machine) -> None:
+        self._request, self._progress, self._machine = request, progress, machine
+        self._missing = machine.unavailable_reasons([*ENGINES, *request.engines])
+        for engine in request.engines:
+            if reason := self._missing[engine]:
+                raise Unavailable(f"the {parse(engine)[0]} engine cannot run here: {reason}")
+        self._settings = CostTableSettings(
+            engines=list(request.engines) or [n for n in ENGINES if not self._missing[n]],
+            quick=request.quick,
+            checkpoints=str(request.checkpoints or ""),
+            data=str(request.data or ""),
+            seconds=request.schedule.seconds,
+            rounds=request.schedule.rounds,
+            threads=machine.threads(),
+        )
+
+    def measured(self, chosen: Sequence[PaperNetwork]) -> CostTableResult:
+        """Measure those networks, and write the file after each."""
+        request = self._request
+        begun = self._begun()
+        started = begun.started if begun else datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        known = {c.name: c for c in begun.columns} if begun else {}  # it stays, whether it is asked for now or not
+        entries = {**known, **{n.name: known.get(n.name) or _empty(n) for n in chosen}}
+        order = {n.name: number for number, n in enumerate(request.networks or paper_networks())}
+        entries = {name: entries[name] for name in sorted(entries, key=lambda n: order.get(n, len(order)))}
+        result = CostTableResult(
+            settings=self._settings,
+            columns=list(entries.values()),
+            command=request.command,
+            started=started,
+            environment=self._machine.environment(),
+        )
+        begin = time.monotonic()
+        for network in chosen:
+            entry = entries[network.name]
+            if entry.result is not None and (entry.training is not None or not request.training):
+                continue
+            if request.minutes is not None and time.monotonic() - begin > 60 * request.minutes:
+                reason = f"the {request.minutes:g} minutes were over before it — the same command goes on from here"
+                entries[network.name] = dataclasses.replace(entry, reason=reason)
+            else:
+                entries[network.name] = self._entry(network, entry)
+            result = dataclasses.replace(result, columns=list(entries.values()))
+            codec.write(request.output, result)
+        return result
+
+    def _begun(self) -> CostTableResult | None:
+        """What an earlier run of the same settings has left."""
+        path = self._request.output
+        if not path.exists():
+            return None
+        try:
+            found = codec.read_as(path, CostTableResult)
+        except BadInput as error:
+            raise BadInput(
+                f"{path} holds something else ({error}) — name another file with -o, or delete it"
+            ) from error
+        if found.settings != self._settings:
+            raise BadInput(f"{path} holds a cost table with other settings — name another file with -o, or delete it")
+        return found
+
+    def _entry(self, network: PaperNetwork, entry: CostTableEntry) -> CostTableEntry:
+        """The entry with what it did not have yet, or with the reason why it could not be measured."""
+        named = _Named(network.name, self._progress)
+        try:
+            if entry.result is None:
+                entry = self._inference(network, dataclasses.replace(entry, reason=""), named)
+            if self._request.training and entry.training is None:
+                from hrnet_deploy.bench.training import measure_training
+
+                quick, paper = self._request.quick, network.paper
+                device = "cuda" if any("cuda" in parse(e)[1] for e in self._request.engines) else "cpu"
+                size = tuple(map(int, paper.training_input.split("x")))
+                chosen = network.card if quick else network.card.resized(size[0], size[1])
+                found = measure_training(chosen, paper.training_batch, self._machine, quick, device, named)
+                entry = dataclasses.replace(entry, training=found)
+        except DeployError as error:
+            entry = dataclasses.replace(entry, reason=str(error))
+        return entry
+
+    def _inference(self, network: PaperNetwork, entry: CostTableEntry, progress: Progress) -> CostTableEntry:
+        """Float32 in every engine, and int8 in each engine that has a placement."""
+        chosen, engines = network.card, self._settings.engines
+        weights = _checkpoint(network, self._request)
+        if weights is None and all(parse(e)[0] == "torch" for e in engines):  # no ONNX file is needed
+            plain = Subject(chosen.name, Source(chosen, weights="random"), Contract(), "fp32")
+            rows = [self._row(plain, e) for e in engines]
+            return dataclasses.replace(entry, result=self._run(rows, progress))
+        with tempfile.TemporaryDirectory() as place:
+            subject, integers, parity = self._files(network, weights, Path(place), progress)
+            rows = []
+            for engine in engines:
+                rows.append(self._row(subject, engine))
+                if (name := parse(engine)[0]) in integers:
+                    rows.append(self._row(integers[name], engine))
+            score = _score(subject.source, self._request, progress) if weights is not None else None
+            return dataclasses.replace(entry, result=self._run(rows, progress), score=score, parity=parity)
+
+    def _files(
+        self, network: PaperNetwork, weights: Path | None, place: Path, progress: Progress
+    ) -> tuple[Subject, dict[str, Subject], Parity]:
+        """The verified float32 file, the int8 file for each engine that has a placement, and how far the graph is from
+        PyTorch."""
+        from hrnet_deploy.graph.metadata import save_model
+        from hrnet_deploy.workflow.network_export import ExportOptions
+        from hrnet_deploy.workflow.random_weights import int8_file, noise_ranges, random_model
+
+        chosen = network.card
+        if weights is None:
+            model, description = random_model(chosen, ExportOptions(), progress)
         else:
-            entries[column.name] = _measured(column, entry, request, command, say)
-        write_json(request.output, {**state, "columns": list(entries.values())})
-    return {**state, "columns": list(entries.values())}
-
-
-def _chosen(request: Request, found: Sequence[Column]) -> list[Column]:
-    if unknown := set(request.tasks) - {c.task for c in found}:
-        raise BadInput(f"the cost table has no task {unknown.pop()!r} — it has pose, segmentation and detection")
-    if unknown := set(request.cards) - {c.card.name for c in found}:
-        raise BadInput(
-            f"the cost table has no card {unknown.pop()!r} — pass --weights random to measure any card by itself, or choose "
-            f"among {', '.join(c.card.name for c in found)}"
-        )
-    found = [
-        c
-        for c in found
-        if (not request.tasks or c.task in request.tasks) and (not request.cards or c.card.name in request.cards)
-    ]
-    if not found:
-        raise BadInput("no column of the cost table is of that task and that card — leave one of them out")
-    return found
-
-
-def _begun(request: Request) -> dict[str, Any]:
-    """What an earlier run of the same settings left."""
-    if not request.output.exists():
-        return {}
-    found = read_json(request.output, "a result of `hrnet-deploy bench`")
-    if not isinstance(found, dict) or found.get("kind") != "suite" or found.get("settings") != request.settings:
-        raise BadInput(
-            f"{request.output} holds something else, or a run with other settings — name another file with -o, or delete it"
-        )
-    return found
-
-
-def _empty(column: Column) -> dict[str, Any]:
-    return {
-        "name": column.name,
-        "task": column.task,
-        "card": column.card.name,
-        "input_size": column.card.input.size,
-        "paper": dict(column.paper),
-        "result": None,
-        "training": None,
-        "score": None,
-        "parity": None,
-        "reason": "",
-    }
-
-
-def _measured(column: Column, entry: dict[str, Any], request: Request, command: str, say: Say) -> dict[str, Any]:
-    try:
-        if entry["result"] is None:
-            entry = {
-                **entry,
-                **_inference(column, request, command, lambda s: say(f"{column.name}: {s}")),
-                "reason": "",
-            }
-        if request.training and entry["training"] is None:
-            from hrnet_deploy.bench.training import training
-
-            device = "cuda" if any("cuda" in parse(e)[1] for e in request.engines) else "cpu"
-            found = training(column.card, column.paper, request.quick, lambda s: say(f"{column.name}: {s}"), device)
-            entry = {**entry, "training": found}
-    except DeployError as error:
-        entry = {**entry, "reason": str(error)}
-    return entry
-
-
-def _inference(column: Column, request: Request, command: str, say: Say) -> dict[str, Any]:
-    """Float in every engine, and int8 in each that has a placement."""
-    from hrnet_deploy.graph.metadata import save_model
-    from hrnet_deploy.jobs.export import ExportOptions
-    from hrnet_deploy.workflow.random_weights import int8_file, noise_ranges, random_model
-
-    chosen, threads, plan = column.card, available_threads(), QUICK if request.quick else SCHEDULE
-    weights = _checkpoint(column, request)
-    engines = request.settings["engines"]
-    if weights is None and all(parse(e)[0] == "torch" for e in engines):  # no ONNX file is needed
-        network = Subject(chosen.name, Source(chosen, weights="random"), Contract(), "fp32")
-        return {
-            "result": to_dict(
-                run([row_of(network, e, 1, threads, unavailable_reason(e)) for e in engines], plan, command, say)
-            )
-        }
-    with tempfile.TemporaryDirectory() as place:
-        say("exporting")
-        model, description = (
-            random_model(chosen, ExportOptions(), say) if weights is None else _trained(weights, chosen, say)
-        )
-        float_file = Path(place, "fp32.onnx")
-        save_model(model, float_file)
-        kind: Any = "random" if weights is None else "trained"
-        plain = Subject(chosen.name, Source(chosen, float_file, weights, kind), Contract(), "fp32")
-        say("verifying against PyTorch")
-        parity = parity_at_input(plain.source, description)
-        targets = [t for t in TARGETS if t in {parse(e)[0] for e in engines}]
-        say("ranges on noise")
-        ranges = noise_ranges(model, chosen) if targets else {}
+            model, description = _trained(weights, chosen, progress)
+        path = place / "fp32.onnx"
+        save_model(model, path)
+        source = Source(chosen, path, weights, "random" if weights is None else "trained")
+        subject = Subject(chosen.name, source, Contract(), "fp32")
+        parity = parity_at_input(source, description, progress)
+        targets = [t for t in TARGETS if t in {parse(e)[0] for e in self._settings.engines}]
+        if targets:
+            progress.stage("collecting ranges on noise")
+            ranges = noise_ranges(model, chosen)
         integers: dict[str, Subject] = {}
         for target in targets:
-            path = Path(place, f"int8_{target}.onnx")
+            path = place / f"int8_{target}.onnx"
             int8_file(model, description, ranges, target, path)
-            integers[target] = dataclasses.replace(plain, source=Source(chosen, path, None, kind), precision="int8")
-        del model
-        rows: list[tuple[BenchRow, Job | None]] = []
-        for engine in engines:
-            rows.append(row_of(plain, engine, 1, threads, unavailable_reason(engine)))
-            if (name := parse(engine)[0]) in integers:
-                rows.append(row_of(integers[name], engine, 1, threads))
-        score = _score(plain.source, request, say) if weights is not None else None
-        return {"result": to_dict(run(rows, plan, command, say)), "score": score, "parity": parity}
+            made = dataclasses.replace(source, file=path, checkpoint=None)
+            integers[target] = dataclasses.replace(subject, source=made, precision="int8")
+        return subject, integers, parity
+
+    def _row(self, subject: Subject, engine: str) -> RowAndJob:
+        return row_of(subject, engine, 1, self._settings.threads, self._missing[engine])
+
+    def _run(self, rows: Sequence[RowAndJob], progress: Progress) -> BenchResult:
+        found = run(rows, self._request.schedule, progress, self._machine)
+        return dataclasses.replace(found, command=self._request.command)
 
 
-def parity_at_input(source: Source, description: Description) -> dict[str, Any]:
-    """The exported graph against the network at the column's own input, on noise and one image: what is another network is not
-    worth measuring."""
-    one = sample_images()
-    tensors, task, checks, _ = verify(source, description, dataclasses.replace(one, items=one.items[:1]))
-    if not all_passed(checks):
-        failed = next(
-            (f"{c.name} is {c.value:.3g} where {c.limit:g} is allowed" for c in checks if not c.passed),
-            "nothing was judged",
-        )
+class _Named(Progress):
+    """Progress whose stages begin with the name of a network."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name, self._progress = name, progress
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        self._progress.stage(f"{self._name}: {name}", total)
+
+    def advance(self, count: int = 1) -> None:
+        self._progress.advance(count)
+
+
+def _chosen(request: CostTableRequest, networks: Sequence[PaperNetwork]) -> list[PaperNetwork]:
+    tasks = dict.fromkeys(n.card.task for n in networks)
+    if unknown := [t for t in request.tasks if t not in tasks]:
+        raise BadInput(f"the cost table has no task {unknown[0]!r} — it has {', '.join(tasks)}")
+    cards = [n.card.name for n in networks]
+    if unknown := [c for c in request.cards if c not in cards]:
         raise BadInput(
-            f"its ONNX file is not the network ({failed}) — export the card by itself to see which tensor differs"
+            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by itself, or choose "
+            f"among {', '.join(cards)}"
         )
-    relative = max((t.relative for t in (*tensors, *task.tensors)), default=None)
-    return {"relative": relative, "sentence": task.distance.sentence}
+    found = [n for n in networks if not request.tasks or n.card.task in request.tasks]
+    found = [n for n in found if not request.cards or n.card.name in request.cards]
+    if not found:
+        raise BadInput("no network of the cost table is of that task and that card — leave one of them out")
+    return found
 
 
-def _score(source: Source, request: Request, say: Say) -> dict[str, Any] | None:
+def _empty(network: PaperNetwork) -> CostTableEntry:
+    chosen = network.card
+    return CostTableEntry(network.name, chosen.task, chosen.name, chosen.input.size, network.paper)
+
+
+def parity_at_input(source: Source, description: Description, progress: Progress = SILENT) -> Parity:
+    """Compare the exported graph with PyTorch at the network's own input, on noise and on one image.
+
+    Raises BadInput where the graph is another network, which is not worth measuring.
+    """
+    samples = sample_images()
+    one = dataclasses.replace(samples, items=samples.items[:1])
+    found = verify(source, description, one, progress)
+    if not all_passed(found.checks):
+        failed = next((c for c in found.checks if not c.passed), None)
+        reason = f"{failed.name} is {failed.value:.3g} where {failed.limit:g} is allowed" if failed else "no check ran"
+        raise BadInput(
+            f"its ONNX file is not the network ({reason}) — export the card by itself to see which tensor differs"
+        )
+    relative = max((t.relative for t in (*found.tensors, *found.task.tensors)), default=None)
+    return Parity(relative, found.task.distance.sentence)
+
+
+def _score(source: Source, request: CostTableRequest, progress: Progress) -> Score | None:
     """The task's metric of trained weights, where there is data for the task."""
     place = request.data / source.card.task if request.data is not None else None
     if place is None or not place.is_dir():
         return None
-    say("scoring")
     task, dataset = task_of(source.card), load_dataset(place)
+    progress.stage("scoring")
     engine = open_engine("ort", source)
-    figures = score_on_images(engine, task, dataset).figures()
+    figures: Mapping[str, float] = score_on_images(engine, task, dataset).figures()
     engine.close()
-    return {"metric": task.metric, "value": 100 * figures[task.metric], "data": f"{len(dataset)} images of {place}"}
+    return Score(task.metric, 100 * figures[task.metric], f"{len(dataset)} images of {place}")
 
 
-def _checkpoint(column: Column, request: Request) -> Path | None:
+def _checkpoint(network: PaperNetwork, request: CostTableRequest) -> Path | None:
     if request.checkpoints is None:
         return None
-    return next((p for s in SUFFIXES if (p := request.checkpoints / f"{column.card.name}{s}").exists()), None)
+    return next((p for s in SUFFIXES if (p := request.checkpoints / f"{network.card.name}{s}").exists()), None)
 
 
-def _trained(weights: Path, chosen: ModelCard, say: Say) -> Any:
+def _trained(weights: Path, chosen: ModelCard, progress: Progress) -> tuple[onnx.ModelProto, Description]:
     from hrnet_deploy import checkpoints
     from hrnet_deploy.architecture import require_same
-    from hrnet_deploy.jobs.export import ExportOptions, export_network
+    from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
+    progress.stage("reading the checkpoint")
     found = checkpoints.load(weights)
-    require_same(
-        weights,
-        found.architecture,
-        f"the column's card {chosen.name}",
-        chosen.architecture,
-        "rename the file, or take it away",
-    )
-    return export_network(found.network(), chosen, ExportOptions(), {"checkpoint": found.sha256}, say)
+    table = f"the table's card {chosen.name}"
+    require_same(weights, found.architecture, table, chosen.architecture, "rename the file, or move it elsewhere")
+    return export_network(found.network(), chosen, ExportOptions(), {"checkpoint": found.sha256}, progress)

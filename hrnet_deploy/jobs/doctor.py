@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+import importlib.util
 
 from hrnet_deploy.bench.environment import cpu, gpu, has_vnni, versions
 from hrnet_deploy.engines import ENGINES, unavailable_reason
+from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.machine import EngineState, Machine
 
 EXTRAS = {
     "export": (("torch", "torch"), ("onnxscript", "onnxscript"), ("safetensors", "safetensors")),
@@ -14,27 +15,29 @@ EXTRAS = {
 }
 
 
-def doctor() -> dict[str, Any]:
+def doctor(progress: Progress = SILENT) -> Machine:
     """Processor, libraries, and for every engine and extra whether it can be used and, if not, the cure."""
-    import importlib.util
-
+    progress.stage("looking at engines", len(ENGINES))
+    engines = {}
+    for name, entry in ENGINES.items():
+        engines[name] = EngineState(entry.title, unavailable_reason(name))
+        progress.advance()
     processor = cpu()
-    features = set(processor.features)
-    bf16 = bool(features & {"avx512_bf16", "amx_bf16"})
-    extras = {}
-    for name, modules in EXTRAS.items():
-        missing = [package for module, package in modules if importlib.util.find_spec(module) is None]
-        extras[name] = f"{', '.join(missing)} missing — pip install 'hrnet-deploy[{name}]'" if missing else ""
-    return {
-        "cpu": dataclasses.asdict(processor),
-        "int8": "VNNI: int8 convolutions run at full speed"
-        if has_vnni()
-        else "no VNNI: int8 gains little and needs a reduced range",
-        "bf16": "native" if bf16 else "not native: use fp32",
-        "gpu": gpu(),
-        "libraries": versions(),
-        "engines": {
-            name: {"title": entry.title, "missing": unavailable_reason(name)} for name, entry in ENGINES.items()
-        },
-        "extras": extras,
-    }
+    bf16 = set(processor.features) & {"avx512_bf16", "amx_bf16"}
+    vnni = "VNNI: int8 convolutions run at full speed"
+    no_vnni = "no VNNI: int8 gains little and needs a reduced range"
+    return Machine(
+        cpu=processor,
+        int8=vnni if has_vnni() else no_vnni,
+        bf16="native" if bf16 else "not native: use fp32",
+        gpu=gpu(),
+        libraries=versions(),
+        engines=engines,
+        extras={name: _missing(name) for name in EXTRAS},
+    )
+
+
+def _missing(extra: str) -> str:
+    """What an optional extra lacks here, with the cure; empty where it lacks nothing."""
+    missing = [package for module, package in EXTRAS[extra] if importlib.util.find_spec(module) is None]
+    return f"{', '.join(missing)} missing — pip install 'hrnet-deploy[{extra}]'" if missing else ""

@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from hrnet_deploy import checkpoints
+from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.bench.run import run as measure
-from hrnet_deploy.bench.worker import Job
 from hrnet_deploy.engines import ENGINES, parse, require, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.quantize import TARGETS
-from hrnet_deploy.jobs.bench import Subject, row_of
 from hrnet_deploy.jobs.check import CheckRequest, check
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.jobs.half import HalfRequest, half, images_for
 from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results import codec
-from hrnet_deploy.results.bench import BenchResult, BenchRow
+from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import TaskFigures
@@ -47,7 +46,6 @@ from hrnet_deploy.workflow.stages import StageFolder
 PRECISIONS = ("fp32", "fp16", "int8")
 RUN = "run.json"
 Judged = TypeVar("Judged", ExportResult, HalfResult, QuantizeResult, CheckResult)
-Rows = Sequence[tuple[BenchRow, Job | None]]
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ class _Runner:
         }
 
         def work() -> BenchResult:
-            return measure(rows, schedule, "", self.progress.stage)
+            return measure(rows, schedule, self.progress)
 
         def good(result: BenchResult) -> bool:
             return all(row.status == "ok" for row in result.rows)
@@ -243,7 +241,7 @@ class _Runner:
         """int8 is made for an engine, the other precisions for all."""
         return self.request.folder / (f"int8_{engine}.onnx" if precision == "int8" else f"{precision}.onnx")
 
-    def _rows(self) -> Rows:
+    def _rows(self) -> list[RowAndJob]:
         """PyTorch first, to compare with, then everything that passed."""
         card = read_description(self.float_file).card
         threads = available_threads()

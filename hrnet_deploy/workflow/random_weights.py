@@ -1,13 +1,13 @@
-"""The network of a card with random weights, as files to measure: float, and int8 with ranges from noise.
+"""The network of a card with random weights, as files to measure: float32, and int8 with ranges from noise.
 
-They say how fast and how large a network is, and nothing of how accurate: results are labelled so.
+They show how fast and how large a network is, and nothing of its accuracy. Results are labelled so.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,43 +20,45 @@ from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.graph.ranges import Range
+from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.tasks.base import noise
 from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
-Say = Callable[[str], None]
-TAPPED = 1 << 30  # bytes of inner tensors looked at in one run
+TAPPED = 1 << 30  # bytes of inner tensors that one run gives as outputs
 
 
 def random_model(
-    card: ModelCard, options: ExportOptions, say: Say = lambda _: None
+    card: ModelCard, options: ExportOptions, progress: Progress = SILENT
 ) -> tuple[onnx.ModelProto, Description]:
-    """The exported graph of a card's network, its weights random with seed 0."""
+    """The exported graph of a card's network with random weights (seed 0), and its description."""
     from hrnet_deploy.networks import build_network, random_weights
 
     network = build_network(card.architecture)
     random_weights(network)
-    return export_network(network, card, options, {"checkpoint": "random weights, seed 0"}, say)
+    return export_network(network, card, options, {"checkpoint": "random weights, seed 0"}, progress)
 
 
 def noise_ranges(model: onnx.ModelProto, card: ModelCard) -> dict[str, Range]:
-    """The extremes, on one noise image, of every tensor a placement may ask for; a few tensors at a time, so that a large
-    input does not need the memory of all of them."""
+    """The least and greatest value, on one noise image, of every tensor that a placement may need a range of.
+
+    A few tensors are looked at in each run, so that a large input does not need the memory of all of them.
+    """
     names = list(dict.fromkeys(n for t in TARGETS.values() for n in place(model, t).ranged))
-    feed = noise(card, 1, 0)
-    found: dict[str, Range] = {n: (float(v.min()), float(v.max())) for n, v in feed.items()}
+    inputs = noise(card, 1, 0)
+    found: dict[str, Range] = {n: (float(v.min()), float(v.max())) for n, v in inputs.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "tapped.onnx")
         for some in _in_parts(model, [n for n in names if n not in found]):
             save_model(with_outputs(model, some), path)
             engine = open_engine("ort", Source(card, path))
-            outputs = engine.run(feed)
+            outputs = engine.run(inputs)
             found.update({n: (float(outputs[n].min()), float(outputs[n].max())) for n in some})
             engine.close()
     return found
 
 
 def _in_parts(model: onnx.ModelProto, names: Sequence[str]) -> Iterator[list[str]]:
-    """Names whose tensors together take at most TAPPED bytes, where the graph says how large they are."""
+    """Groups of names whose tensors together take at most TAPPED bytes, where the graph gives their sizes."""
     infos = [*model.graph.value_info, *model.graph.output]
     sizes = {v.name: 4 * int(np.prod([max(1, d.dim_value) for d in v.type.tensor_type.shape.dim])) for v in infos}
     part: list[str] = []
@@ -74,7 +76,7 @@ def _in_parts(model: onnx.ModelProto, names: Sequence[str]) -> Iterator[list[str
 def int8_file(
     model: onnx.ModelProto, description: Description, ranges: dict[str, Range], target: str, path: Path
 ) -> None:
-    """The model quantized for a target."""
+    """Write the model quantized for a target (`ort`, `openvino` or `trt`) to a path."""
     policy = TARGETS[target]
     made = quantize(model, policy, place(model, policy), ranges)
     describe(

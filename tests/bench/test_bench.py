@@ -17,9 +17,8 @@ import numpy as np
 import onnx
 import pytest
 
-from hrnet_deploy.bench.run import Worker
-from hrnet_deploy.bench.worker import REGIONS, Job
-from hrnet_deploy.bench.worker import Row as WorkerRow
+from hrnet_deploy.bench.launcher import Worker
+from hrnet_deploy.bench.measured_model import REGIONS, MeasuredModel, MeasureJob
 from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError
@@ -268,11 +267,11 @@ def test_dead_and_broken_models_are_not_timed(
 @pytest.fixture
 def worker(tiny_onnx: Path) -> Worker:
     description = read_description(tiny_onnx)
-    return Worker(Job("ort", Source(description.card, tiny_onnx), Contract(), 1, 1))
+    return Worker(MeasureJob("ort", Source(description.card, tiny_onnx), Contract(), 1, 1))
 
 
 def test_a_worker_that_is_killed_is_noticed(worker: Worker) -> None:
-    assert worker.ask("describe")["info"].threads == 1
+    assert worker.ask("describe").info.threads == 1
     os.kill(worker._process.pid or 0, signal.SIGKILL)
     with pytest.raises(DeployError, match="killed by signal 9"):
         worker.ask("measure", "compute", 0.1, 3)
@@ -306,7 +305,7 @@ def test_a_row_with_several_inferences_in_flight_shares_their_time_out(
 
 def test_a_call_of_many_inferences_is_divided_among_them(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     description = read_description(tiny_onnx)
-    row = WorkerRow(Job("openvino:mode=throughput", Source(description.card, tiny_onnx), Contract(), 1, 1))
+    row = MeasuredModel(MeasureJob("openvino:mode=throughput", Source(description.card, tiny_onnx), Contract(), 1, 1))
     assert row.inferences == row.engine.info.inferences_per_call > 1
     ticks = itertools.count(
         0, 1_000_000 * row.inferences

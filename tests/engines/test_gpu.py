@@ -11,7 +11,6 @@ from hrnet_deploy.engines import open_engine, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.engines.torch_ import TorchEngine
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.graph.plan import BuildOptions
 from hrnet_deploy.tasks.base import noise
 
 pytestmark = pytest.mark.gpu
@@ -58,11 +57,11 @@ def test_onnxruntime_on_a_gpu_is_onnxruntime(engine: str, tiny_onnx: Path) -> No
 def test_tensorrt_is_onnxruntime(engine: str, tiny_onnx: Path, tmp_path: Path) -> None:
     if reason := unavailable_reason("trt"):
         pytest.skip(reason)
-    from hrnet_deploy.jobs.build import build
+    from hrnet_deploy.jobs.build import BuildRequest, build
 
     source, plan = Source(read_description(tiny_onnx).card, tiny_onnx), tmp_path / "tiny.plan"
-    done = build(tiny_onnx, plan, BuildOptions())
-    assert done.manifest.layers
+    done = build(BuildRequest(tiny_onnx, plan))
+    assert done.engine_info.layer_counts
     feeds = noise(source.card, 1, 0)
     wanted = open_engine("ort", source).run(feeds)["heatmaps"]
     for file in (tiny_onnx, plan):

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.progress import Counted
 from support.surface import VERSIONS
 from support.tensorrt_double import Cuda, TensorRT
 
@@ -37,7 +38,7 @@ FRESH = (
     "tensorrt",
     "pycuda",
     "pycuda.driver",
-    *(f"hrnet_deploy.engines.trt.{m}" for m in ("build", "engine", "lane", "arena")),
+    *(f"hrnet_deploy.engines.trt.{m}" for m in ("build", "engine", "execution_context", "arena")),
 )
 LAYERS = {
     "Layers": [
@@ -160,7 +161,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
 @pytest.fixture
 def plan(world: World, tiny_onnx: Path) -> Path:
     path = world.folder / "tiny.plan"
-    build(tiny_onnx, path, BuildOptions())
+    build(BuildRequest(tiny_onnx, path, BuildOptions()))
     return path
 
 
@@ -179,7 +180,7 @@ def left(folder: Path) -> set[str]:
 
 
 def test_building_says_what_it_must_in_order(world: World, tiny_onnx: Path) -> None:
-    done = build(tiny_onnx, world.folder / "tiny.plan", BuildOptions())
+    done = build(BuildRequest(tiny_onnx, world.folder / "tiny.plan", BuildOptions()))
     order = [
         "Builder.__init__", "Builder.create_network", "OnnxParser.__init__", "OnnxParser.parse_from_file", "Builder.create_builder_config",
         "IBuilderConfig.create_timing_cache", "IBuilderConfig.set_timing_cache", "Builder.build_serialized_network",
@@ -201,8 +202,12 @@ def test_building_says_what_it_must_in_order(world: World, tiny_onnx: Path) -> N
     assert not world.trt.arguments("IBuilderConfig.max_aux_streams =")
     assert "IBuilderConfig.add_optimization_profile" not in names  # its shapes are static
     assert left(world.folder) == {"tiny.plan", "tiny.plan.json"}
-    assert done.manifest.layers == {"int8": 1, "fp16": 1, "reformat": 1}
-    assert done.info.memory == {"activations": 5_000_000, "weights": 3_000_000}
+    assert (
+        done.engine_info.layer_counts
+        == read_manifest(world.folder / "tiny.plan").layers
+        == {"int8": 1, "fp16": 1, "reformat": 1}
+    )
+    assert done.engine_info.memory == {"activations": 5_000_000, "weights": 3_000_000}
     assert world.cuda.live == 0
 
 
@@ -210,7 +215,7 @@ def test_every_option_reaches_the_builder_and_the_command_that_builds_again(worl
     world.open_batch(8)
     options = BuildOptions(batch=(1, 4, 8), workspace=64 << 20, level=5, aux_streams=0, tf32=True)
     path = world.folder / "tiny.plan"
-    build(tiny_onnx, path, options)
+    build(BuildRequest(tiny_onnx, path, options))
     module: Any = world.trt.module
     assert world.trt.arguments("IBuilderConfig.set_flag") == [(module.BuilderFlag.TF32,)]
     assert world.trt.arguments("IBuilderConfig.set_memory_pool_limit") == [(module.MemoryPoolType.WORKSPACE, 64 << 20)]
@@ -319,7 +324,7 @@ def test_what_the_parser_refuses_is_named_and_nothing_is_left(world: World, tiny
         ParserError__desc="Unsupported  mode",
     )
     with pytest.raises(BadInput, match=r"cannot read .*: Resize node /up/Resize: Unsupported mode — "):
-        build(tiny_onnx, world.folder / "tiny.plan", BuildOptions())
+        build(BuildRequest(tiny_onnx, world.folder / "tiny.plan", BuildOptions()))
     assert left(world.folder) == set()
     assert "Builder.build_serialized_network" not in world.trt.names()
 
@@ -341,7 +346,7 @@ def test_no_plan_is_one_sentence_and_nothing_is_left(
 
     world.answer(Builder__build_serialized_network=fail)
     with pytest.raises(error, match=sentence) as raised:
-        build(tiny_onnx, world.folder / "tiny.plan", BuildOptions())
+        build(BuildRequest(tiny_onnx, world.folder / "tiny.plan", BuildOptions()))
     assert said in str(raised.value) and "not this" not in str(raised.value)
     assert left(world.folder) == set()
 
@@ -354,7 +359,7 @@ def test_what_does_not_start_is_one_sentence(
         raise TypeError("factory function returned nullptr")
 
     for kind, use in (
-        ("Builder", lambda: build(tiny_onnx, plan, BuildOptions(), force=True)),
+        ("Builder", lambda: build(BuildRequest(tiny_onnx, plan, BuildOptions(), force=True))),
         ("Runtime", lambda: world.engine(plan)),
     ):
         monkeypatch.setattr(getattr(world.trt.module, kind), "__init__", refuse)
@@ -363,12 +368,13 @@ def test_what_does_not_start_is_one_sentence(
 
 
 def test_an_interrupt_stops_the_builder_and_crosses_nothing_of_it(world: World, tiny_onnx: Path) -> None:
-    said: list[str] = []
+    class Interrupted(Counted):
+        def advance(self, count: int = 1) -> None:
+            super().advance(count)
+            if self.units["building: Tactics"] == 2:
+                signal.getsignal(signal.SIGINT)(signal.SIGINT, None)  # type: ignore[operator,misc]  # as Python calls it
 
-    def say(words: str) -> None:
-        said.append(words)
-        if "2 of 3" in words:
-            signal.getsignal(signal.SIGINT)(signal.SIGINT, None)  # type: ignore[operator,misc]  # as Python calls it
+    progress = Interrupted()
 
     def steps(*_: Any) -> None:
         ((monitor,),) = world.trt.arguments("IBuilderConfig.progress_monitor =")
@@ -379,8 +385,8 @@ def test_an_interrupt_stops_the_builder_and_crosses_nothing_of_it(world: World, 
     before = signal.getsignal(signal.SIGINT)
     world.answer(Builder__build_serialized_network=steps)
     with pytest.raises(KeyboardInterrupt):
-        build(tiny_onnx, world.folder / "tiny.plan", BuildOptions(), say=say)
-    assert "building: Tactics, 1 of 3" in said and left(world.folder) == set()
+        build(BuildRequest(tiny_onnx, world.folder / "tiny.plan", BuildOptions()), progress)
+    assert progress.units["building: Tactics"] == 3 and left(world.folder) == set()
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -394,40 +400,40 @@ def test_what_fails_late_frees_all_it_took(world: World, plan: Path) -> None:
 def test_a_plan_that_does_not_open_leaves_nothing(world: World, tiny_onnx: Path) -> None:
     world.answer(Runtime__deserialize_cuda_engine=lambda *_: None)
     with pytest.raises(BadInput, match="cannot open"):
-        build(tiny_onnx, world.folder / "tiny.plan", BuildOptions())
+        build(BuildRequest(tiny_onnx, world.folder / "tiny.plan", BuildOptions()))
     assert left(world.folder) == set()
 
 
 def test_bounds_must_fit_the_file(world: World, tiny_onnx: Path) -> None:
     path = world.folder / "tiny.plan"
     with pytest.raises(BadInput, match="--batch bounds an open batch"):
-        build(tiny_onnx, path, BuildOptions(batch=(1, 2, 4)))
+        build(BuildRequest(tiny_onnx, path, BuildOptions(batch=(1, 2, 4))))
     with pytest.raises(BadInput, match="--size bounds an open height and width"):
-        build(tiny_onnx, path, BuildOptions(size=((96, 64),) * 3))
-    with pytest.raises(BadInput, match="--batch wants least, tuned for and most"):
-        build(tiny_onnx, path, BuildOptions(batch=(4, 2, 8)))
+        build(BuildRequest(tiny_onnx, path, BuildOptions(size=((96, 64),) * 3)))
+    with pytest.raises(BadInput, match="--batch needs least, tuned for and most"):
+        build(BuildRequest(tiny_onnx, path, BuildOptions(batch=(4, 2, 8))))
     with pytest.raises(BadInput, match="a plan is called .plan"):
-        build(tiny_onnx, world.folder / "tiny.onnx", BuildOptions())
+        build(BuildRequest(tiny_onnx, world.folder / "tiny.onnx", BuildOptions()))
     assert left(world.folder) == set()
 
 
 def test_timings_are_kept_between_builds_and_begun_anew_where_they_do_not_fit(world: World, tiny_onnx: Path) -> None:
     path = world.folder / "tiny.plan"
-    build(tiny_onnx, path, BuildOptions())
+    build(BuildRequest(tiny_onnx, path, BuildOptions()))
     (kept,) = timing_cache.folder().glob("*.cache")
     assert kept.read_bytes() == b"timings"
     assert world.trt.surface.version in kept.name and "NVIDIA_Double" in kept.name
-    build(tiny_onnx, path, BuildOptions(), force=True)
+    build(BuildRequest(tiny_onnx, path, BuildOptions(), force=True))
     assert world.trt.arguments("IBuilderConfig.create_timing_cache") == [(b"",), (b"timings",)]
     world.answer(
         IBuilderConfig__create_timing_cache=lambda config, blob: (
             None if blob else object.__new__(world.trt.module.ITimingCache)
         )
     )
-    build(tiny_onnx, path, BuildOptions(), force=True)
+    build(BuildRequest(tiny_onnx, path, BuildOptions(), force=True))
     del world.trt.answers["IBuilderConfig.create_timing_cache"]
     world.answer(IBuilderConfig__set_timing_cache=False)
-    build(tiny_onnx, path, BuildOptions(), force=True)
+    build(BuildRequest(tiny_onnx, path, BuildOptions(), force=True))
     assert world.trt.arguments("IBuilderConfig.create_timing_cache")[-2:] == [(b"timings",), (b"",)]
 
 
@@ -509,7 +515,7 @@ def test_layers_are_timed_on_memory_of_their_own_input(world: World, tiny_onnx: 
 
     world.answer(IExecutionContext__execute_async_v3=look)
     engine.layer_times(feed(1, 2), runs=1)
-    bound = engine._lanes[0]._bound
+    bound = engine._contexts[0]._own
     assert set(used) == {((2, *IMAGE[1:]), bound.arena.address["image"])}
 
 
@@ -529,7 +535,7 @@ def test_channels_that_cost_in_int8_are_said_by_the_engine_and_by_a_plan_of_it(
     save_model(model, tmp_path / "int8.onnx")
     assert not world.engine(tiny_onnx).info.note
     assert "multiples of 32" in world.engine(tmp_path / "int8.onnx").info.note
-    build(tmp_path / "int8.onnx", tmp_path / "int8.plan", BuildOptions())
+    build(BuildRequest(tmp_path / "int8.onnx", tmp_path / "int8.plan", BuildOptions()))
     assert "multiples of 32" in world.engine(tmp_path / "int8.plan").info.note
 
 

@@ -17,7 +17,7 @@ ENGINE = "engine: trt.ICudaEngine = made\n"
 
 
 def test_there_is_code_to_check() -> None:
-    assert [p.name for p in FILES] == ["build.py", "engine.py", "lane.py"]
+    assert [p.name for p in FILES] == ["build.py", "engine.py", "execution_context.py"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -25,7 +25,9 @@ def test_there_is_code_to_check() -> None:
 def test_every_name_and_call_is_of_the_bindings(path: Path, version: str) -> None:
     found = check(path.read_text(), version)
     assert not found.problems
-    assert found.checked > (5 if path.stem == "lane" else 40), "the checker follows too few types to say anything"
+    assert found.checked > (5 if path.stem == "execution_context" else 40), (
+        "the checker follows too few types to say anything"
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -42,8 +44,8 @@ def test_every_name_and_call_is_of_the_bindings(path: Path, version: str) -> Non
         ("engine", "self._runtime.deserialize_cuda_engine(", "self._runtime.open("),
         ("engine", "self._engine.device_memory_size_v2", "self._engine.device_memory"),
         ("engine", "self._engine.get_tensor_profile_shape(", "self._engine.get_profile_shape("),
-        ("lane", "context.execute_async_v3(", "context.execute_async_v2("),
-        ("lane", "context.set_tensor_address(", "context.set_address("),
+        ("execution_context", "context.execute_async_v3(", "context.execute_async_v2("),
+        ("execution_context", "context.set_tensor_address(", "context.set_address("),
         ("engine", "context.profiler =", "context.profile ="),
         ("engine", "inspector.get_engine_information(", "inspector.get_information("),
     ],

@@ -12,18 +12,17 @@ import pytest
 import torch
 from support.tiny import TINY
 
-from hrnet_deploy.bench.training import training
 from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.jobs.cost_table import Column, Request, columns, suite
+from hrnet_deploy.jobs.cost_table import CostTableRequest, PaperNetwork, paper_networks
 from hrnet_deploy.jobs.export import export_network
 
 TINY_CARD = dataclasses.replace(card("pose_hrnet_w32_256x192"), name="tiny", architecture=TINY).resized(64, 64)
-PAPER = columns(quick=True)[1].paper
+PAPER = paper_networks(quick=True)[1].paper
 
 
 def test_the_table_is_the_papers() -> None:
-    found = columns()
+    found = paper_networks()
     assert [c.name for c in found] == [
         "SB-ResNet-152",
         "HRNetV1-W48",
@@ -35,19 +34,19 @@ def test_the_table_is_the_papers() -> None:
         "HRNetV2p-W32",
         "HRNetV2p-W48",
     ]
-    assert [c.task for c in found] == ["pose"] * 2 + ["segmentation"] * 3 + ["detection"] * 4
-    assert {c.task: c.card.input.size for c in found} == {
+    assert [c.card.task for c in found] == ["pose"] * 2 + ["segmentation"] * 3 + ["detection"] * 4
+    assert {c.card.task: c.card.input.size for c in found} == {
         "pose": "256x192",
         "segmentation": "1024x2048",
         "detection": "800x1344",
     }
-    assert [c.paper["inference_s"] for c in found] == [0.030, 0.058, 0.397, 0.411, 0.150, 0.087, 0.144, 0.101, 0.116]
-    assert [c.paper["training_s"] for c in found] == [1.085, 1.231, 0.837, 0.850, 0.692, 0.550, 1.183, 0.690, 0.965]
+    assert [c.paper.inference_s for c in found] == [0.030, 0.058, 0.397, 0.411, 0.150, 0.087, 0.144, 0.101, 0.116]
+    assert [c.paper.training_s for c in found] == [1.085, 1.231, 0.837, 0.850, 0.692, 0.550, 1.183, 0.690, 0.965]
 
 
 def test_a_column_is_measured_in_float_and_int8_and_kept(tmp_path: Path) -> None:
-    request = Request(tmp_path / "table.json", engines=("torch", "ort"), quick=True)
-    table = [Column("first", TINY_CARD, PAPER), Column("second", TINY_CARD, PAPER)]
+    request = CostTableRequest(tmp_path / "table.json", engines=("torch", "ort"), quick=True)
+    table = [PaperNetwork("first", TINY_CARD, PAPER), PaperNetwork("second", TINY_CARD, PAPER)]
     said: list[str] = []
     found = suite(request, "the command", said.append, table[:1])
     rows = found["columns"][0]["result"]["rows"]
@@ -68,8 +67,8 @@ def test_a_column_is_measured_in_float_and_int8_and_kept(tmp_path: Path) -> None
 
 
 def test_asking_for_some_columns_keeps_the_others(tmp_path: Path) -> None:
-    request = Request(tmp_path / "table.json", engines=("ort",), quick=True)
-    table = [Column(n, dataclasses.replace(TINY_CARD, name=n), PAPER) for n in ("first", "second", "third")]
+    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True)
+    table = [PaperNetwork(n, dataclasses.replace(TINY_CARD, name=n), PAPER) for n in ("first", "second", "third")]
     suite(dataclasses.replace(request, cards=("third",)), "", table=table)
     found = suite(dataclasses.replace(request, cards=("first",)), "", table=table)
     assert [(c["name"], c["result"] is not None) for c in found["columns"]] == [("first", True), ("third", True)]
@@ -78,9 +77,9 @@ def test_asking_for_some_columns_keeps_the_others(tmp_path: Path) -> None:
 
 def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "tiny.pth").write_bytes(b"not a checkpoint")
-    bad = Column("bad", TINY_CARD, PAPER)
-    good = Column("good", dataclasses.replace(TINY_CARD, name="good"), PAPER)
-    request = Request(tmp_path / "table.json", engines=("ort",), quick=True, checkpoints=tmp_path)
+    bad = PaperNetwork("bad", TINY_CARD, PAPER)
+    good = PaperNetwork("good", dataclasses.replace(TINY_CARD, name="good"), PAPER)
+    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, checkpoints=tmp_path)
     found = {c["name"]: c for c in suite(request, "", table=[bad, good])["columns"]}
     assert found["bad"]["result"] is None
     assert "tiny.pth" in found["bad"]["reason"]
@@ -94,15 +93,15 @@ def test_a_graph_that_is_not_the_network_is_not_measured(tmp_path: Path, monkeyp
         return export_network(network, *rest)
 
     monkeypatch.setattr("hrnet_deploy.workflow.random_weights.export_network", other)
-    request = Request(tmp_path / "table.json", engines=("ort",), quick=True)
-    (column,) = suite(request, "", table=[Column("other", TINY_CARD, PAPER)])["columns"]
+    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True)
+    (column,) = suite(request, "", table=[PaperNetwork("other", TINY_CARD, PAPER)])["columns"]
     assert column["result"] is None
     assert "its ONNX file is not the network (heatmaps on noise: relative difference is 0.0" in column["reason"]
 
 
 def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:
-    request = Request(tmp_path / "table.json", engines=("ort",), quick=True, minutes=0)
-    (column,) = suite(request, "", table=[Column("late", TINY_CARD, PAPER)])["columns"]
+    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, minutes=0)
+    (column,) = suite(request, "", table=[PaperNetwork("late", TINY_CARD, PAPER)])["columns"]
     assert column["result"] is None
     assert "the same command goes on from here" in column["reason"]
 

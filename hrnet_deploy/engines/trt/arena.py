@@ -1,4 +1,4 @@
-"""Memory of the GPU for the inputs and outputs of a plan: one allocation, and one of pinned memory on the host's side."""
+"""Memory for the inputs and outputs of a plan: one allocation on the GPU, and one of pinned memory on the host."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from hrnet_deploy.engines.base import Arrays, Feeds
 from hrnet_deploy.errors import Unavailable
 
-ALIGNMENT = 256  # what cudaMalloc promises, and TensorRT wants of each tensor
+ALIGNMENT = 256  # bytes; cudaMalloc gives it, and TensorRT needs it for each tensor
 Layout = Mapping[str, tuple[tuple[int, ...], str]]  # shape and numpy type by name
 
 
 class Arena:
-    """Inputs lie before outputs, so that either are copied at once."""
+    """Inputs lie before outputs, so that all inputs are one copy and all outputs another.
+
+    Raises Unavailable where the GPU has not enough memory left.
+    """
 
     def __init__(self, inputs: Layout, outputs: Layout) -> None:
         self._outputs = tuple(outputs)
@@ -42,17 +45,18 @@ class Arena:
             self._views[name] = self._host[offsets[name] : offsets[name] + count].view(kind).reshape(shape)
 
     def upload(self, feeds: Feeds, stream: cuda.Stream) -> None:
-        """Inputs to the GPU, in the stream's order."""
+        """Copy inputs to the GPU, as the next work of the stream."""
         for name, array in feeds.items():
             if name in self.address:
                 np.copyto(self._views[name], array)
         cuda.memcpy_htod_async(int(self._device), self._host[: self._boundary], stream)
 
     def download(self, stream: cuda.Stream) -> None:
-        """Outputs to the host, in the stream's order; `results` has them once the stream is through."""
+        """Copy outputs to the host, as the next work of the stream. `results` has them once the stream is done."""
         cuda.memcpy_dtoh_async(self._host[self._boundary :], int(self._device) + self._boundary, stream)
 
     def results(self) -> Arrays:
+        """Copies of the outputs that were downloaded last."""
         return {name: self._views[name].copy() for name in self._outputs}
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""An ONNX file into a TensorRT plan.
+"""An ONNX file to a TensorRT plan.
 
-One code path for TensorRT 10.4 to 11: the network is strongly typed, so precision is what the graph says and no switch of
-a version is named. Nothing is decided here that the ONNX file could have said.
+There is one code path for TensorRT 10.4 to 11. The network is strongly typed: precisions are those of the graph, and no
+precision flag, which differ between versions, is needed. Everything that the ONNX file can say is said there and not here.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from hrnet_deploy.engines.driver import Gpu
 from hrnet_deploy.engines.trt import timing_cache
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
 from hrnet_deploy.graph.plan import BuildOptions
+from hrnet_deploy.progress import SILENT, Progress
 
-Say = Callable[[str], None]
 Profiles = dict[str, list[list[int]]]
-BATCH = (1, 1, 16)  # of an open axis nobody bounded
+BATCH = (1, 1, 16)  # bounds of an open batch where none are given
 
 
 @dataclass(frozen=True)
-class Built:
+class SerializedPlan:
+    """The bytes of a plan, the bounds of its open inputs (least, tuned for, most), and the seconds it took."""
+
     plan: bytes
     profiles: Profiles
     seconds: float
 
 
 class Log(trt.ILogger):  # type: ignore[misc]
-    """Keeps errors for our own sentence instead of printing them."""
+    """Keeps TensorRT's errors for a sentence of our own, instead of printing them."""
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
@@ -52,38 +54,60 @@ class Log(trt.ILogger):  # type: ignore[misc]
 
 
 class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-    """What the builder is at, as words. Once `interrupted` the builder is told to stop."""
+    """Tells our progress what the builder is doing. Once `interrupted` is set, the builder is told to stop.
 
-    def __init__(self, say: Say) -> None:
+    Phases of the builder contain others. The innermost phase that has begun last is the stage.
+    """
+
+    def __init__(self, progress: Progress) -> None:
         trt.IProgressMonitor.__init__(self)
-        self._say = say
+        self._progress = progress
+        self._phase = ""
         self.interrupted = False
-        self._steps: dict[str, int] = {}
 
     def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-        self._steps[phase_name] = num_steps
-        self._say(f"building: {phase_name}")
+        self._phase = phase_name
+        self._progress.stage(f"building: {phase_name}", num_steps or None)
 
     def step_complete(self, phase_name: str, step: int) -> bool:
-        self._say(f"building: {phase_name}, {step + 1} of {self._steps.get(phase_name, 0)}")
-        return not self.interrupted  # go on
+        if phase_name == self._phase:
+            self._progress.advance()
+        return not self.interrupted  # True tells the builder to go on
 
     def phase_finish(self, phase_name: str) -> None:
-        self._steps.pop(phase_name, None)
+        if phase_name == self._phase:
+            self._phase = ""
 
 
-def build(
-    file: Path, card: ModelCard, options: BuildOptions, gpu: Gpu, say: Say = lambda _: None, cache: Path | None = None
-) -> Built:
-    """Raises BadInput where TensorRT cannot read the file or a bound does not fit it, Unavailable where the GPU's memory
-    does not suffice. `cache` is another folder of timings than the user's."""
+def build_plan(
+    file: Path,
+    card: ModelCard,
+    options: BuildOptions,
+    gpu: Gpu,
+    progress: Progress = SILENT,
+    cache: Path | None = None,
+) -> SerializedPlan:
+    """Build a plan of an ONNX file.
+
+    Args:
+        file: the ONNX file.
+        card: its input size is the default of an open height and width.
+        options: bounds and settings.
+        gpu: what the plan is built on.
+        progress: told of the phases of the builder.
+        cache: another folder of kernel timings than the user's.
+
+    Raises:
+        BadInput: where TensorRT cannot read the file, or a bound does not fit it.
+        Unavailable: where the GPU's memory does not suffice.
+    """
     log, started = Log(), time.monotonic()
     builder: trt.Builder = started_by(log, trt.Builder)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(file)):
         raise BadInput(f"TensorRT cannot read {file}: {_parser_errors(parser)} — export it again, or use --engine ort")
-    monitor = Monitor(say)
+    monitor = Monitor(progress)
     config = _configured(builder, options, monitor)
     profiles = _profiles(network, card, options)
     if profiles:
@@ -92,10 +116,10 @@ def build(
             profile.set_shape(name, least, tuned, most)
         config.add_optimization_profile(profile)
     kept = timing_cache.path_of(gpu.identity, trt.__version__, cache)
-    say("waiting for other builds on this GPU")
+    progress.stage("waiting for other builds on this GPU")
     with timing_cache.locked(kept) as timings:
         known = config.create_timing_cache(timings)
-        if known is None or not config.set_timing_cache(known, False):  # of another driver after all: begin anew
+        if known is None or not config.set_timing_cache(known, False):  # it is of another driver after all
             config.set_timing_cache(config.create_timing_cache(b""), False)
         with _interrupts_wait(monitor):
             plan = builder.build_serialized_network(network, config)
@@ -104,14 +128,17 @@ def build(
         found = config.get_timing_cache()
         if found is not None:
             timing_cache.keep(kept, bytes(found.serialize()))
-    return Built(bytes(plan), profiles, time.monotonic() - started)
+    return SerializedPlan(bytes(plan), profiles, time.monotonic() - started)
 
 
 @contextlib.contextmanager
 def _interrupts_wait(monitor: Monitor) -> Iterator[None]:
-    """Python would raise an interrupt in one of the monitor's calls, in the midst of TensorRT's, which prints it and goes on or
-    calls it a failed build. So it is noted, stops the builder, and is raised when that has returned."""
-    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+    """Ctrl-C stops the builder, and is raised once the builder has returned.
+
+    Otherwise Python would raise it inside a call of the monitor, and TensorRT prints such an exception and goes on, or
+    reports a failed build.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
 
@@ -128,10 +155,10 @@ def _interrupts_wait(monitor: Monitor) -> Iterator[None]:
 
 
 def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:
-    """TensorRT's builder or runtime. Its bindings raise a TypeError where one does not start, and the log has the reason."""
+    """TensorRT's builder or runtime (`kind`). Raises Unavailable where it does not start."""
     try:
         return kind(log)
-    except TypeError:
+    except TypeError:  # the bindings raise it where the library gives nothing; the log has the reason
         raise Unavailable(
             f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, or --engine ort"
         ) from None
@@ -164,7 +191,7 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
 
 
 def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOptions) -> Profiles:
-    """Least, tuned for and most of every input with an open axis. The first axis is the batch, the last two of an image
+    """Bounds (least, tuned for, most) of every input with an open axis. Axis 0 is the batch, axes 2 and 3 of an image are
     its height and width."""
     found: Profiles = {}
     opened = set()

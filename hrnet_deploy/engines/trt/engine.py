@@ -15,8 +15,8 @@ import tensorrt as trt
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.engines.driver import open_library, probe
-from hrnet_deploy.engines.trt.build import Log, build, reported_options, started_by
-from hrnet_deploy.engines.trt.lane import Binding, GraphCapture, Lane, Ports
+from hrnet_deploy.engines.trt.build import Log, build_plan, reported_options, started_by
+from hrnet_deploy.engines.trt.execution_context import Bindings, ExecutionContext, GraphCapture, PlanInterface
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import description_of, load_model
@@ -25,14 +25,14 @@ from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.bench import LayerTime
 
-ROUNDS = 8  # inferences a context gets in one call, where there are several contexts
-TIMED = 20  # launches that the time of enqueueing is taken of
-BOUND = 0.9  # share of the GPU's time that enqueueing takes, from which on the GPU waits for the host
+ROUNDS = 8  # inferences that each context makes in one call, where there are several contexts
+TIMED = 20  # launches that the time of enqueueing is the median of
+BOUND = 0.9  # where enqueueing takes this share of the GPU's time or more, the GPU waits for the host
 LAUNCH_BOUND = "launch-bound: enqueueing takes as long as computing — capture a graph, or batch"
 
 
 class Profiler(trt.IProfiler):  # type: ignore[misc]
-    """Milliseconds a layer, added up over the runs it watches."""
+    """Milliseconds of each layer, added up over the runs that it watches."""
 
     def __init__(self) -> None:
         trt.IProfiler.__init__(self)
@@ -43,8 +43,20 @@ class Profiler(trt.IProfiler):  # type: ignore[misc]
 
 
 class TrtEngine:
-    """`graph` on: the first inference of each shape is captured as a CUDA graph and replayed; where that fails it goes on
-    without, and `info` says so. contexts: that many inferences in flight, each in a stream of its own."""
+    """A plan, opened. See `engines.base.Engine`.
+
+    Args:
+        source: names an ONNX file, which is built first, or a plan.
+        threads: recorded only; TensorRT computes on the GPU.
+        graph: "on" to capture the first inference of each shape as a CUDA graph and replay it, or "off". Where a capture
+            fails, the engine goes on without and `info` says so.
+        contexts: number of inferences in flight, each in a stream of its own.
+        aux_streams: number of further streams that one inference may use; TensorRT's choice where it is empty.
+        level: optimization level of the builder, 0 to 5.
+        tf32: whether float32 may be computed in TF32.
+
+    Raises BadInput where the file cannot be opened, and Unavailable where the GPU cannot run it.
+    """
 
     name = "trt"
     device = "cuda"
@@ -66,8 +78,8 @@ class TrtEngine:
         self._gpu = probe()
         self._engine: trt.ICudaEngine = None
         self._runtime: trt.Runtime = None
-        self._lanes: list[Lane] = []
-        self._kept: list[Binding] = []
+        self._contexts: list[ExecutionContext] = []
+        self._kept: list[Bindings] = []
         cuda.init()
         self._cuda = cuda.Device(0).retain_primary_context()  # the one PyTorch uses, where both are in a process
         options = BuildOptions(
@@ -95,7 +107,7 @@ class TrtEngine:
         """The plan's bytes, the options it was built with, the seconds that took, and a warning about the graph."""
         assert source.file is not None
         if not is_plan(source.file):
-            made = build(source.file, source.card, options, self._gpu)
+            made = build_plan(source.file, source.card, options, self._gpu)
             graph = load_model(source.file)
             warning = width_warning(graph, description_of(graph, source.file).precision)
             return made.plan, options, made.seconds, warning
@@ -115,8 +127,8 @@ class TrtEngine:
             raise BadInput(
                 f"TensorRT cannot open {source.file}{self._log.last} — build it again with hrnet-deploy build"
             )
-        ports = self._ports()
-        self.inputs, self.outputs = ports.inputs, ports.outputs
+        interface = self._interface()
+        self.inputs, self.outputs = interface.inputs, interface.outputs
         for _ in range(contexts):
             context = self._engine.create_execution_context()
             if context is None:
@@ -125,9 +137,9 @@ class TrtEngine:
                     f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} MB{self._log.last} — "
                     "free some, or build it for a smaller batch"
                 )
-            self._lanes.append(Lane(context, ports, self._log, self._capture))
+            self._contexts.append(ExecutionContext(context, interface, self._log, self._capture))
 
-    def _ports(self) -> Ports:
+    def _interface(self) -> PlanInterface:
         specs: dict[bool, list[TensorSpec]] = {True: [], False: []}
         profiles: dict[str, list[tuple[int, ...]]] = {}
         for index in range(self._engine.num_io_tensors):
@@ -141,69 +153,71 @@ class TrtEngine:
                 profiles[name] = [
                     tuple(int(d) for d in dims) for dims in self._engine.get_tensor_profile_shape(name, 0)
                 ]
-        return Ports(tuple(specs[True]), tuple(specs[False]), profiles)
+        return PlanInterface(tuple(specs[True]), tuple(specs[False]), profiles)
 
     def run(self, feeds: Feeds) -> Arrays:
         return self.run_all([feeds])[0]
 
     def run_all(self, feeds: Sequence[Feeds]) -> list[Arrays]:
-        """Several inputs, one in flight in each context."""
+        """The outputs of several inputs. Each context has one of them in flight."""
         results: list[Arrays] = []
         with self._current():
-            for start in range(0, len(feeds), len(self._lanes)):
-                part = feeds[start : start + len(self._lanes)]
-                for lane, each in zip(self._lanes, part, strict=False):
+            for start in range(0, len(feeds), len(self._contexts)):
+                part = feeds[start : start + len(self._contexts)]
+                for context, each in zip(self._contexts, part, strict=False):
                     check_feeds(self.inputs, each)
-                    lane.begin(each)
-                results += [lane.results() for lane in self._lanes[: len(part)]]
+                    context.begin(each)
+                results += [context.results() for context in self._contexts[: len(part)]]
         return results
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """Inputs on the GPU, memory of their own: a call launches and waits, nothing is copied."""
+        """The inputs are put on the GPU, in memory of their own. A call launches and waits; it copies nothing."""
         check_feeds(self.inputs, feeds)
-        bindings = []
+        bound = []
         with self._current():
-            for lane in self._lanes:
-                bindings.append(lane.bind({s.name: feeds[s.name].shape for s in self.inputs}))
-                self._kept.append(bindings[-1])
-                bindings[-1].arena.upload(feeds, lane.stream)
-                lane.launch(bindings[-1])
-                lane.stream.synchronize()
-        turns = ROUNDS if len(bindings) > 1 else 1
+            for context in self._contexts:
+                bound.append(context.allocate({s.name: feeds[s.name].shape for s in self.inputs}))
+                self._kept.append(bound[-1])
+                bound[-1].arena.upload(feeds, context.stream)
+                context.launch(bound[-1])
+                context.stream.synchronize()
+        turns = ROUNDS if len(bound) > 1 else 1
 
         def call() -> None:
             with self._current():
                 for _ in range(turns):
-                    for lane, binding in zip(self._lanes, bindings, strict=True):
-                        lane.launch(binding)
-                for lane in self._lanes:
-                    lane.stream.synchronize()
+                    for context, bindings in zip(self._contexts, bound, strict=True):
+                        context.launch(bindings)
+                for context in self._contexts:
+                    context.stream.synchronize()
 
         return call
 
     def layer_times(self, feeds: Feeds, runs: int = 20) -> list[LayerTime]:
-        """Milliseconds of each layer, the mean of some launches, the slowest first. Watching costs time of its own: these are
-        shares, and latency is measured before and without."""
-        lane = self._lanes[0]
+        """Milliseconds of each layer, as the mean of `runs` launches, the slowest layer first.
+
+        Profiling takes time itself. These times are good as shares; the latency is measured without profiling.
+        """
+        first = self._contexts[0]
         with self._current():
-            lane.place(lane.bound(feeds))
-            lane.enqueue()
-            lane.stream.synchronize()
+            first.use(first.upload(feeds))
+            first.enqueue()
+            first.stream.synchronize()
             profiler = Profiler()
-            context: trt.IExecutionContext = lane.context
+            context: trt.IExecutionContext = first.context
             context.profiler = profiler
             for _ in range(runs):
-                lane.enqueue()
-                lane.stream.synchronize()
+                first.enqueue()
+                first.stream.synchronize()
             return timed(layers_of(self._information()), {name: ms / runs for name, ms in profiler.times.items()})
 
     def close(self) -> None:
-        """What TensorRT and PyCUDA made goes before the GPU's context does."""
+        """Free what TensorRT and PyCUDA made, and then release the GPU's context."""
         with self._current():
             while self._kept:
                 self._kept.pop().close()
-            while self._lanes:
-                self._lanes.pop().close()
+            while self._contexts:
+                self._contexts.pop().close()
             self._engine = self._runtime = None
         self._cuda.detach()
         open_library().cuCtxPopCurrent_v2(
@@ -219,26 +233,26 @@ class TrtEngine:
             cuda.Context.pop()
 
     def _time_launches(self) -> None:
-        """How long the host takes to enqueue the shapes the plan is tuned for, and the GPU to compute them."""
-        lane = self._lanes[0]
-        tuned = lane.ports.tuned
-        binding = lane.bound({s.name: np.zeros(tuned[s.name], s.dtype) for s in self.inputs})
-        lane.launch(binding)
-        stream = lane.stream
+        """Measure how long the host takes to enqueue the shapes the plan is tuned for, and the GPU to compute them."""
+        context = self._contexts[0]
+        tuned = context.interface.tuned
+        bindings = context.upload({s.name: np.zeros(tuned[s.name], s.dtype) for s in self.inputs})
+        context.launch(bindings)
+        stream = context.stream
         stream.synchronize()
         enqueue, compute = [], []
         for _ in range(TIMED):
             before, after = cuda.Event(), cuda.Event()
             before.record(stream)
             begin = time.perf_counter()
-            lane.enqueue()
+            context.enqueue()
             enqueue.append(1e3 * (time.perf_counter() - begin))
             after.record(stream)
             after.synchronize()
             compute.append(before.time_till(after))
         host, device = statistics.median(enqueue), statistics.median(compute)
         timings = {**self._info.timings, "enqueue_ms": host, "enqueued_compute_ms": device}
-        notes = [self._info.note, LAUNCH_BOUND if binding.graph is None and host >= BOUND * device else ""]
+        notes = [self._info.note, LAUNCH_BOUND if bindings.graph is None and host >= BOUND * device else ""]
         self._info = dataclasses.replace(self._info, timings=timings, note=", ".join(filter(None, notes)))
 
     def _information(self) -> str:
@@ -246,7 +260,7 @@ class TrtEngine:
         return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
     def _described(self, threads: int, options: BuildOptions, build_seconds: float, warning: str) -> EngineInfo:
-        contexts = len(self._lanes)
+        contexts = len(self._contexts)
         activations = int(self._engine.device_memory_size_v2) * contexts
         return EngineInfo(
             provider=f"TensorRT {trt.__version__}",
@@ -262,22 +276,22 @@ class TrtEngine:
         )
 
     def _weights(self) -> dict[str, int]:
-        """Bytes of weights, where this TensorRT tells (10.14 on)."""
+        """Bytes of weights, where this TensorRT gives them (from 10.14)."""
         if not hasattr(trt, "EngineStat"):
             return {}
         return {"weights": int(self._engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE))}
 
 
 def _process_memory() -> dict[str, int]:
-    """Bytes of the GPU this process holds, which NVML alone sees, where it is there and tells."""
+    """Bytes of the GPU's memory that this process holds, as NVML has them; empty without NVML."""
     try:
         import os
 
         import pynvml
 
-        pynvml.nvmlInit()  # it counts all GPUs of the machine, of which this process may see some
+        pynvml.nvmlInit()  # it counts all GPUs of the machine, and this process may see only some of them
         handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
         running = [p for h in handles for p in pynvml.nvmlDeviceGetComputeRunningProcesses(h) if p.pid == os.getpid()]
         return {"process": int(running[0].usedGpuMemory)} if running and running[0].usedGpuMemory is not None else {}
-    except Exception:  # NVML is told apart by no common error type where it is missing or forbidden
+    except Exception:  # NVML has no common type of error for being missing or forbidden
         return {}

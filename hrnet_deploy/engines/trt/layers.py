@@ -36,8 +36,8 @@ def layers_of(information: str) -> list[Layer]:
 
 
 def _precision(tensor: Mapping[str, Any]) -> str:
-    said = " ".join(str(tensor.get(key, "")) for key in ("Datatype", "Format/Datatype", "Format")).lower()
-    return next((kind for kind in KINDS if any(word in said for word in WORDS[kind])), "")
+    text = " ".join(str(tensor.get(key, "")) for key in ("Datatype", "Format/Datatype", "Format")).lower()
+    return next((kind for kind in KINDS if any(word in text for word in WORDS[kind])), "")
 
 
 def counts(layers: list[Layer]) -> dict[str, int]:

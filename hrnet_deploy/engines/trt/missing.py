@@ -1,4 +1,4 @@
-"""Why TensorRT cannot run here, without touching it."""
+"""Why TensorRT cannot run here, found out without importing it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ def unavailable_reason(
     gpu: Callable[[], Gpu] = probe,
     installed: Callable[[], dict[str, str]] | None = None,
 ) -> str:
-    """Empty if TensorRT can run here, else what is missing and the cure: first the driver, then the library and its
-    version, then PyCUDA. `installed` gives versions by distribution name; the engine's options change nothing."""
+    """Empty if TensorRT can run here, else what is missing and the cure.
+
+    The driver is looked at first, then the library and its version, then PyCUDA.
+
+    Args:
+        gpu: gives the GPU; raises Unavailable where there is none.
+        installed: gives versions by name of the distribution.
+    """
     try:
         found = gpu()
     except Unavailable as reason:
@@ -41,12 +47,12 @@ def unavailable_reason(
                 f"{'{}.{}'.format(*found.cuda)} — update the driver, or pip install tensorrt-cu{found.cuda[0]}"
             )
     if "pycuda" not in have:
-        return f"pycuda is not installed; it is compiled as it installs and wants the CUDA toolkit (nvcc on PATH) — {INSTALL}"
+        return f"pycuda is not installed; it is compiled during its installation and needs the CUDA toolkit (nvcc on PATH) — {INSTALL}"
     return ""
 
 
 def _installed() -> dict[str, str]:
-    """Distributions that matter; a package without one (a system's own) counts by its module."""
+    """Versions of the distributions that matter. A package without a distribution is found by its module."""
     have = {}
     for found in importlib.metadata.distributions():
         name = (found.metadata["Name"] or "").lower().replace("_", "-")
@@ -55,7 +61,7 @@ def _installed() -> dict[str, str]:
     for module in ("tensorrt", "pycuda"):
         if module not in have and importlib.util.find_spec(module) is not None:
             like = next((v for n, v in have.items() if n.startswith(f"{module}-cu")), None)
-            have[module] = like or ".".join(map(str, OLDEST))  # the version cannot be asked without importing it
+            have[module] = like or ".".join(map(str, OLDEST))  # its version is not known without importing it
     return have
 
 

@@ -1,6 +1,6 @@
-"""TensorRT's timings of kernels, kept between builds: a file a GPU, driver and version.
+"""TensorRT's timings of kernels, kept between builds: one file for each GPU, driver and version of TensorRT.
 
-The lock is held for a whole build: two builds on one GPU would mistime each other's kernels.
+The lock is held for a whole build, because two builds on one GPU would disturb each other's timings.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from hrnet_deploy.files import atomic_write
 
 
 def folder() -> Path:
+    """Where the user's timings are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "hrnet-deploy" / "timing"
 
 
 def path_of(identity: Mapping[str, str], tensorrt: str, where: Path | None = None) -> Path:
+    """The file for a GPU and driver (`identity`) and a version of TensorRT."""
     words = [identity["gpu"], identity["driver"], f"trt {tensorrt}"]
     return (where or folder()) / f"{'-'.join(re.sub(r'[^A-Za-z0-9.]+', '_', w) for w in words)}.cache"
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bytes]:
-    """What the cache holds, nobody else building meanwhile."""
+    """The bytes of the cache, empty at first. No other process builds on this GPU until the block ends."""
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +38,6 @@ def locked(path: Path) -> Iterator[bytes]:
 
 
 def keep(path: Path, timings: bytes) -> None:
-    """Replace what the cache holds. Called inside `locked`."""
+    """Replace the bytes of the cache. Call it inside `locked`."""
     with atomic_write(path) as part:
         part.write_bytes(timings)

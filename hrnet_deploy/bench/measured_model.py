@@ -1,24 +1,25 @@
-"""The process that measures one row. It does what it is told over a pipe and nothing in between, so that rows can
-take turns: while one measures, the others sleep."""
+"""One model in one engine, opened to be measured.
+
+It runs in a process of its own and works only while it answers a request, so that rows can take turns: while one
+measures, the others sleep.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import itertools
-import signal
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from hrnet_deploy.bench import memory
 from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_all, run_samples
-from hrnet_deploy.errors import BadInput, DeployError
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.bench import LayerTime
 from hrnet_deploy.tasks.base import CROPS, Contract, Feed, noise, task_of
 from hrnet_deploy.tasks.dataset import Item
@@ -26,12 +27,20 @@ from hrnet_deploy.tasks.samples import sample_images
 
 INPUTS = 4  # distinct inputs in rotation: a cache must not see the same one twice in a row
 REGIONS = ("compute", "end_to_end", "pipeline")
-STEADY_WINDOW, STEADY_SPREAD = 12, 0.10
+STEADY_CALLS, STEADY_SPREAD = 12, 0.10  # times are steady once the last calls differ by no more than this share
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a row is."""
+class MeasureJob:
+    """What to open and measure.
+
+    Attributes:
+        engine: with options, as on the command line.
+        source: the file, or for PyTorch the checkpoint or random weights.
+        contract: how the file is fed.
+        batch: images per inference.
+        threads: for the engine.
+    """
 
     engine: str
     source: Source
@@ -39,45 +48,36 @@ class Job:
     batch: int
     threads: int
 
-    def opened(self) -> Row:
-        return Row(self)
+    def open(self) -> MeasuredModel:
+        return MeasuredModel(self)
 
 
-class Opens(Protocol):
-    """What a worker is started with: it opens itself there, and the methods of what it gives are the requests."""
+@dataclass(frozen=True)
+class Opened:
+    """What was opened and what that took.
 
-    def opened(self) -> Any: ...
+    Attributes:
+        info: what the engine says of itself, without its figures of memory.
+        device: "cpu" or "cuda".
+        cold: seconds, by name.
+        memory: bytes, by name: of the file, of the process before the model was opened and after the first inference,
+            the most in between, and what the engine says of its device.
+        regions: what can be measured.
+        remark: what a reader must know to read the figures; empty where there is nothing.
+    """
 
-
-def serve(pipe: Connection, job: Opens) -> None:
-    """Answer ("ok", value) or ("error", sentence, exit code) to each request until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers for it
-    try:
-        row = job.opened()
-    except BaseException as error:
-        _send_error(pipe, error)
-        return
-    while True:
-        try:
-            name, *arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send(("ok", getattr(row, name)(*arguments)))
-        except BaseException as error:
-            _send_error(pipe, error)
+    info: EngineInfo
+    device: str
+    cold: Mapping[str, float]
+    memory: Mapping[str, int]
+    regions: tuple[str, ...]
+    remark: str = ""
 
 
-def _send_error(pipe: Connection, error: BaseException) -> None:
-    code = error.exit_code if isinstance(error, DeployError) else 1
-    sentence = str(error) if isinstance(error, DeployError) else f"{type(error).__name__}: {str(error)[:200]}"
-    pipe.send(("error", sentence, code))
+class MeasuredModel:
+    """One model, opened in one engine. Its public methods are the requests."""
 
-
-class Row:
-    """One engine with one model, opened. Its methods are the requests."""
-
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: MeasureJob) -> None:
         self.job = job
         started = time.perf_counter()
         from hrnet_deploy.engines import ENGINES, open_engine, parse, require
@@ -86,7 +86,7 @@ class Row:
         for module in ENGINES[parse(job.engine)[0]].needs:
             importlib.import_module(module)
         imported = time.perf_counter()
-        self.feeds = self._feeds()  # the harness's own, so they are there before memory is counted
+        self._inputs = self._make_inputs()  # made before memory is counted, because they are not the model's
         before = memory.resident()
         memory.reset_peak()
         opening = time.perf_counter()
@@ -98,7 +98,7 @@ class Row:
                 f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch"
             )
         opening_first = time.perf_counter()
-        outputs = self.engine.run(self.feeds[0])
+        outputs = self.engine.run(self._inputs[0])
         first = time.perf_counter()
         opened_from = job.source.checkpoint if parse(job.engine)[0] == "torch" else job.source.file
         self._memory = {
@@ -107,7 +107,7 @@ class Row:
             "rss": memory.resident(),
             "peak_rss_over_before": max(0, memory.peak() - before),
         }
-        self.cold = {
+        self._cold = {
             "import_s": imported - started,
             "open_s": opened - opening,
             "first_inference_s": first - opening_first,
@@ -115,10 +115,10 @@ class Row:
         self._check_alive(outputs)
         self.calls: dict[str, Callable[[], object]] = {}
         self.inferences = self.engine.info.inferences_per_call
-        # a pipeline goes image by image, which is not what keeping several in flight is for
+        # The pipeline goes image by image, so that nothing would be in flight together.
         self.regions = REGIONS if self.inferences == 1 else REGIONS[:2]
 
-    def _feeds(self) -> list[Feed]:
+    def _make_inputs(self) -> list[Feed]:
         card, batch = self.job.source.card, self.job.batch
         if self.job.contract.embedded:
             shape = (INPUTS, batch, card.input.height, card.input.width, 3)
@@ -126,8 +126,8 @@ class Row:
         return [noise(card, batch, seed) for seed in range(INPUTS)]
 
     def _check_alive(self, first: Arrays) -> None:
-        """Time nothing whose outputs are not numbers, or do not depend on the input."""
-        second = self.engine.run(self.feeds[1])
+        """Refuse a model whose outputs are not finite or do not depend on the input. Raises BadInput."""
+        second = self.engine.run(self._inputs[1])
         for name, array in first.items():
             if not np.isfinite(array.astype(np.float64)).all():
                 raise BadInput(f"output {name} is not finite — the model is broken; check it before measuring it")
@@ -136,30 +136,31 @@ class Row:
                 "the outputs are the same for different inputs — the model is dead; check it before measuring it"
             )
 
-    def describe(self) -> dict[str, Any]:
-        """What was opened, what opening it took, and bytes: of the file, before it was opened, after the first
-        inferences, and the most in between."""
+    def describe(self) -> Opened:
+        """What was opened, and what that took."""
         info = self.engine.info
-        memory = {**self._memory, **info.memory}
-        info = dataclasses.replace(info, memory={})  # the row has every figure of memory in one place
-        return {"info": info, "device": self.engine.device, "cold": self.cold, "memory": memory}
-
-    def offers(self) -> tuple[str, ...]:
-        """The regions that can be measured."""
-        return self.regions
+        return Opened(
+            info=dataclasses.replace(info, memory={}),  # the row has every figure of memory in one place
+            device=self.engine.device,
+            cold=self._cold,
+            memory={**self._memory, **info.memory},
+            regions=self.regions,
+            remark=getattr(self.engine, "remark", ""),
+        )
 
     def layers(self) -> list[LayerTime] | None:
         """Milliseconds of each layer, in runs of their own; None where the engine cannot tell."""
-        told = getattr(self.engine, "layer_times", None)
-        return None if told is None else list(told(self.feeds[0]))
+        layer_times = getattr(self.engine, "layer_times", None)
+        return None if layer_times is None else list(layer_times(self._inputs[0]))
 
     def _call(self, region: str) -> Callable[[], object]:
-        """One inference of the batch, its input the next in rotation; as many as the engine keeps in flight."""
+        """A call that makes one inference of the batch on the next input in rotation, or as many inferences as the engine
+        keeps in flight together."""
         if region not in self.calls:
             if region == "compute":
-                each: list[Callable[[], object]] = [self.engine.bind(f) for f in self.feeds]
+                each: list[Callable[[], object]] = [self.engine.bind(f) for f in self._inputs]
             elif region == "end_to_end":
-                each = [lambda f=f: run_all(self.engine, [f] * self.inferences) for f in self.feeds]  # type: ignore[misc]
+                each = [lambda f=f: run_all(self.engine, [f] * self.inferences) for f in self._inputs]  # type: ignore[misc]
             else:
                 each = self._pipelines()
             turn = itertools.cycle(each)
@@ -167,7 +168,7 @@ class Row:
         return self.calls[region]
 
     def _pipelines(self) -> list[Callable[[], object]]:
-        """From uint8 frames, a box each, to decoded results of the batch."""
+        """From uint8 images with one box each to the decoded results of a batch."""
         task = task_of(self.job.source.card, self.job.contract)
         people = [
             (i.read(), Item(i.path, i.image_id, (a,))) for i in sample_images().items for a in i.annotations or ()
@@ -183,7 +184,7 @@ class Row:
         return [lambda b=b: one(b) for b in batches]  # type: ignore[misc]
 
     def warm_up(self, region: str, floor: float, most: float) -> bool:
-        """Run until times are steady, at least `floor` seconds and at most `most`; whether they became so."""
+        """Run until times are steady, for at least `floor` and at most `most` seconds. True where they became steady."""
         call, started = self._call(region), time.perf_counter()
         times: list[float] = []
         while True:
@@ -191,15 +192,18 @@ class Row:
             call()
             now = time.perf_counter()
             times.append(now - begin)
-            recent = np.array(times[-STEADY_WINDOW:])
+            recent = np.array(times[-STEADY_CALLS:])
             low, middle, high = np.quantile(recent, [0.1, 0.5, 0.9])
-            steady = len(times) >= STEADY_WINDOW and (high - low) / middle < STEADY_SPREAD
+            steady = len(times) >= STEADY_CALLS and (high - low) / middle < STEADY_SPREAD
             if now - started >= floor and (steady or now - started >= most):
                 return bool(steady)
 
     def measure(self, region: str, seconds: float, least: int) -> list[float]:
-        """Milliseconds of each call for about `seconds`, at least `least` calls, shared out among its inferences. The
-        first call of a turn, which wakes threads and caches that others used meanwhile, is not timed."""
+        """Milliseconds per inference of each call, for about `seconds` and at least `least` calls.
+
+        A call that makes several inferences counts with its share. The first call of a turn is not timed, because it
+        wakes threads and fills caches that other rows have used meanwhile.
+        """
         call = self._call(region)
         times: list[float] = []
         call()
@@ -209,7 +213,3 @@ class Row:
             call()
             times.append((time.perf_counter_ns() - begin) / 1e6 / self.inferences)
         return times
-
-
-if __name__ == "__main__":
-    sys.exit("this module is the worker of hrnet_deploy.bench.run")
