@@ -11,9 +11,10 @@ import generate
 import pytest
 from support.demo import NAME
 
+from hrnet_deploy.bench.rows import RowAndJob
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.jobs import run as module
-from hrnet_deploy.jobs.run import Rows, RunRequest
+from hrnet_deploy.jobs.run import RunRequest
 from hrnet_deploy.jobs.run import run as job
 from hrnet_deploy.results.bench import BenchResult, Region
 from hrnet_deploy.results.figures import TaskFigures
@@ -43,7 +44,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A measurement whose times are the seconds that it was asked to measure for."""
 
-    def measured(rows: Rows, schedule: Schedule, *_: object) -> BenchResult:
+    def measured(rows: list[RowAndJob], schedule: Schedule, *_: object) -> BenchResult:
         region = Region([[1000 * schedule.seconds]] * 6, steady=True)
         return BenchResult(rows=[dataclasses.replace(row, regions={"compute": region}) for row, _ in rows])
 
