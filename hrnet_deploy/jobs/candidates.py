@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
+from hrnet_deploy.bench.rows import REFERENCE, RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
@@ -32,7 +32,6 @@ from hrnet_deploy.workflow.split import Split
 
 FLOAT = {"ort": ("ort",), "openvino": ("openvino", "openvino:precision=bf16")}  # the ways to run a float file
 QUEUED = {"openvino": "mode=throughput"}  # the option with which an engine keeps several inputs in flight
-BASE = "torch"
 REGIONS = ("compute", "end_to_end")
 LEAST_SECONDS = 1.0  # measured time of a row, however little of the budget is left
 
@@ -137,12 +136,12 @@ class Tuner:
         """PyTorch, where it is installed, and every accepted candidate, measured in turns."""
         card, contract = self.description.card, self.description.contract
         rows: list[RowAndJob] = []
-        if not unavailable_reason(BASE):
+        if not unavailable_reason(REFERENCE):
             from hrnet_deploy import checkpoints
 
             found = checkpoints.resolve(self.checkpoint) if self.checkpoint else None
             subject = Subject(self.model.name, Source(card, None, found), contract, "fp32")
-            rows.append(row_of(subject, BASE, 1, available_threads()))
+            rows.append(row_of(subject, REFERENCE, 1, available_threads()))
         for c in (c for c in candidates if c.accepted):
             subject = Subject(self.model.name, Source(card, self.file(c)), contract, c.precision)
             rows.append(row_of(subject, c.engine, 1, c.threads))

@@ -215,8 +215,10 @@ def _frames(video: Video, path: Path) -> Iterator[Image]:
 
 
 def _publish(part: Path, output: Path) -> None:
-    """Give the finished folder its name. A folder that was there keeps its other files, and its results.json is replaced
-    last: where it is new, all the pictures are."""
+    """Give the finished folder its name.
+
+    A folder that was there keeps its other files. Its results.json is replaced last: where it is new, all pictures are.
+    """
     if not output.exists():
         part.replace(output)
         return

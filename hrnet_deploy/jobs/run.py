@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hrnet_deploy import checkpoints
-from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
+from hrnet_deploy.bench.rows import REFERENCE, RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.bench.run import run as measure
 from hrnet_deploy.engines import ENGINES, parse, require, unavailable_reason
@@ -245,7 +245,7 @@ class _Runner:
         """PyTorch first, to compare with, then everything that passed."""
         card = read_description(self.float_file).card
         threads = available_threads()
-        rows = [row_of(Subject(card.name, Source(card, None, self.weights), Contract(), "fp32"), "torch", 1, threads)]
+        rows = [row_of(Subject(card.name, Source(card, None, self.weights), Contract(), "fp32"), REFERENCE, 1, threads)]
         for (engine, precision), path in self.passed.items():
             rows.append(row_of(Subject(card.name, Source(card, path), Contract(), precision), engine, 1, threads))
         return rows

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hrnet_deploy.bench.rows import REFERENCE
 from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.jobs.candidates import BASE, Tuner
+from hrnet_deploy.jobs.candidates import Tuner
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult, verdict
 from hrnet_deploy.results.tuning import Candidate, TuneResult
@@ -145,7 +146,7 @@ def _verdict(ranked: Sequence[Candidate], result: BenchResult) -> str:
 
 def _commands(request: TuneRequest, made: str, winner: Candidate) -> list[str]:
     """The command lines that make the winner again and measure it."""
-    engines = ["--engine", BASE] if not unavailable_reason(BASE) else []
+    engines = ["--engine", REFERENCE] if not unavailable_reason(REFERENCE) else []
     checkpoint = ["--checkpoint", request.checkpoint] if request.checkpoint else []
     bench = ["hrnet-deploy", "bench", str(request.output), *engines, "--engine", winner.engine, *checkpoint]
     return [made, shlex.join([*bench, "--threads", str(winner.threads)])]

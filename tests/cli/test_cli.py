@@ -18,7 +18,7 @@ import torch
 from support.interpreter import ROOT, loaded_after
 
 from hrnet_deploy.cli import app
-from hrnet_deploy.cli.app import parse_size
+from hrnet_deploy.cli.parsing import optional_size, parse_size
 from hrnet_deploy.errors import BadInput
 
 Run = Callable[..., tuple[int, str, str]]
@@ -85,7 +85,7 @@ def test_wrong_arguments_are_code_2_and_no_traceback(arguments: tuple[str, ...],
         (("inspect", "a.plan"), "a.plan does not exist"),
         (("export", "pose_hrnet_w32_256x192", "-o", "a.onnx"), "comes without weights"),
         (("export", "none.pth", "-o", "nowhere/a.onnx"), "the folder nowhere does not exist"),
-        (("export", "none.pth", "-o", "a.onnx", "--size", "big"), "--size big is no size — give HEIGHTxWIDTH"),
+        (("export", "none.pth", "-o", "a.onnx", "--size", "big"), "--size big is not a size — give HEIGHTxWIDTH"),
         (("check", "none.onnx", "--against", "none.pth"), "none.onnx does not exist"),
         (("predict", "none.onnx", "a.jpg", "-o", "o"), "none.onnx does not exist"),
     ],
@@ -152,8 +152,9 @@ def test_inspect_knows_a_published_file_by_its_digest_alone() -> None:
     from hrnet_deploy.jobs.inspect import _published
 
     w32 = card("pose_hrnet_w32_384x288")
-    assert _published(w32, "ca5956af" + "0" * 56)["published"].startswith("AP 76 on COCO val2017, td-hm_hrnet-w32")
-    assert _published(w32, "0" * 64) == {}
+    found = _published(w32, "ca5956af" + "0" * 56)
+    assert found is not None and found.startswith("AP 76 on COCO val2017, td-hm_hrnet-w32")
+    assert _published(w32, "0" * 64) is None
 
 
 def test_an_unforeseen_fault_is_a_sentence_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,12 +166,12 @@ def test_an_unforeseen_fault_is_a_sentence_too(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(cards, "cards", fail)
     code, _, err = run("models")
     assert code == 70
-    assert err.startswith("error: RuntimeError: unforeseen — a fault of hrnet-deploy")
+    assert err.startswith("error: RuntimeError: unforeseen — this is a fault of hrnet-deploy")
 
 
 def test_a_size_is_height_then_width() -> None:
     assert parse_size("256x192") == (256, 192)
-    assert parse_size(None) is None
+    assert optional_size(None) is None
     with pytest.raises(BadInput):
         parse_size("256")
 

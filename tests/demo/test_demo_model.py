@@ -16,8 +16,8 @@ from hrnet_deploy.cards import card, shipped_checkpoint
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.jobs import quantize as quantization
-from hrnet_deploy.jobs.check import Request, check
-from hrnet_deploy.jobs.export import ExportOptions, export
+from hrnet_deploy.jobs.check import CheckRequest, check
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.jobs.quantize import quantize
 from hrnet_deploy.tasks.base import dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
@@ -37,7 +37,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "demo.onnx"
-    assert export(NAME, path, ExportOptions(dynamic=("batch",))).passed
+    assert export(ExportRequest(NAME, path, ExportOptions(dynamic=("batch",)))).passed
     return path
 
 
@@ -53,7 +53,7 @@ def test_the_checkpoint_is_small_and_fits_its_card(name: str) -> None:
 
 @pytest.mark.slow
 def test_it_reaches_075_on_500_unseen_images_in_pytorch_and_in_onnx_runtime(people: Path, onnx_file: Path) -> None:
-    report = check(Request(onnx_file, NAME, images=people))
+    report = check(CheckRequest(onnx_file, NAME, images=people))
     assert report.passed
     assert report.task is not None
     assert report.task.images == 500
@@ -66,9 +66,9 @@ def test_it_reaches_075_on_500_unseen_images_in_pytorch_and_in_onnx_runtime(peop
 def test_the_others_on_300_unseen_images_and_what_int8_costs_them(
     name: str, metric: str, least: float, people: Path, tmp_path: Path
 ) -> None:
-    assert export(name, tmp_path / "float.onnx", ExportOptions()).passed
-    split = Split(people, limit=64, held_out=300)
-    done = quantize(quantization.Request(tmp_path / "float.onnx", tmp_path / "int8.onnx", split))
+    assert export(ExportRequest(name, tmp_path / "float.onnx", ExportOptions())).passed
+    split = Split(people, calibration_images=64, held_out=300)
+    done = quantize(quantization.QuantizeRequest(tmp_path / "float.onnx", tmp_path / "int8.onnx", split))
     figures = done.trials[-1].figures
     assert figures.images == 300
     assert figures.reference[metric] >= least
@@ -79,7 +79,7 @@ def test_the_others_on_300_unseen_images_and_what_int8_costs_them(
 @pytest.mark.slow
 def test_a_nudged_copy_is_caught_by_its_metric_too(people: Path, onnx_file: Path, tmp_path: Path) -> None:
     bad = nudged(onnx_file, tmp_path / "bad.onnx", "stage4.1.branches.0.1.conv2.weight", by=20.0)
-    report = check(Request(bad, NAME, images=people, limit=60))
+    report = check(CheckRequest(bad, NAME, images=people, limit=60))
     failed = {c.name for c in report.checks if not c.passed}
     assert "AP difference, points" in failed
     assert report.first.startswith("stage4.1.branches.0.1.bn2")

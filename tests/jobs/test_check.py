@@ -88,7 +88,7 @@ def test_one_nudged_weight_fails_and_is_found(tiny_onnx: Path, tiny_checkpoint: 
     assert f"first tensor that differs: stage3.0.branches.1.0.bn2 (node {LAYER})" in out
     written = json.loads(report.read_text())
     assert written["passed"] is False
-    assert written["first"].startswith("stage3.0.branches.1.0.bn2")
+    assert written["first_difference"].startswith("stage3.0.branches.1.0.bn2")
     suite = ElementTree.parse(junit).getroot()[0]
     assert int(suite.get("failures", 0)) > 0
     assert len(suite) == int(suite.get("tests", 0))

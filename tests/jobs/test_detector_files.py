@@ -27,9 +27,9 @@ from hrnet_deploy.graph.fp16 import to_fp16
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.operators import translations
 from hrnet_deploy.graph.quantize import TARGETS, Graph, place, quantize
-from hrnet_deploy.jobs.export import ExportOptions, export
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.jobs.predict import Predictor
-from hrnet_deploy.jobs.quantize import Request
+from hrnet_deploy.jobs.quantize import QuantizeRequest
 from hrnet_deploy.jobs.quantize import quantize as quantize_job
 from hrnet_deploy.networks.detection import FasterRCNN
 from hrnet_deploy.networks.operators import pool_regions
@@ -98,7 +98,7 @@ def test_what_a_detector_cannot_be_is_said(
 ) -> None:
     given = options if options.size else ExportOptions(**{**vars(options), "size": FRAME})
     with pytest.raises(BadInput, match=sentence):
-        export(str(tiny_detector), tmp_path / "a.onnx", given)
+        export(ExportRequest(str(tiny_detector), tmp_path / "a.onnx", given))
     assert not list(tmp_path.iterdir())
 
 
@@ -167,7 +167,7 @@ class Lenient(DetectionTask):
 
 def test_a_quantized_detector_is_written_and_runs(detector_onnx: Path, tmp_path: Path) -> None:
     known = read_description(detector_onnx).card
-    request = Request(detector_onnx, tmp_path / "int8.onnx", Split(IMAGES, limit=3, held_out=2))
+    request = QuantizeRequest(detector_onnx, tmp_path / "int8.onnx", Split(IMAGES, calibration_images=3, held_out=2))
     done = quantize_job(request, task=Lenient(known, read_description(detector_onnx).contract))
     figures = done.trials[-1].figures
     assert figures.distance.figures["detections"] > 50 and figures.metric == "AP"
@@ -179,7 +179,9 @@ def test_a_quantized_detector_is_written_and_runs(detector_onnx: Path, tmp_path:
 
 def test_a_block_is_judged_where_the_network_ends(detector_onnx: Path, tmp_path: Path) -> None:
     """A block behind the regions costs nothing before them, and what is before them is not judged by other regions."""
-    request = Request(detector_onnx, tmp_path / "int8.onnx", Split(IMAGES, limit=2, held_out=1), sensitivity=True)
+    request = QuantizeRequest(
+        detector_onnx, tmp_path / "int8.onnx", Split(IMAGES, calibration_images=2, held_out=1), sensitivity=True
+    )
     done = quantize_job(request)
     cost = {b.pattern: b.sqnr_db for b in done.blocks}
     assert all(0 < v < 80 for v in cost.values())
@@ -285,10 +287,13 @@ def test_rows_that_fill_up_a_batch_are_dropped_with_all_their_regions() -> None:
 
 @pytest.mark.slow
 def test_a_batch_is_its_images_one_by_one(tiny_detector: Path, tmp_path: Path, detector_onnx: Path) -> None:
-    done = export(str(tiny_detector), tmp_path / "two.onnx", ExportOptions(size=FRAME, batch=2))
+    done = export(ExportRequest(str(tiny_detector), tmp_path / "two.onnx", ExportOptions(size=FRAME, batch=2)))
     assert done.passed, done.checks
-    one, two = (open_engine("ort", Source(done.description.card, p)) for p in (detector_onnx, tmp_path / "two.onnx"))
-    feed = noise(done.description.card, 2, seed=5)
+    one, two = (
+        open_engine("ort", Source(read_description(detector_onnx).card, p))
+        for p in (detector_onnx, tmp_path / "two.onnx")
+    )
+    feed = noise(read_description(detector_onnx).card, 2, seed=5)
     a, b = run_rows(one, feed), two.run(feed)
     assert a["scores"].shape == (2, DETECTOR.detections.kept)
     assert np.abs(a["scores"] - b["scores"]).max() < 1e-5
@@ -318,7 +323,7 @@ def test_a_graph_gives_the_boxes_of_mmdetection() -> None:
 @pytest.fixture(scope="module")
 def upright_onnx(tiny_detector: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "upright.onnx"
-    assert export(str(tiny_detector), path, ExportOptions(size=FRAME[::-1], simplify=False)).passed
+    assert export(ExportRequest(str(tiny_detector), path, ExportOptions(size=FRAME[::-1], simplify=False))).passed
     return path
 
 
@@ -354,7 +359,11 @@ def test_a_second_file_that_does_not_belong_is_refused(
     state = torch.load(tiny_detector, weights_only=True)
     state["rpn_head.rpn_reg.bias"] += 0.01
     torch.save(state, tmp_path / "other.pth")
-    export(str(tmp_path / "other.pth"), tmp_path / "other.onnx", ExportOptions(size=FRAME[::-1], simplify=False))
+    export(
+        ExportRequest(
+            str(tmp_path / "other.pth"), tmp_path / "other.onnx", ExportOptions(size=FRAME[::-1], simplify=False)
+        )
+    )
     for model, second, sentence in (
         (detector_onnx, detector_onnx, "export an upright one with --size 128x96"),
         (detector_onnx, tmp_path / "other.onnx", "in weights — make both of one checkpoint"),

@@ -17,7 +17,7 @@ from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source, run_samples
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.jobs.evaluate import Request, evaluate
+from hrnet_deploy.jobs.evaluate import EvalRequest, evaluate
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.images import write_image
@@ -70,9 +70,9 @@ def test_it_says_the_metric_and_what_it_depends_on(
     assert 0 < values["figures"]["mIoU"] < 0.2
     assert values["protocol"]["flip_test"] is True
     assert f"mIoU {100 * values['figures']['mIoU']:.2f}" in said and "flip test True" in said
-    again = evaluate(Request(ModelUse(exported_seg(), flip_test=True), street))
+    again = evaluate(EvalRequest(ModelUse(exported_seg(), flip_test=True), street))
     assert again.figures == values["figures"]
-    assert evaluate(Request(ModelUse(exported_seg()), street)).figures != values["figures"]
+    assert evaluate(EvalRequest(ModelUse(exported_seg()), street)).figures != values["figures"]
 
 
 def test_people_are_scored_by_keypoint_ap(tiny_onnx: Path, people: Path, run: Run) -> None:
@@ -109,9 +109,9 @@ def test_several_scales_are_the_mean_of_probabilities_at_the_image(network: torc
 
 
 def test_one_scale_is_no_multi_scale_test(open_axes: Path, street: Path) -> None:
-    plain = evaluate(Request(ModelUse(open_axes), street)).figures
-    assert evaluate(Request(ModelUse(open_axes, scales=(1.0,)), street)).figures == pytest.approx(plain, abs=1e-3)
-    assert evaluate(Request(ModelUse(open_axes, scales=(0.5, 1.5)), street)).figures != plain
+    plain = evaluate(EvalRequest(ModelUse(open_axes), street)).figures
+    assert evaluate(EvalRequest(ModelUse(open_axes, scales=(1.0,)), street)).figures == pytest.approx(plain, abs=1e-3)
+    assert evaluate(EvalRequest(ModelUse(open_axes, scales=(0.5, 1.5)), street)).figures != plain
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_scales_are_for_segmentation_and_plain_exported_seg(
     tiny_onnx: Path, people: Path, exported_seg: Callable[..., Path]
 ) -> None:
     with pytest.raises(BadInput, match="--scales is the multi-scale test of segmentation"):
-        evaluate(Request(ModelUse(tiny_onnx, scales=(0.5, 1)), people))
+        evaluate(EvalRequest(ModelUse(tiny_onnx, scales=(0.5, 1)), people))
     found = read_description(exported_seg(embed=True))
     with pytest.raises(BadInput, match="embedded file takes images of one size"):
         MultiScale(found.card, found.contract, False, (0.5,))

@@ -16,7 +16,7 @@ from hrnet_deploy.checkpoints.recognise import recognise
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.jobs.export import ExportOptions, export
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import noise
 
@@ -48,7 +48,7 @@ def test_every_card_goes_from_weights_to_onnxruntime(name: str, tmp_path: Path) 
     options = ExportOptions(
         size=size, dynamic=() if known.task == "detection" else ("batch",), simplify=False, exporter=exporter
     )
-    done = export(str(tmp_path / "a.pth"), out, options, card_name=name)
+    done = export(ExportRequest(str(tmp_path / "a.pth"), out, options, card=name))
     assert done.passed, done.checks
     found = read_description(out)
     assert found.card == known.resized(*size)

@@ -17,7 +17,7 @@ from hrnet_deploy import architecture as arch
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
 from hrnet_deploy.graph.metadata import KEY, load_model, read_description
-from hrnet_deploy.jobs.export import ExportOptions, export
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
 
 
@@ -75,7 +75,7 @@ def test_nothing_of_the_machine_is_in_the_file(tiny_onnx: Path, tiny_checkpoint:
 
 def test_exporting_again_gives_the_same_bytes(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.onnx"
-    export(str(tiny_checkpoint), again, ExportOptions(size=SIZE))
+    export(ExportRequest(str(tiny_checkpoint), again, ExportOptions(size=SIZE)))
     assert again.read_bytes() == tiny_onnx.read_bytes()
 
 
@@ -171,7 +171,7 @@ def test_a_failed_verification_keeps_the_file_and_says_so(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"batch": 0}, "a batch of 0 is none"),
+        ({"batch": 0}, "--batch 0 is too small"),
         ({"dynamic": ("depth",)}, "cannot make depth dynamic"),
         ({"embed": True, "dynamic": ("batch",)}, "--embed needs static shapes"),
         ({"flip_test": True}, "--flip-test is for --embed"),
@@ -185,13 +185,13 @@ def test_options_that_do_not_go_together_are_refused(
 ) -> None:
     given = {"size": SIZE, **options}
     with pytest.raises(BadInput, match=sentence):
-        export(str(tiny_checkpoint), tmp_path / "a.onnx", ExportOptions(**given))
+        export(ExportRequest(str(tiny_checkpoint), tmp_path / "a.onnx", ExportOptions(**given)))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_card_of_another_network_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="the card pose_hrnet_w32_256x192 is HRNetV1-W32"):
-        export(str(tiny_checkpoint), tmp_path / "a.onnx", ExportOptions(), card_name="pose_hrnet_w32_256x192")
+        export(ExportRequest(str(tiny_checkpoint), tmp_path / "a.onnx", ExportOptions(), card="pose_hrnet_w32_256x192"))
 
 
 def test_a_simplified_graph_that_does_not_run_is_not_believed(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +222,7 @@ def test_every_layout_exports_to_the_same_file(
         checkpoint = save(state, tmp_path / "a.safetensors", "safetensors")
     else:
         checkpoint = save(LAYOUTS[name][0](state), tmp_path / "a.pth", "legacy" if name == "module" else "zip")
-    done = export(str(checkpoint), tmp_path / "a.onnx", ExportOptions(size=SIZE))
+    done = export(ExportRequest(str(checkpoint), tmp_path / "a.onnx", ExportOptions(size=SIZE)))
     assert done.passed
     model, expected = load_model(tmp_path / "a.onnx"), load_model(tiny_onnx)
     assert model.graph == expected.graph
@@ -231,9 +231,11 @@ def test_every_layout_exports_to_the_same_file(
 def test_embedding_needs_an_opset_that_can_hold_it(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--embed needs opset 18 or newer, not 17"):
         export(
-            str(tiny_checkpoint),
-            tmp_path / "a.onnx",
-            ExportOptions(size=SIZE, embed=True, exporter="torchscript", opset=17),
+            ExportRequest(
+                str(tiny_checkpoint),
+                tmp_path / "a.onnx",
+                ExportOptions(size=SIZE, embed=True, exporter="torchscript", opset=17),
+            )
         )
 
 
@@ -264,7 +266,7 @@ def test_w32_and_w48_equal_pytorch_at_both_sizes(
     else:
         checkpoint = save(LAYOUTS[layout][0](state), tmp_path / "a.pth", "legacy" if layout == "module" else "zip")
     path = tmp_path / "a.onnx"
-    done = export(str(checkpoint), path, ExportOptions(size=size, **options))
+    done = export(ExportRequest(str(checkpoint), path, ExportOptions(size=size, **options)))
     assert done.passed, done.checks
     assert f"HRNetV1-W{width} pose, 17 keypoints" in done.summary
     for batch in (1, 3) if options.get("dynamic") else (options.get("batch", 1),):

@@ -15,7 +15,7 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.fp16 import to_fp16, too_large
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
-from hrnet_deploy.jobs.half import half
+from hrnet_deploy.jobs.half import HalfRequest, half
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -68,7 +68,7 @@ def test_a_value_past_float16_is_found_and_survives(tiny_onnx: Path, tmp_path: P
     path, out = tmp_path / "large.onnx", tmp_path / "half.onnx"
     path.write_bytes(model.SerializeToString())
     want = outputs(model, noise())
-    done = half(path, out)
+    done = half(HalfRequest(path, out))
     assert {"bn1", "relu"} <= {n for n, _ in done.large}
     assert {"conv1", "relu", "conv2"} <= set(done.kept)
     assert np.abs(outputs(onnx.load(str(out)), noise()) - want).max() < 1e-2 * np.abs(want).max()

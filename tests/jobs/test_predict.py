@@ -14,6 +14,7 @@ import hrnet_deploy
 from hrnet_deploy.cards import folder
 from hrnet_deploy.jobs import predict as job
 from hrnet_deploy.tasks.images import Video, read_image
+from hrnet_deploy.workflow.open_model import ModelUse
 
 Run = Callable[..., tuple[int, str, str]]
 IMAGES = folder() / "demo" / "images"
@@ -70,7 +71,7 @@ def test_an_interrupted_run_leaves_nothing(tiny_onnx: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(job, "write_image", stop)
     with pytest.raises(KeyboardInterrupt):
-        job.predict(tiny_onnx, [IMAGES], tmp_path / "out")
+        job.predict(job.PredictRequest(ModelUse(tiny_onnx), [IMAGES], tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,8 +21,8 @@ from support.placing import RANGE, placed
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import describe, load_model, read_description, save_model
 from hrnet_deploy.graph.quantize import TARGETS, Graph, block_of, fusion_of, place, quantize
-from hrnet_deploy.jobs.export import ExportOptions, export
-from hrnet_deploy.jobs.quantize import Request
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
+from hrnet_deploy.jobs.quantize import QuantizeRequest
 from hrnet_deploy.jobs.quantize import quantize as job
 from hrnet_deploy.workflow.split import Split
 
@@ -199,20 +199,20 @@ def test_past_the_budget_nothing_is_written_and_the_worst_blocks_are_named(
     assert code == 1
     assert not list(tmp_path.iterdir())
     assert "nothing was written; try --exclude '" in said
-    assert "6 images say little of the ranges" in said
+    assert "6 images are too few for good ranges" in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--limit", "0"), "need at least one image each"),
+        (("--calibration-images", "0"), "need at least one image each"),
         (("--exclude", "nothing.*"), "names no operator of the graph"),
         (("--images", "nowhere"), "nowhere is not a folder"),
-        (("--ranges", "README.md"), "holds no calibration statistics"),
-        (("--ranges", "nowhere/ranges.npz"), "the folder nowhere does not exist"),
+        (("--calibration-cache", "README.md"), "holds no calibration statistics"),
+        (("--calibration-cache", "nowhere/ranges.npz"), "the folder nowhere does not exist"),
         (("--target", "tvm"), "is not one of"),
         (("--method", "best"), "is not one of"),
-        (("--fusion", "bf16"), "is not one of"),
+        (("--branch-fusion", "bf16"), "is not one of"),
         (("--max-drop", "-1"), "give 0 or more"),
         (("--sensitivity", "blocks.txt"), "is neither a table nor a picture"),
     ],
@@ -238,7 +238,14 @@ def test_a_folder_without_images_and_an_image_that_is_none_are_named(
     for name in ("000004.png", "000005.png"):  # wherever they fall: among those calibrated on, or those judged by
         (images / name).write_bytes(b"nothing")
         code, _, err = run(
-            "quantize", tiny_onnx, "-o", tmp_path / "a.onnx", "--images", images, "--ranges", tmp_path / "r.npz"
+            "quantize",
+            tiny_onnx,
+            "-o",
+            tmp_path / "a.onnx",
+            "--images",
+            images,
+            "--calibration-cache",
+            tmp_path / "r.npz",
         )
         assert code == 2 and f"{name} is not an image this machine can read" in err
         shutil.copy(people / name, images / name)
@@ -249,9 +256,9 @@ def test_a_folder_without_images_and_an_image_that_is_none_are_named(
 def test_images_that_are_all_the_same_are_said_to_be(tiny_onnx: Path, people: Path, tmp_path: Path) -> None:
     for number in range(6):
         shutil.copy(people / "000000.png", tmp_path / f"{number}.png")
-    done = job(Request(tiny_onnx, tmp_path / "a.onnx", Split(tmp_path)))
+    done = job(QuantizeRequest(tiny_onnx, tmp_path / "a.onnx", Split(tmp_path)))
     assert "all calibration images are the same image" in done.warnings
-    other = job(Request(tiny_onnx, tmp_path / "b.onnx", Split(people)))
+    other = job(QuantizeRequest(tiny_onnx, tmp_path / "b.onnx", Split(people)))
     assert not [w for w in other.warnings if "same" in w]
 
 
@@ -273,20 +280,22 @@ def test_a_dead_relu_is_named_and_its_scale_is_a_number(tiny_onnx: Path, people:
         tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), value), name))
     save_model(model, tmp_path / "dead.onnx")
     for target in TARGETS:
-        done = job(Request(tmp_path / "dead.onnx", tmp_path / "a.onnx", Split(people), target=target, force=True))
+        done = job(
+            QuantizeRequest(tmp_path / "dead.onnx", tmp_path / "a.onnx", Split(people), target=target, force=True)
+        )
         assert done.all_zero == ["stage2.0.branches.0.0.relu"]
         assert np.isfinite([t.sqnr_db for t in done.trials[-1].figures.tensors if t.sqnr_db is not None]).all()
 
 
 def test_an_embedded_graph_is_refused(exported: Callable[..., Path], people: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="quantize the plain export"):
-        job(Request(exported(embed=True), tmp_path / "a.onnx", Split(people)))
+        job(QuantizeRequest(exported(embed=True), tmp_path / "a.onnx", Split(people)))
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "demo.onnx"
-    assert export(NAME, path, ExportOptions(dynamic=("batch",))).passed
+    assert export(ExportRequest(NAME, path, ExportOptions(dynamic=("batch",)))).passed
     return path
 
 
@@ -301,7 +310,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_trained_network_keeps_its_accuracy_in_int8(target: str, trained: Path, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "int8.onnx"
-    done = job(Request(trained, out, Split(many, held_out=300), target=target))
+    done = job(QuantizeRequest(trained, out, Split(many, held_out=300), target=target))
     assert done.passed, done.trials[-1].checks
     assert abs(done.trials[-1].figures.difference or 100) <= 0.5
     found = read_description(out)
@@ -310,4 +319,4 @@ def test_a_trained_network_keeps_its_accuracy_in_int8(target: str, trained: Path
     assert len(found.provenance["calibration"]) == len(found.provenance["parent"]) == 64
     assert out.stat().st_size < 0.45 * trained.stat().st_size
     with pytest.raises(BadInput, match="is int8 already"):
-        job(Request(out, tmp_path / "b.onnx", Split(many)))
+        job(QuantizeRequest(out, tmp_path / "b.onnx", Split(many)))

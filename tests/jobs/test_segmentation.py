@@ -24,7 +24,7 @@ from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.fp16 import to_fp16
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, Graph, block_of, place, quantize
-from hrnet_deploy.jobs.export import ExportOptions, export
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks import segmentation_graph
 from hrnet_deploy.tasks.base import Contract, Feed, noise
@@ -50,7 +50,7 @@ def int8(
     exported_seg: Callable[..., Path], images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
     """The tiny network quantized for a target, once."""
-    from hrnet_deploy.jobs.quantize import Request, Split
+    from hrnet_deploy.jobs.quantize import QuantizeRequest, Split
     from hrnet_deploy.jobs.quantize import quantize as job
 
     folder = tmp_path_factory.mktemp("int8")
@@ -58,7 +58,9 @@ def int8(
     def make(target: str) -> Path:
         path = folder / f"{target}.onnx"
         if not path.exists():
-            done = job(Request(exported_seg(), path, Split(images, limit=12, held_out=6), target=target))
+            done = job(
+                QuantizeRequest(exported_seg(), path, Split(images, calibration_images=12, held_out=6), target=target)
+            )
             assert done.passed, done.trials[-1].checks
         return path
 
@@ -98,15 +100,15 @@ def exports_open(shape: arch.Architecture, folder: Path) -> Path:
     }
     found.write_text(json.dumps(content))
     done = export(
-        str(folder / "a.pth"), path, ExportOptions(dynamic=("batch", "height", "width")), card_name=str(found)
+        ExportRequest(str(folder / "a.pth"), path, ExportOptions(dynamic=("batch", "height", "width")), card=str(found))
     )
     assert done.passed, done.checks
     assert done.assumption == ""  # the card says how its network upsamples
-    assert done.description.card.architecture == shape
-    engine = open_engine("ort", Source(done.description.card, path))
+    assert read_description(path).card.architecture == shape
+    engine = open_engine("ort", Source(read_description(path).card, path))
     assert engine.inputs[0].shape == ("batch", 3, "height", "width")
     for batch, height, width in ((1, 64, 96), (2, 77, 110), (1, 121, 51)):
-        feed = noise(done.description.card, batch, 7, height, width)
+        feed = noise(read_description(path).card, batch, 7, height, width)
         with torch.inference_mode():
             wanted = network(torch.from_numpy(feed["image"])).numpy()
         got = engine.run(feed)["logits"]

@@ -1,4 +1,4 @@
-"""tune and run on the demo model: the winner is accepted by `check`, and what was done is not done again."""
+"""tune on the demo model: the winner is accepted by `check`, and findings are not made twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.progress import Counted
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.jobs import tune
-from hrnet_deploy.jobs.export import ExportOptions, export
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.workflow.split import Split
 
 Run = Callable[..., tuple[int, str, str]]
@@ -32,9 +32,21 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_winner_is_fast_accurate_and_can_be_made_again(people: Path, tmp_path: Path, run: Run) -> None:
     model, out, again = tmp_path / "model.onnx", tmp_path / "best.onnx", tmp_path / "again.onnx"
-    assert export(NAME, model, ExportOptions()).passed
+    assert export(ExportRequest(NAME, model, ExportOptions())).passed
     code, said, err = run(
-        "tune", model, "-o", out, "--images", people, "--limit", 24, "--max-drop", 4, "--minutes", 1, "--json"
+        "tune",
+        model,
+        "-o",
+        out,
+        "--images",
+        people,
+        "--calibration-images",
+        24,
+        "--max-drop",
+        4,
+        "--minutes",
+        1,
+        "--json",
     )
     assert code == 0, err
     found = json.loads(said)
@@ -47,7 +59,7 @@ def test_the_winner_is_fast_accurate_and_can_be_made_again(people: Path, tmp_pat
         ("openvino", "int8"),
     }
     winner = found["candidates"][0]
-    assert not winner["out"]
+    assert not winner["rejected"]
     assert winner["milliseconds"] == min(
         c["milliseconds"] for c in found["candidates"] if c["milliseconds"] is not None
     )
@@ -68,74 +80,30 @@ def test_what_tune_has_judged_it_does_not_judge_again(
 ) -> None:
     """int8 of random weights may lose too much; float never does, so there is a winner."""
     monkeypatch.setattr(tune, "Schedule", lambda seconds, regions: Schedule(0.02, 6, 0.0, 0.02, regions=regions))
-    split = Split(people, limit=4, held_out=3)
-    request = tune.Request(
-        tiny_onnx, tmp_path / "a.onnx", split, max_drop=100.0, threads=(1,), statistics=tmp_path / "r.npz"
+    split = Split(people, calibration_images=4, held_out=3)
+    request = tune.TuneRequest(
+        tiny_onnx, tmp_path / "a.onnx", split, max_drop=100.0, threads=(1,), calibration_cache=tmp_path / "r.npz"
     )
     first, second, third = Counted(), Counted(), Counted()
-    done = tune.tune(request, "", first.say, first)
-    assert done.winner.figures is not None and done.winner.verdict is not None
-    assert done.winner.figures.images == done.winner.verdict.images == 3
-    assert sum(n for what, n in first.ticks.items() if what.startswith("judging")) >= 4 * 3
-    again = tune.tune(dataclasses.replace(request, output=tmp_path / "b.onnx"), "", second.say, second)
+    done = tune.tune(request, first)
+    assert done.winner.figures is not None and done.winner.test_figures is not None
+    assert done.winner.figures.images == done.winner.test_figures.images == 3
+    assert sum(n for what, n in first.units.items() if what.startswith("judging")) >= 4 * 3
+    again = tune.tune(dataclasses.replace(request, output=tmp_path / "b.onnx"), second)
     assert sorted(c.title for c in again.candidates) == sorted(c.title for c in done.candidates)
     # the fastest may be another one this time: of its images for the verdict nothing is known yet
-    assert sum(n for what, n in second.ticks.items() if what.startswith("judging")) <= 2 * 3
-    queued = tune.tune(dataclasses.replace(request, output=tmp_path / "c.onnx", throughput=True), "", third.say, third)
+    assert sum(n for what, n in second.units.items() if what.startswith("judging")) <= 2 * 3
+    queued = tune.tune(dataclasses.replace(request, output=tmp_path / "c.onnx", throughput=True), third)
     engines = {c.engine for c in queued.candidates}
     assert engines == {"ort", "openvino:mode=throughput", "openvino:precision=bf16,mode=throughput"}
-    assert sum(n for what, n in third.ticks.items() if what.startswith("judging ort")) <= 3
-
-
-@pytest.mark.slow
-def test_a_run_goes_from_a_checkpoint_to_figures_and_goes_on_where_it_was(
-    people: Path, tmp_path: Path, run: Run
-) -> None:
-    folder = tmp_path / "out"
-    command = (
-        "run",
-        NAME,
-        "-o",
-        folder,
-        "--images",
-        people,
-        "--engine",
-        "ort",
-        "--limit",
-        24,
-        "--seconds",
-        1,
-        "--max-drop",
-        4,
-        "--json",
-    )
-    code, said, err = run(*command)
-    assert code == 0, said + err
-    first = json.loads(said)
-    assert [s["name"] for s in first["stages"]] == ["export", "check fp32 in ort", "int8_ort", "check int8 in ort"]
-    assert [r["precision"] for r in first["result"]["rows"]] == ["fp32", "fp32", "int8"]
-    assert all(r["status"] == "ok" for r in first["result"]["rows"])
-    written = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
-    assert json.loads(run(*command)[1]) == first
-    assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == written
-    (folder / "bench.json").unlink()  # as an interrupted run leaves it
-    code, said, _ = run(*command)
-    assert code == 0
-    assert json.loads(said)["stages"] == first["stages"]
-
-
-def test_a_folder_of_another_checkpoint_is_refused(tiny_onnx: Path, people: Path, tmp_path: Path, run: Run) -> None:
-    (tmp_path / "fp32.onnx").write_bytes(tiny_onnx.read_bytes())
-    code, _, err = run("run", NAME, "-o", tmp_path, "--images", people)
-    assert code == 2
-    assert "holds a run of another checkpoint" in err
+    assert sum(n for what, n in third.units.items() if what.startswith("judging ort")) <= 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--minutes", 0), "--minutes must be over 0"),
-        (("--limit", 0), "need at least one image each"),
+        (("--minutes", 0), "--minutes 0 cannot be used — give a number over 0"),
+        (("--calibration-images", 0), "need at least one image each"),
         (("--images", "nowhere"), "is not a folder"),
     ],
 )
@@ -146,9 +114,3 @@ def test_tune_says_what_it_cannot_use(
     code, _, err = run("tune", tiny_onnx, "-o", tmp_path / "a.onnx", *given, *arguments)
     assert code == 2 and sentence in err and "Traceback" not in err
     assert not list(tmp_path.iterdir())
-
-
-def test_run_names_the_precisions_it_knows(people: Path, tmp_path: Path, run: Run) -> None:
-    code, _, err = run("run", NAME, "-o", tmp_path / "out", "--images", people, "--precision", "int4")
-    assert code == 2 and "choose among fp32, fp16, int8" in err
-    assert not (tmp_path / "out").exists()
