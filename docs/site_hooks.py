@@ -88,7 +88,28 @@ def _on_site(path: str) -> str:
     return path.removeprefix(f"{DOCS}/")
 
 
-def on_config(config: MkDocsConfig) -> Any:
-    """Rebuild while `mkdocs serve` runs when the code or an included document changes."""
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Fill in the folders of the navigation, and watch what is included (for `mkdocs serve`)."""
+    folders = {
+        "decisions/": _decisions(),
+        "reference/api/": list(api_pages(ROOT / "hrnet_deploy")),
+    }
+    if config.nav is not None:
+        config.nav = _filled(config.nav, folders)
     config.watch += [str(ROOT / "hrnet_deploy"), *(str(ROOT / p) for p in INCLUDED)]
     return config
+
+
+def _decisions() -> list[str]:
+    paths = sorted((ROOT / DOCS / "decisions").glob("*.md"))
+    names = [p.relative_to(ROOT / DOCS).as_posix() for p in paths]
+    return sorted(names, key=lambda n: not n.endswith("index.md"))
+
+
+def _filled(entry: Any, folders: dict[str, list[str]]) -> Any:
+    """The navigation with each name of a folder replaced by the pages in it."""
+    if isinstance(entry, list):
+        return [_filled(e, folders) for e in entry]
+    if isinstance(entry, dict):
+        return {k: _filled(v, folders) for k, v in entry.items()}
+    return folders.get(entry, entry)

@@ -91,8 +91,8 @@ def _default(param: Any) -> str:
     if param.required:
         return "required"
     value = getattr(param.default, "value", param.default)
-    shown = not callable(value) and value not in (None, "", (), [], False)
-    return f"`{value}`" if shown else ""
+    nothing = value is None or value is False or value == "" or value == [] or value == ()
+    return "" if nothing or callable(value) else f"`{value}`"
 
 
 def _escaped(text: str) -> str:
