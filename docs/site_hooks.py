@@ -1,7 +1,7 @@
 """Hooks of mkdocs: pages that are generated from the code, and pages that are written for the repository.
 
-mkdocs calls `on_files` and `on_page_markdown`. Two kinds of page are added to those in `docs/`: the command reference and
-the API, which are generated here, and documents of the repository (`INCLUDED`), whose links are rewritten for the site.
+mkdocs calls the functions `on_...`. Two kinds of page are added to those in `docs/`: the command reference and the API,
+which are generated here, and documents of the repository (`INCLUDED`), whose links are rewritten for the site.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pages of the site that are generated: the command reference from the typer app, the API from the package's folders."""
+"""Generated pages of the site: the command reference from the typer app, the API from the folders of the package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ def command_reference(app: Any = None) -> str:
     if app is None:
         from hrnet_deploy.cli import app
     group: Any = typer.main.get_command(app)
-    lines = ["# Commands", "", "This page is generated from the command line's own help: `hrnet-deploy COMMAND --help`.", ""]
+    lines = [
+        "# Commands",
+        "",
+        "This page is generated from the help of the command line.",
+        "",
+    ]
     for name in group.commands:
         command = group.commands[name]
         if not command.hidden:
@@ -49,7 +54,16 @@ def _command(usage: str, name: str, command: Any) -> list[str]:
     options = [p for p in shown if p.param_type_name == "option"]
     words = " ".join(_argument(a) for a in arguments)
     text, _, example = (command.help or "").partition("Example:")
-    lines = [f"## {name}", "", *_paragraphs(text), "", "```text", f"{usage} {words} [OPTIONS]".replace("  ", " "), "```", ""]
+    lines = [
+        f"## {name}",
+        "",
+        *_paragraphs(text),
+        "",
+        "```text",
+        f"{usage} {words} [OPTIONS]".replace("  ", " "),
+        "```",
+        "",
+    ]
     if example:
         lines += ["Example:", "", "```text", " ".join(example.split()), "```", ""]
     for title, params in (("Argument", arguments), ("Option", options)):
@@ -107,7 +121,12 @@ def api_pages(package: Path) -> dict[str, str]:
         package: the folder of the package. It is read and not imported, so no framework is needed.
     """
     pages = {}
-    index = ["# API", "", "Start with the [Predictor](predictor.md). Everything else is for programs that convert and measure.", ""]
+    index = [
+        "# API",
+        "",
+        "Start with the [Predictor](predictor.md). Everything else is for programs that convert and measure.",
+        "",
+    ]
     pages["reference/api/predictor.md"] = (
         "# Predictor\n\nThe whole of using a model in a program.\n\n::: hrnet_deploy.jobs.predict.Predictor\n"
     )

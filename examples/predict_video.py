@@ -1,6 +1,7 @@
 """Predict on a video: `python examples/predict_video.py pose.onnx clip.mp4 -o drawn.mp4`.
 
-Each frame is taken as one box. For boxes from a detector, pass them as `predictor(frame, boxes=[...])`. Needs no PyTorch.
+Each frame is taken as one box. For boxes from a detector, pass them as `predictor(frame, boxes=[...])`. PyTorch is not
+needed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from hrnet_deploy import Predictor
 
@@ -35,11 +37,11 @@ def predict_video(model: Path, video: Path, output: Path) -> int:
         found, frame = reader.read()  # (H, W, 3) uint8, BGR
         if not found:
             break
-        image = frame[..., ::-1].copy()  # the predictor takes RGB
+        image = np.ascontiguousarray(frame[..., ::-1], np.uint8)  # the predictor takes RGB
         drawn = predictor.draw(image, predictor(image))[..., ::-1]
         if writer is None:
             height, width = drawn.shape[:2]
-            writer = cv2.VideoWriter(str(output), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
+            writer = cv2.VideoWriter(str(output), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
         writer.write(drawn.copy())
         count += 1
     reader.release()
