@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,11 +23,11 @@ DEMO = {  # the demo model that stands in for a file of the README
     "hrnet_w48_cityscapes.pth": "seg_hrnetv2_w16_demo_256x256",
     "faster_rcnn_hrnetv2p_w32.pth": "det_hrnetv2p_w16_demo_256x256",
 }
-SECONDS = 540  # of one block
+SECONDS = 1500  # of one block, on a busy machine
 ALLOWED = {"may exit 1": (0, 1)}
 
 
-def tutorial_folder(folder: Path, images: int = 240) -> Path:
+def tutorial_folder(folder: Path, images: int = 120) -> Path:
     """A folder as the tutorials begin with: a checkout, and the folder `people` of drawn images."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "models").symlink_to(ROOT / "models")
@@ -61,14 +62,19 @@ def run_block(block: Block, folder: Path) -> None:
     else:
         command = ["bash", "-euxo", "pipefail", "-c", block.script]
     paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
+    process = subprocess.Popen(
         command,
         cwd=folder,
         env={**os.environ, "PATH": paths, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SECONDS,
+        start_new_session=True,
     )
+    try:
+        printed, _ = process.communicate(timeout=SECONDS)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # the shell's own commands too
+        raise
     allowed = ALLOWED.get(block.marker, (0,))
-    assert done.returncode in allowed, f"{block.name} ended with {done.returncode}:\n{done.stdout[-6000:]}"
+    assert process.returncode in allowed, f"{block.name} ended with {process.returncode}:\n{printed[-6000:]}"
