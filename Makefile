@@ -5,14 +5,14 @@ BIN := .venv/bin
 OUT := build/demo
 MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256
 
-.PHONY: demo test fast lint results clean
+.PHONY: demo test fast lint docs results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,report,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,docs,dev]'
 	@touch $@
 
-demo: .venv/ready  ## export, check, quantize and predict with the three checkpoints that come along, and bench one
+demo: .venv/ready  ## export, check, quantize and predict with the three demo checkpoints, and bench one
 	@mkdir -p $(OUT)
 	$(BIN)/python models/demo/generate.py --count 120 --seed 7 -o $(OUT)/images
 	set -e; for name in $(MODELS); do \
@@ -30,15 +30,18 @@ test: .venv/ready  ## every test that needs no GPU, the slow ones included
 	$(BIN)/pytest -m "not gpu and not cores and not paper" -n 2 --dist loadfile
 	$(BIN)/pytest -m "cores and not gpu"
 
-fast: .venv/ready
+fast: .venv/ready  ## the tests that take seconds
 	$(BIN)/pytest
 
-lint: .venv/ready
+lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy hrnet_deploy models/demo tests
+	$(BIN)/mypy hrnet_deploy models/demo tests examples docs
 
-results: .venv/ready  ## benchmarks/README.md and its pictures, of benchmarks/results
+docs: .venv/ready  ## the site, into build/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+results: .venv/ready  ## benchmarks/README.md and its pictures, from benchmarks/results
 	$(BIN)/python benchmarks/make_readme.py
 
 clean:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -221,37 +219,3 @@ def test_a_run_killed_halfway_leaves_no_file_under_the_output_s_name(
             killed += 1
         assert "Traceback" not in err
     assert killed
-
-
-def blocks() -> list[str]:
-    """Every command line of hrnet-deploy in a code block of the documents."""
-    found = []
-    for name in ("README.md",):
-        for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", (ROOT / name).read_text(), re.S):
-            joined = block.replace("\\\n", " ")
-            found += [
-                ln.lstrip("$ ").split("#")[0].strip()
-                for ln in joined.splitlines()
-                if ln.lstrip("$ ").startswith("hrnet-deploy ")
-            ]
-    return found
-
-
-def test_every_command_in_the_documents_exists_with_its_options() -> None:
-    import typer
-
-    group = typer.main.get_command(app)
-    assert blocks()
-    for line in blocks():
-        words = shlex.split(line)[1:]
-        if words == ["--help"]:
-            continue
-        command = group.commands[words[0]]  # type: ignore[attr-defined]
-        command.make_context(words[0], list(words[1:]))
-
-
-def test_links_in_the_documents_lead_somewhere() -> None:
-    for name in ("README.md", "ARCHITECTURE.md", "models/README.md", "benchmarks/README.md"):
-        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", (ROOT / name).read_text()):
-            if not target.startswith("http"):
-                assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
