@@ -92,19 +92,21 @@ def document(result: CostTableResult, name: str) -> Document:
     if any(r.weights == "random" for n in networks for r in n.rows):
         random = "Where weights are random there is no score; time and memory do not depend on them."
         elements.append(Text(random, "note"))
-    elements.append(overview(networks))
-    if any(n.training for n in networks):
-        elements.append(_steps(networks))
-    elements += [Text(t, "warning") for t in _incomplete(networks)]
-    elements += [table(networks), *reasons.texts(), *speedups(networks)]
+    each: list[Element] = [overview(networks), *([_steps(networks)] if any(n.training for n in networks) else [])]
+    each += [Text(t, "warning") for t in _incomplete(networks)]
     memory = (
         "Memory here is the peak of resident memory over what it was before the model was opened, weights included (of "
         "PyTorch on a GPU, the peak that it allocated there); the paper's is the GPU's."
     )
-    elements.append(Text(f"{memory} Hardware differs, so only ratios on one machine can be compared.", "note"))
-    every = Section("Every network", [], [_column(n) for n in networks], key="columns", detail=True)
+    ours: list[Element] = [table(networks), *reasons.texts(), *speedups(networks)]
+    ours.append(Text(f"{memory} Hardware differs, so only ratios on one machine can be compared.", "note"))
     settings = {f.name: getattr(result.settings, f.name) for f in fields(result.settings)}
-    sections = [every, origin(result, name, settings, reproduce=True)]
+    sections = [
+        Section("", each, key="overview"),
+        Section("", ours, key="figures"),
+        Section("Every network", [], [_column(n) for n in networks], key="columns", detail=True),
+        origin(result, name, settings, reproduce=True),
+    ]
     return Document("The paper's cost table", elements, sections, key="table")
 
 
