@@ -1,4 +1,4 @@
-"""The result of `int8_accuracy.py`: what int8 costs by target and method of calibration, as a type and as a document."""
+"""The result of `int8_accuracy.py`: what int8 costs by target and method of calibration."""
 
 from __future__ import annotations
 

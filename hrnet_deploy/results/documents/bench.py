@@ -46,12 +46,14 @@ def parts(result: BenchResult) -> list[Section]:
         return [Section("", [Text("Nothing was measured.", "warning")])]
     models = _by_model(r for r in result.rows if r.status == "ok")
     latencies = [c for rows in models for c in latency(rows)]
-    others = [c for rows in models for c in (*memory(rows), *layers(rows))]
+    memories = [c for rows in models for c in memory(rows)]
+    timelines = [c for rows in models for c in layers(rows)]
     return [
         Section("", [*_weights(result), *latencies], key="latency"),
-        Section("", others, key="memory"),
+        Section("", memories, key="memory"),
         Section("", [table(result)], key="rows"),
         Section("", _remarks(result), key="remarks"),
+        *([Section("", timelines, key="layers")] if timelines else []),
     ]
 
 

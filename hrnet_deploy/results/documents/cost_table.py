@@ -13,7 +13,7 @@ from hrnet_deploy.results.documents import bench
 from hrnet_deploy.results.documents import training as training_document
 from hrnet_deploy.results.documents.provenance import machine, origin
 from hrnet_deploy.results.training import TrainingRow
-from hrnet_deploy.results.wording import NONE, between, gigabytes, seconds, times
+from hrnet_deploy.results.wording import NONE, between, gigabytes, seconds, sentence, times
 from hrnet_deploy.stats import faster
 
 # What the paper's figures were measured on ("Deep High-Resolution Representation Learning for Visual Recognition",
@@ -162,9 +162,11 @@ def _incomplete(networks: Sequence[Network]) -> list[str]:
     texts = []
     for n in networks:
         if n.entry.reason:
-            texts.append(f"{n.entry.name}: {n.entry.reason}.")
-        texts += [f"{n.entry.name}, {r.title}: {r.reason}." for r in n.rows if r.status != "ok"]
-    return [t.replace("..", ".") for t in texts]
+            texts.append(f"{n.entry.name}: {n.entry.reason}")
+        for r in (r for r in n.rows if r.status != "ok"):
+            batch = f", batch {r.batch}" if r.batch != 1 else ""
+            texts.append(f"{n.entry.name}, {r.title}{batch}: {r.reason}")
+    return [sentence(t) for t in texts]
 
 
 def table(networks: Sequence[Network]) -> Table:

@@ -80,7 +80,8 @@ def _table(console: Console, table: Table) -> None:
             console.print(_grid(table, rows, widths, below))
             break
     else:
-        for number, part in enumerate(_parts(widths, console.width)):
+        natural = _widths(table, rows, filled, True, None, console.width)
+        for number, part in enumerate(_parts(natural, console.width)):
             if number:
                 console.print()
             console.print(_grid(table, rows, part, below=True))
