@@ -1,12 +1,14 @@
-"""Everything a bare NVIDIA GPU can tell, in one call: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
+"""Everything that can be measured on a bare NVIDIA GPU: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
 
-The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph with HRNet's
-branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled too; its throughput by batch
-beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is installed; PyCUDA's memory, events and graph
-capture where that is, or where `--wheels DIR` holds what builds it (`pip download pycuda numpy setuptools wheel -d DIR`, by that
-machine's version of Python; nothing is fetched, nothing stays installed). One JSON, a result of the suite with what else was found
-beside its columns; each part is kept as it is found, and the same command goes on after an interrupt. `--quick` takes small
-inputs, and the CPU where there is no GPU, to see that everything works.
+One call measures the nine networks of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph,
+as a graph with HRNet's branches on parallel streams), with training; HRNetV1-W48 at 256x192 in every mode there is,
+compiled too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is
+installed; and PyCUDA's memory, events and graph capture where it is installed, or where `--wheels DIR` holds what builds
+it (`pip download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is fetched, and
+nothing stays installed.
+
+It writes one JSON file, of the kind `gpu` (gpu_result.py). Each part is kept as it is found, and the same command goes
+on after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_result import GpuResult
 
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.engines import unavailable_reason
@@ -32,7 +35,10 @@ from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.jobs.bench import Request as BenchRequest
 from hrnet_deploy.jobs.bench import bench
 from hrnet_deploy.jobs.cost_table import Request, suite
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.results.cost_table import CostTableResult
 
 CARD = "pose_hrnet_w48_256x192"
 TABLE = (
@@ -143,6 +149,23 @@ def _pycuda_exercise() -> dict[str, Any]:
         context.detach()
 
 
+def gathered(table: CostTableResult, parts: dict[str, Any]) -> GpuResult:
+    """The cost table and the parts beside it as one result."""
+    missing = {n: p["unavailable_reason"] for n, p in parts.items() if "unavailable_reason" in p}
+    found = {n: p for n, p in parts.items() if n not in missing}
+    measured = {n: codec.from_dict(p, n) for n, p in found.items() if n not in ("matrix_rates", "pycuda")}
+    return GpuResult(
+        command=table.command,
+        started=table.started,
+        environment=table.environment,
+        table=table,
+        matrix_rates=found.get("matrix_rates", {}),
+        measured={n: r for n, r in measured.items() if isinstance(r, BenchResult)},
+        pycuda=found.get("pycuda", {}),
+        missing=missing,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -160,12 +183,9 @@ def main() -> None:
     )
     size = (64, 64) if args.quick else None
     began = time.monotonic()
-    beside = args.output.with_suffix(".part.json")  # what else than columns was found; the suite writes its file anew
-    extra: dict[str, Any] = {}
-    for earlier in (beside, args.output):
-        if not extra and earlier.exists():
-            found = read_json(earlier, "what this script left")
-            extra = found if earlier == beside else found.get("gpu", {})
+    beside = args.output.with_suffix(".part.json")  # the parts that are not of the cost table, as they come
+    columns_file = args.output.with_suffix(".table.json")  # the cost table, which continues where it was interrupted
+    extra: dict[str, Any] = read_json(beside, "what this script left") if beside.exists() else {}
 
     def kept(name: str, make: Callable[[], dict[str, Any]]) -> None:
         """What is found once and not measured again. Whatever a part dies of, the others go on."""
@@ -194,15 +214,16 @@ def main() -> None:
         best, columns = ["torch:channels_last"], ["torch"]
     kept("throughput", lambda: table(best, BATCHES[:2] if args.quick else BATCHES))
     left = max(0.0, args.minutes - (time.monotonic() - began) / 60)
-    suite(Request(args.output, columns, quick=args.quick, minutes=left, training=True), command, say)
+    suite(Request(columns_file, columns, quick=args.quick, minutes=left, training=True), command, say)
     rows = ["ort:provider=cuda", "ort:provider=cuda,graph"]
     kept(
         "onnxruntime",
         lambda: {"unavailable_reason": reason} if (reason := unavailable_reason(rows[0])) else table(rows),
     )
     kept("pycuda", lambda: pycuda_exercise(args.wheels))
-    write_json(args.output, {**read_json(args.output, "a result of the suite"), "gpu": extra})
+    codec.write(args.output, gathered(codec.read_as(columns_file, CostTableResult), extra))
     beside.unlink()
+    columns_file.unlink()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import shlex
 import sys
 import tempfile
@@ -19,12 +20,13 @@ from rich.console import Console
 
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
-from hrnet_deploy.files import write_json
+from hrnet_deploy.files import json_text
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.bench import row_of
 from hrnet_deploy.jobs.export import ExportOptions
-from hrnet_deploy.report import terminal
-from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.documents import document_of
+from hrnet_deploy.results.render import terminal
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
@@ -64,8 +66,9 @@ def main() -> None:
             subject = saved(made, description, Path(folder, f"{engine}-other.onnx"), "int8")
             rows.append(row_of(dataclasses.replace(subject, name=f"{other.name}'s placement"), engine, 1, threads))
         result = run(rows, Schedule(seconds=args.seconds, regions=("compute",)), shlex.join(["python", *sys.argv]))
-    terminal.measured(Console(highlight=False, width=150), result)
-    write_json(args.output, to_dict(result))
+    measured = codec.from_dict(json.loads(json_text(result.to_dict())), "the measurement")
+    codec.write(args.output, measured)
+    terminal.show(Console(highlight=False, width=150), document_of(measured, args.output.name))
 
 
 if __name__ == "__main__":

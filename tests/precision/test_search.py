@@ -22,10 +22,7 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.jobs import quantize
 from hrnet_deploy.precision import speed
-from hrnet_deploy.results import sensitivity
-from hrnet_deploy.results.figures import Check, Distance, TaskFigures
-from hrnet_deploy.results.quantization import BlockCost, QuantizeResult, SpeedComparison, Trial, worst_first
-from hrnet_deploy.stats import Ratio
+from hrnet_deploy.results.figures import Check, TaskFigures
 from hrnet_deploy.tasks.pose import PoseTask
 from hrnet_deploy.workflow.findings import SavedFindings, beside
 from hrnet_deploy.workflow.split import Split
@@ -215,61 +212,6 @@ def test_what_is_in_float_is_measured_beside_float_and_all_int8(
     assert found.over_int8.low <= found.over_int8.ratio <= found.over_int8.high
     away = speed.measure(models, description, "trt", 1, tmp_path)
     assert away.missing.startswith("this machine has no NVIDIA driver")
-
-
-def quantized(blocks: list[BlockCost], excluded: tuple[str, ...]) -> QuantizeResult:
-    figures = TaskFigures(1, 1, [], Distance({}, ""))
-    trial = Trial(excluded, 3, figures, [Check("", 0, 0, True)])
-    return QuantizeResult(
-        path="a.onnx",
-        card="card",
-        target="ort",
-        method="mse",
-        images=4,
-        samples=4,
-        tensors=9,
-        trials=[trial],
-        blocks=blocks,
-        convolutions=5,
-        outliers={},
-        all_zero=[],
-        warnings=[],
-    )
-
-
-BLOCKS = [BlockCost("conv1", 1, 38.2), BlockCost("stage2.0.branches.0.*", 8, None), BlockCost("final_layer", 1, 31.0)]
-
-
-def test_the_table_of_blocks_is_in_the_order_of_the_network(tmp_path: Path) -> None:
-    measured = SpeedComparison("ort", {"float": 2.0, "as made": 1.0}, Ratio(2.0, 1.9, 2.1))
-    sensitivity.write(tmp_path / "a.json", dataclasses.replace(quantized(BLOCKS, ("final_layer",)), speed=measured))
-    found = json.loads((tmp_path / "a.json").read_text())
-    assert found["speed"]["over_float"]["ratio"] == 2.0
-    assert [(b["pattern"], b["sqnr_db"], b["in_float"]) for b in found["blocks"]] == [
-        ("conv1", 38.2, False),
-        ("stage2.0.branches.0.*", None, False),
-        ("final_layer", 31.0, True),
-    ]
-    assert [b.pattern for b in worst_first(BLOCKS)] == ["final_layer", "conv1", "stage2.0.branches.0.*"]
-
-
-def test_the_picture_of_blocks_shows_every_block_and_marks_those_in_float(tmp_path: Path) -> None:
-    done = quantized(BLOCKS, ("final_layer",))
-    sensitivity.write(tmp_path / "a.svg", done)
-    drawn = (tmp_path / "a.svg").read_text()
-    assert all(b.pattern in drawn for b in BLOCKS)
-    assert "left in float (1 of 3)" in drawn and "31.0 dB" in drawn and "nothing changes" in drawn
-    sensitivity.write(tmp_path / "a2.svg", quantized(BLOCKS, ()))
-    assert "left in float" not in (tmp_path / "a2.svg").read_text()
-
-
-def test_a_table_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"a\.txt is neither a table nor a picture"):
-        sensitivity.check_outputs([tmp_path / "a.txt"], force=False)
-    (tmp_path / "a.json").touch()
-    with pytest.raises(BadInput, match="exists already"):
-        sensitivity.check_outputs([tmp_path / "a.json"], force=False)
-    sensitivity.check_outputs([tmp_path / "b.json"], force=False)
 
 
 def test_the_command_writes_the_table_also_where_the_verdict_is_no(
