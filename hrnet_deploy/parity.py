@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.engines.base import Arrays, Engine, run_rows, run_samples
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures
-from hrnet_deploy.tasks.base import Feed, Score, Task, dataset_samples
+from hrnet_deploy.tasks.base import Feed, Score, Task, checked_score, dataset_samples
 from hrnet_deploy.tasks.dataset import Dataset
 
 Tick = Callable[[], None]
@@ -97,8 +97,8 @@ def compare_on_images(
                 for x, y in zip(a, b, strict=True):
                     for name in x:
                         sums.setdefault(name, TensorComparison()).add(x[name], y[name])
-            wanted += reference_task.kept(reference_task.decode(a, theirs))
-            got += task.kept(task.decode(b, samples))
+            wanted += reference_task.compact(reference_task.decode(a, theirs))
+            got += task.compact(task.decode(b, samples))
         tick()
     if not wanted:
         raise BadInput("the images gave nothing to compare: no image has anything on it — check the annotations")
@@ -112,8 +112,7 @@ def compare_on_images(
     )
     if unscored:
         return figures
-    base: Score = reference_task.score(wanted, dataset)
-    new: Score = task.score(got, dataset)
+    base, new = checked_score(reference_task, wanted, dataset), checked_score(task, got, dataset)
     change, low, high = (100 * v for v in new.difference(base))
     return dataclasses.replace(
         figures,
@@ -134,8 +133,7 @@ def score_on_images(engine: Engine, task: Task, dataset: Dataset, tick: Tick = l
         if samples:
             found += task.decode(run_samples(engine, [s.feed for s in samples]), samples)
         tick()
-    score: Score = task.score(found, dataset)
-    return score
+    return checked_score(task, found, dataset)
 
 
 TENSORS = {

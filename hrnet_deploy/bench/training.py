@@ -15,7 +15,7 @@ from hrnet_deploy.bench import memory
 from hrnet_deploy.bench.run import Worker
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import DeployError, Unavailable
-from hrnet_deploy.tasks.base import noise
+from hrnet_deploy.tasks.base import noise, training_of
 from hrnet_deploy.threads import available_threads
 
 Say = Callable[[str], None]
@@ -23,7 +23,6 @@ FEWEST = 2  # a batch norm over pooled features has nothing to normalise in a ba
 STEPS, QUICK_STEPS = 5, 2
 MOST_SECONDS = 60.0  # a step
 SHARE = 0.6  # of the memory that is free, which a step may take
-THINGS = 8  # boxes an image
 
 
 @dataclass(frozen=True)
@@ -66,19 +65,16 @@ class TrainingRow:
         )
         self.network = network.train().to(job.device)
         self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
-        self.loss = _loss(job, network, self.image)
-        adam = job.card.task == "pose"  # as the papers' own repositories train
-        parameters = network.parameters()
-        self.optimizer: Any = (
-            torch.optim.Adam(parameters, 1e-5) if adam else torch.optim.SGD(parameters, 1e-6, momentum=0.9)
-        )
+        how = training_of(job.card)
+        self.loss = how.random_loss(network, job.card.architecture, self.image)
+        self.optimizer = how.optimizer(network.parameters())
 
     def step(self) -> float:
         """Seconds of one iteration."""
         begin = time.perf_counter()
         loss = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.wait()
         seconds = time.perf_counter() - begin
@@ -89,27 +85,6 @@ class TrainingRow:
     def peak_bytes(self) -> int:
         """The most over what the process held before the network was built; on a GPU, what PyTorch took of it."""
         return self.peak()
-
-
-def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:
-    """A call that gives the task's loss on random targets."""
-    import torch
-
-    from hrnet_deploy.networks import losses
-
-    architecture, (batch, _, height, width) = job.card.architecture, image.shape
-    if architecture.task == "pose":
-        target = torch.rand(batch, architecture.labels, height // 4, width // 4, device=job.device)
-        weight = torch.ones(batch, architecture.labels, device=job.device)
-        return lambda: losses.pose_loss(network(image), target, weight)
-    if architecture.task == "segmentation":
-        labels = torch.randint(0, architecture.labels, (batch, height, width), device=job.device)
-        return lambda: losses.segmentation_loss(network(image), labels)
-    corner = torch.rand(batch, THINGS, 2) * torch.tensor([width, height]) * 0.5
-    side = (0.1 + 0.4 * torch.rand(batch, THINGS, 2)) * torch.tensor([width, height])
-    kinds = torch.randint(0, architecture.labels, (batch, THINGS, 1))
-    things = torch.cat([kinds, corner, corner + side], -1).to(job.device)
-    return lambda: losses.detection_loss(network, image, list(things))
 
 
 def training(

@@ -32,6 +32,7 @@ from hrnet_deploy.parity import score_on_images
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.tasks.base import Contract, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.registry import task_entry
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.threads import available_threads
 
@@ -57,7 +58,7 @@ class Column:
 @dataclass(frozen=True)
 class Request:
     """What to measure. `checkpoints` is a folder with weights called after the cards; others are random. `data` holds a
-    folder of annotated images a task (pose, segmentation, detection), to score trained weights on. `quick` takes small
+    folder of annotated images for each task, called after it, to score trained weights on. `quick` takes small
     inputs, to see that everything works. `minutes` bound the start of the last column."""
 
     output: Path
@@ -98,15 +99,14 @@ def columns(quick: bool = False) -> list[Column]:
             "training_input": "x".join(map(str, entry["training"]["input"])),
             "training_batch": entry["training"]["batch"],
         }
+        chosen = card(entry["card"]).resized(*size)
         paper = {
             "inference_static_s": None,
             **entry["paper"],
             **training,
-            "metric": "mIoU" if "seg" in entry["card"] else "AP",
+            "metric": task_entry(chosen.task).metric,
         }
-        found.append(
-            Column(entry["name"], card(entry["card"]).resized(*size), {**paper, "hardware": table["hardware"]})
-        )
+        found.append(Column(entry["name"], chosen, {**paper, "hardware": table["hardware"]}))
     return found
 
 
@@ -153,7 +153,9 @@ def suite(
 
 def _chosen(request: Request, found: Sequence[Column]) -> list[Column]:
     if unknown := set(request.tasks) - {c.task for c in found}:
-        raise BadInput(f"the cost table has no task {unknown.pop()!r} — it has pose, segmentation and detection")
+        raise BadInput(
+            f"the cost table has no task {unknown.pop()!r} — it has {', '.join(dict.fromkeys(c.task for c in found))}"
+        )
     if unknown := set(request.cards) - {c.card.name for c in found}:
         raise BadInput(
             f"the cost table has no card {unknown.pop()!r} — pass --weights random to measure any card by itself, or choose "

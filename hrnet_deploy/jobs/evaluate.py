@@ -68,17 +68,9 @@ def evaluate(request: Request, progress: Callable[[int], Callable[[], None]] | N
         protocol=model.task.protocol(),
         images=len(dataset),
         data=str(request.data),
-        annotations=_annotations(request, description.card.task),
+        annotations=model.task.annotation_source(request.data, request.annotations),
         published=_published(description),
     )
-
-
-def _annotations(request: Request, task: str) -> dict[str, str]:
-    """What the score depends on besides the images: a file by name and sha256, a folder of label maps by name."""
-    if task == "segmentation":
-        return {"folder": str(request.annotations or request.data / "labels")}
-    path = request.annotations or request.data / "annotations.json"
-    return {"file": str(path), "sha256": sha256(path)}
 
 
 def _published(description: Description) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrnet_deploy.architecture import SegHRNet, require_same, with_known, with_upsampling
+from hrnet_deploy.architecture import require_same, with_known
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import atomic_write, check_output
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
-from hrnet_deploy.tasks.base import Contract, noise, task_of
+from hrnet_deploy.tasks.base import Contract, embedding_of, noise, task_of
 
 if TYPE_CHECKING:
     import onnx
@@ -130,10 +130,10 @@ def _with_given_facts(found: Checkpoint, card_name: str, options: ExportOptions)
     if options.align_corners is None:
         return found
     shape = found.architecture
-    if not isinstance(shape, SegHRNet):
+    if shape.open_upsampling is None:
         raise BadInput(f"{found.path} is {shape.title}, which has no align_corners — leave --align-corners out")
-    rule = dataclasses.replace(shape.body.upsample, align_corners=options.align_corners)
-    return found.with_known(with_upsampling(shape, rule))
+    rule = dataclasses.replace(shape.open_upsampling, align_corners=options.align_corners)
+    return found.with_known(shape.with_upsampling(rule))
 
 
 def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCard:
@@ -151,7 +151,7 @@ def export_network(
     network: nn.Module, chosen: ModelCard, options: ExportOptions, provenance: dict[str, str], say: Say = lambda _: None
 ) -> tuple[onnx.ModelProto, Description]:
     """A network to a described ONNX model, not yet verified."""
-    from hrnet_deploy.graph.embed import embed, require_form
+    from hrnet_deploy.graph.embed import embed
     from hrnet_deploy.graph.export import OPSET, export_graph
     from hrnet_deploy.graph.metadata import Description, describe
     from hrnet_deploy.graph.simplify import simplify
@@ -164,7 +164,7 @@ def export_network(
     if options.embed and options.dynamic:
         raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
     if options.embed:
-        require_form(chosen)
+        embedding_of(chosen)  # refuse a task without one before the work, not after it
     batch = options.batch * 2 if options.flip_test else options.batch
     say(f"exporting with torch's {options.exporter} exporter")
     opset = options.opset or OPSET

@@ -26,7 +26,7 @@ from hrnet_deploy.precision.search import Block, Trial, worst_first
 from hrnet_deploy.report import sensitivity
 from hrnet_deploy.results.figures import Check, Distance, TaskFigures
 from hrnet_deploy.stats import Ratio
-from hrnet_deploy.tasks.pose import PoseTask
+from hrnet_deploy.tasks.pose.task import PoseTask
 from hrnet_deploy.workflow.findings import SavedFindings, beside
 from hrnet_deploy.workflow.split import Split
 

@@ -1,12 +1,18 @@
-"""Segmentation's postprocessing as an ONNX graph, in ONNX's own text form: what `export --embed` puts behind a network.
+"""The decoding of class scores as an ONNX graph in text form, which `export --embed` adds behind a segmentation network.
 
-Equal to what `SegmentationTask.decode` does up to the size of the network's input (a test compares them). Shapes are static.
+It computes what `SegmentationTask.decode` computes up to the size of the network's input; a test compares them. Shapes are static.
 """
 
 from __future__ import annotations
 
-from hrnet_deploy.cards import Classes, Input
+from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.input_graph import HEADER
+
+
+def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
+    """See `tasks.base.Embedding`."""
+    return after(card.input, card.labels_as(Classes), output, flip_test, opset)
 
 
 def after(spec: Input, classes: Classes, logits: tuple[int, ...], flip_test: bool, opset: int) -> str:

@@ -1,13 +1,23 @@
-"""Pose postprocessing as an ONNX graph, in ONNX's own text form: what `export --embed` puts behind a network.
+"""The decoding of heatmaps as an ONNX graph in text form, which `export --embed` adds behind a pose network.
 
-Equal to `heatmaps.keypoints` (a test compares them). Shapes are static; integers divide instead
-of taking remainders, and neighbours are gathered from the flattened map: operators every engine has.
+It computes what `heatmaps.keypoints` computes; a test compares them. Shapes are static. It uses only operators that every engine
+has: neighbours are gathered from the flattened heatmap, and integer division replaces remainders.
 """
 
 from __future__ import annotations
 
-from hrnet_deploy.cards import Input, Keypoints
+from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.input_graph import HEADER
+from hrnet_deploy.tasks.pose.labels import Keypoints
+
+
+def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
+    """See `tasks.base.Embedding`."""
+    labels = card.labels_as(Keypoints)
+    if flip_test and not labels.flip_pairs:
+        raise BadInput(f"{card.name} does not say which keypoints mirror each other — embed it without --flip-test")
+    return after(card.input, labels, output, flip_test, opset)
 
 
 def after(spec: Input, points: Keypoints, heatmaps: tuple[int, ...], flip_test: bool, opset: int) -> str:
