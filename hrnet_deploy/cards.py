@@ -1,8 +1,7 @@
 """Model cards: the facts of one model, from a YAML file of this package or from the metadata of an ONNX file.
 
-A card says what the weights do not show: the size and the normalisation of the input, what the labels are called and which of
-them swap in a mirror image, where the weights are published and which score their authors report.
-"""
+A card says what the weights do not show: the size and the normalisation of the input, what the labels are called and
+which of them swap in a mirror image, where the weights are published and which score their authors report."""
 
 from __future__ import annotations
 
@@ -28,13 +27,12 @@ L = TypeVar("L")
 
 @dataclass(frozen=True)
 class Input:
-    """The input image: `height` and `width` in pixels; `mean` and `std` of pixel values scaled to 0..1, in the order of `colour`
-    (RGB or BGR).
+    """The input image: `height` and `width` in pixels; `mean` and `std` of pixel values scaled to 0..1, in the order of
+    `colour` (RGB or BGR).
 
-    `fit` says how an image of another size is brought to that size. `crop`: the task cuts out one crop per result. `stretch`:
-    resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up. With `longest`, no
-    side of a padded image takes more pixels than that.
-    """
+    `fit` says how an image of another size is brought to that size. `crop`: the task cuts out one crop per result.
+    `stretch`: resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up.
+    With `longest`, no side of a padded image takes more pixels than that."""
 
     height: int
     width: int
@@ -52,8 +50,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Published:
-    """A trained checkpoint that its authors publish: where it is, how its sha256 begins, and the score they report for it, in
-    the unit they use, on `data`."""
+    """A trained checkpoint that its authors publish: where it is, how its sha256 begins, and the score they report for
+    it, in the unit they use, on `data`."""
 
     url: str
     sha256_prefix: str
@@ -66,10 +64,9 @@ class Published:
 class ModelCard:
     """Everything later commands need to know of a model. It travels inside every ONNX file made here.
 
-    `labels` are of the type that the task of the architecture gives them (`tasks.pose.labels.Keypoints` for pose). In YAML and
-    JSON they stand under the task's own key: `keypoints` or `classes`. `checkpoint` is the path of a trained checkpoint that
-    comes with this package, relative to the folder of the cards.
-    """
+    `labels` are of the type that the task of the architecture gives them (`tasks.pose.labels.Keypoints` for pose). In
+    YAML and JSON they stand under the task's own key: `keypoints` or `classes`. `checkpoint` is the path of a trained
+    checkpoint that comes with this package, relative to the folder of the cards."""
 
     name: str
     architecture: Architecture
@@ -112,8 +109,8 @@ class ModelCard:
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         """A card from JSON values. Keys of label kinds that are null are ignored: older files have one for every kind.
 
-        Raises BadInput for an unknown task or network family, KeyError and TypeError for values that are missing or unknown.
-        """
+        Raises BadInput for an unknown task or network family, KeyError and TypeError for values that are missing or
+        unknown."""
         rest = {k: v for k, v in values.items() if v is not None}
         architecture = arch.from_dict(rest.pop("architecture"))
         entry = task_entry(architecture.task)
@@ -130,7 +127,8 @@ class ModelCard:
         return next((p for p in self.published if digest.startswith(p.sha256_prefix)), None)
 
     def resized(self, height: int, width: int) -> ModelCard:
-        """The same model with an input of `height` x `width` pixels. Raises BadInput where the network cannot take it."""
+        """The same model with an input of `height` x `width` pixels. Raises BadInput where the network cannot take
+        it."""
         arch.check_size(self.architecture, height, width)
         longest = self.input.longest if (height, width) == (self.input.height, self.input.width) else None
         return dataclasses.replace(
@@ -161,8 +159,8 @@ def cards() -> dict[str, ModelCard]:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card in a YAML file. Labels that the file does not give are taken from `datasets.yaml`. Raises BadInput with the reason
-    where it is no card, and where the number of labels is not that of the network."""
+    """The card in a YAML file. Labels that the file does not give are taken from `datasets.yaml`. Raises BadInput with
+    the reason where it is no card, and where the number of labels is not that of the network."""
     import yaml
 
     require_file(path)
@@ -180,13 +178,15 @@ def read_card(path: Path) -> ModelCard:
         ) from error
     if len(read.label_names) != read.architecture.labels:
         raise BadInput(
-            f"{path} names {len(read.label_names)} {kind}, its network has {read.architecture.labels} — name every one once"
+            f"{path} names {len(read.label_names)} {kind}, its network has {read.architecture.labels} — name every "
+            "one once"
         )
     return read
 
 
 def card(name: str) -> ModelCard:
-    """The card of that name, or in the YAML file of that path. Raises BadInput with the most similar names where there is none."""
+    """The card of that name, or in the YAML file of that path. Raises BadInput with the most similar names where there
+    is none."""
     import difflib
 
     if name.endswith((".yaml", ".yml")):
@@ -212,10 +212,9 @@ def shipped_checkpoint(of: ModelCard) -> Path | None:
 def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
     """The card of a checkpoint, from its architecture and its digest.
 
-    The first of these that there is: the card for which the checkpoint is published; a card of the same architecture; a new
-    card. A new card takes input and labels from the card that is most similar and has as many labels. Where no card has as
-    many, it takes the input of the task's default card, and its labels are numbered.
-    """
+    The first of these that there is: the card for which the checkpoint is published; a card of the same architecture; a
+    new card. A new card takes input and labels from the card that is most similar and has as many labels. Where no card
+    has as many, it takes the input of the task's default card, and its labels are numbered."""
     entry = task_entry(architecture.task)
     default = card(entry.default_card)
     known = [*cards().values(), default]

@@ -15,8 +15,9 @@ from hrnet_deploy.errors import BadInput
 
 
 class Labels(Protocol):
-    """What a network tells apart: `names`, in the order of the network's output, and whatever else its task needs to know of
-    them. Every task has a frozen dataclass of its own, made from the names alone or from the values in a card."""
+    """What a network tells apart: `names`, in the order of the network's output, and whatever else its task needs to
+    know of them. Every task has a frozen dataclass of its own, made from the names alone or from the values in a
+    card."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -32,11 +33,10 @@ class TaskEntry:
     * `embedding` (optional) is a `tasks.base.Embedding`: it writes the graph that `export --embed` adds.
     * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of `bench --train`.
 
-    `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of them
-    is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are assumed for a
-    checkpoint that no card describes. `metric` is the headline figure. `options` are the command-line options that only some
-    tasks support and this one does, out of `TASK_OPTIONS`.
-    """
+    `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of
+    them is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are
+    assumed for a checkpoint that no card describes. `metric` is the headline figure. `options` are the command-line
+    options that only some tasks support and this one does, out of `TASK_OPTIONS`."""
 
     name: str
     implementation: str
@@ -50,11 +50,13 @@ class TaskEntry:
     training: str = ""
 
     def require(self, option: str, subject: object) -> None:
-        """Raise BadInput where the task does not support a command-line option. `subject` is what the sentence names."""
+        """Raise BadInput where the task does not support a command-line option. `subject` is what the sentence
+        names."""
         if option not in self.options:
             able = [t for t in task_names() if option in task_entry(t).options]
             raise BadInput(
-                f"{option} is {TASK_OPTIONS[option]} of {' and '.join(able)}, {subject} is for {self.name} — leave it out"
+                f"{option} is {TASK_OPTIONS[option]} of {' and '.join(able)}, {subject} is for {self.name} — leave "
+                "it out"
             )
 
 

@@ -1,7 +1,7 @@
 """The shape of a network, as plain data: no framework is needed to read, compare or print it.
 
-`networks.build_network` makes the PyTorch module of an architecture, `checkpoints.recognise` infers an architecture from the
-tensors of a state dict, and a model card carries one. The contract of a family is the class `Architecture`.
+`networks.build_network` makes the PyTorch module of an architecture, `checkpoints.recognise` infers an architecture
+from the tensors of a state dict, and a model card carries one. The contract of a family is the class `Architecture`.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> Architecture:
-    """The architecture of a card or an ONNX file: the inverse of `to_dict`. A card may say `width: 32` instead of the whole
-    body, and `upsample` beside it. Raises BadInput for a family this version does not know."""
+    """The architecture of a card or an ONNX file: the inverse of `to_dict`. A card may say `width: 32` instead of the
+    whole body, and `upsample` beside it. Raises BadInput for a family this version does not know."""
     rest = dict(values)
     kind = load(family_entry(rest.pop("family", None)).architecture)
     if "width" in rest:
@@ -87,11 +87,13 @@ def check_size(architecture: Architecture, height: int, width: int) -> None:
 
 
 def with_known(inferred: Architecture, known: Architecture) -> Architecture:
-    """`known`, where it differs from the inferred architecture only in what the weights do not show; else `inferred`."""
+    """`known`, where it differs from the inferred architecture only in what the weights do not show; else
+    `inferred`."""
     return known if inferred.with_defaults() == known.with_defaults() else inferred
 
 
 def require_same(name: object, found: Architecture, other_name: object, other: Architecture, cure: str) -> None:
-    """Raise BadInput where two files or cards, called by their names, are not of one network. `cure` ends the sentence."""
+    """Raise BadInput where two files or cards, called by their names, are not of one network. `cure` ends the
+    sentence."""
     if found != other:
         raise BadInput(f"{name} is {found.title}, {other_name} is {other.title} — {cure}")

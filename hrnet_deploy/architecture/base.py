@@ -12,8 +12,8 @@ from hrnet_deploy.architecture.body import INPUT, Upsample
 class Architecture(abc.ABC):
     """The shape of a network as plain data. Each family derives one frozen dataclass from this class.
 
-    Fields hold numbers, strings, tuples and other frozen dataclasses, so that an architecture can be compared, hashed and
-    written as JSON. To add a family, add one line to `hrnet_deploy.registry`.
+    Fields hold numbers, strings, tuples and other frozen dataclasses, so that an architecture can be compared, hashed
+    and written as JSON. To add a family, add one line to `hrnet_deploy.registry`.
 
     Class attributes that a family sets:
 
@@ -58,8 +58,8 @@ class Architecture(abc.ABC):
 
     @property
     def shared_body(self) -> object:
-        """The part it has in common with networks of other tasks or with other heads, None where there is no such part. Cards
-        of the same body are preferred when an unknown checkpoint needs one."""
+        """The part it has in common with networks of other tasks or with other heads, None where there is no such part.
+        Cards of the same body are preferred when an unknown checkpoint needs one."""
         return None
 
     @property
@@ -73,13 +73,13 @@ class Architecture(abc.ABC):
 
     @property
     def assumption(self) -> str:
-        """What was assumed because the weights do not show it, as part of a sentence with the cure; empty where a user has
-        nothing to decide."""
+        """What was assumed because the weights do not show it, as part of a sentence with the cure; empty where a user
+        has nothing to decide."""
         return ""
 
     def with_defaults(self) -> Self:
-        """The same network, with the default in place of everything the weights do not show. Two architectures that are equal
-        after this cannot be told apart by their tensors."""
+        """The same network, with the default in place of everything the weights do not show. Two architectures that are
+        equal after this cannot be told apart by their tensors."""
         defaults = {f.name: f.default for f in dataclasses.fields(self) if f.name in self.not_in_weights}  # type: ignore[arg-type]
         same = dataclasses.replace(self, **defaults) if defaults else self  # type: ignore[type-var]
         return same.with_upsampling(Upsample()) if self.open_upsampling else same

@@ -15,8 +15,8 @@ REGION = 7  # a region is pooled to 7 x 7 cells
 
 @dataclass(frozen=True)
 class ResNetBody:
-    """A ResNet of bottleneck units. With more than one of `groups` it is a ResNeXt, and each group has `base_width` channels in
-    the first layer."""
+    """A ResNet of bottleneck units. With more than one of `groups` it is a ResNeXt, and each group has `base_width`
+    channels in the first layer."""
 
     depth: int = 101
     groups: int = 1
@@ -33,8 +33,9 @@ class ResNetBody:
 
 @dataclass(frozen=True)
 class Proposals:
-    """What the region proposal network keeps. On each level the best `candidates` enter non-maximum suppression, which drops
-    boxes that overlap a better one by more than `iou`. Of what all levels leave together, the best `kept` are proposals."""
+    """What the region proposal network keeps. On each level the best `candidates` enter non-maximum suppression, which
+    drops boxes that overlap a better one by more than `iou`. Of what all levels leave together, the best `kept` are
+    proposals."""
 
     candidates: int = 1000
     iou: float = 0.7
@@ -43,8 +44,9 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Detections:
-    """What the box head keeps: detections that score above `score`. Within each class, non-maximum suppression drops those that
-    overlap a better one by more than `iou`. Of what all classes leave together, the best `kept` are returned."""
+    """What the box head keeps: detections that score above `score`. Within each class, non-maximum suppression drops
+    those that overlap a better one by more than `iou`. Of what all classes leave together, the best `kept` are
+    returned."""
 
     score: float = 0.05
     iou: float = 0.5
@@ -55,10 +57,10 @@ class Detections:
 class FasterRCNN(Architecture):
     """Faster R-CNN on HRNetV2p (HRNet and HRFPN) or on a ResNet with FPN, with two shared fully connected layers.
 
-    `neck` is the number of channels of every pyramid level, `hidden` that of the fully connected layers. The side of a square
-    anchor is `anchor_scale` times its level's stride; `ratios` are heights divided by widths. Outputs have a fixed size of
-    `detections.kept` rows per image. Rows from `count` on are padding: boxes and scores are 0 and labels are -1.
-    """
+    `neck` is the number of channels of every pyramid level, `hidden` that of the fully connected layers. The side of a
+    square anchor is `anchor_scale` times its level's stride; `ratios` are heights divided by widths. Outputs have a
+    fixed size of `detections.kept` rows per image. Rows from `count` on are padding: boxes and scores are 0 and labels
+    are -1."""
 
     family: ClassVar[str] = "faster_rcnn"
     task: ClassVar[str] = "detection"

@@ -43,7 +43,8 @@ class PoseHRNet(Architecture):
 
 @dataclass(frozen=True)
 class SimpleBaseline(Architecture):
-    """A ResNet followed by transposed convolutions of stride 2, which bring its output from 1/32 to 1/4 of the input size."""
+    """A ResNet followed by transposed convolutions of stride 2, which bring its output from 1/32 to 1/4 of the input
+    size."""
 
     family: ClassVar[str] = "simple_baseline"
     task: ClassVar[str] = "pose"

@@ -14,13 +14,12 @@ HEADS = {"psp": "PSPNet", "aspp": "DeepLabV3"}  # the name of a dilated ResNet w
 
 @dataclass(frozen=True)
 class SegHRNet(Architecture):
-    """HRNetV2: all branches, brought to the size of the first and concatenated, give one score per class and pixel, at 1/4 of
-    the input size.
+    """HRNetV2: all branches, brought to the size of the first and concatenated, give one score per class and pixel, at
+    1/4 of the input size.
 
-    With `ocr` those scores are a first estimate. It weights the mean features of every class, with which every pixel is then
-    compared (object-contextual representations). Before the head, branches are upsampled as in the body's fusion: bilinearly,
-    to the size of the first. The weights do not show whether that is done with `align_corners`.
-    """
+    With `ocr` those scores are a first estimate. It weights the mean features of every class, with which every pixel is
+    then compared (object-contextual representations). Before the head, branches are upsampled as in the body's fusion:
+    bilinearly, to the size of the first. The weights do not show whether that is done with `align_corners`."""
 
     family: ClassVar[str] = "seg_hrnet"
     task: ClassVar[str] = "segmentation"
@@ -63,13 +62,14 @@ class SegHRNet(Architecture):
     @property
     def assumption(self) -> str:
         other = "--no-align-corners" if self.body.upsample.align_corners else "--align-corners"
-        return f"its branches are taken to be upsampled {self.body.upsample.title} — where they are not, export with {other}"
+        rule = self.body.upsample.title
+        return f"its branches are taken to be upsampled {rule} — where they are not, export with {other}"
 
 
 @dataclass(frozen=True)
 class DilatedResNet(Architecture):
-    """A ResNet whose last two layers stay at 1/8 of the input size and use dilated convolutions instead of strides. Its head
-    sees the whole image: pyramid pooling (`psp`, PSPNet) or atrous spatial pyramid pooling (`aspp`, DeepLabV3)."""
+    """A ResNet whose last two layers stay at 1/8 of the input size and use dilated convolutions instead of strides. Its
+    head sees the whole image: pyramid pooling (`psp`, PSPNet) or atrous spatial pyramid pooling (`aspp`, DeepLabV3)."""
 
     family: ClassVar[str] = "dilated_resnet"
     task: ClassVar[str] = "segmentation"

@@ -21,9 +21,9 @@ BEFORE, AFTER = "before.", "after."  # prefixes of the names inside the two grap
 def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.ModelProto:
     """The model between its preparation and its decoding.
 
-    `model` must have static shapes. With `flip_test` its batch holds images and then their mirror images, so the result takes half
-    as many. Raises BadInput where an axis is open, where the task has no graph for its decoding, or the opset is too old.
-    """
+    `model` must have static shapes. With `flip_test` its batch holds images and then their mirror images, so the result
+    takes half as many. Raises BadInput where an axis is open, where the task has no graph for its decoding, or the
+    opset is too old."""
     decoding = embedding_of(card)
     image, output = model.graph.input[0], model.graph.output[0]
     shape = _static_shape(output)

@@ -17,10 +17,10 @@ def build_network(architecture: Architecture) -> nn.Module:
 def random_weights(network: nn.Module, seed: int = 0) -> None:
     """Fill a network with weights that are good enough to measure its latency, where there is no checkpoint.
 
-    Convolutions are initialised as by He et al., batch norm scales lie between 0.25 and 0.65, and biases are small. So over a
-    hundred layers activations neither overflow nor fade to denormal numbers, which are slow on a CPU. A module with a method
-    `calm` is given the chance to scale its weights: a detector's heads then propose as many boxes as trained ones.
-    """
+    Convolutions are initialised as by He et al., batch norm scales lie between 0.25 and 0.65, and biases are small. So
+    over a hundred layers activations neither overflow nor fade to denormal numbers, which are slow on a CPU. A module
+    with a method `calm` is given the chance to scale its weights: a detector's heads then propose as many boxes as
+    trained ones."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,9 +1,8 @@
-"""Two operators PyTorch has not by itself: suppression of overlapping boxes, and pooling of regions from a pyramid.
+"""Two operators that PyTorch lacks: non-maximum suppression, and pooling of regions from a pyramid.
 
-Both are operators of their own (`torch.ops.hrnet_deploy`), so that an exporter meets each as one thing: what they are in ONNX
-says `graph.operators`. `roi_align` is ordinary PyTorch, and can be trained through. Source: mmcv, mmcv/ops/csrc/pytorch/cpu/nms.cpp and
-roi_align.cpp.
-"""
+Both are registered as custom operators (`torch.ops.hrnet_deploy`), so that an exporter sees each as one node;
+`graph.operators` says what they become in ONNX. `roi_align` is plain PyTorch and differentiable. Source: mmcv,
+mmcv/ops/csrc/pytorch/cpu/nms.cpp and roi_align.cpp."""
 
 from __future__ import annotations
 
@@ -16,8 +15,10 @@ from hrnet_deploy.networks.boxes import overlap
 
 @torch.library.custom_op("hrnet_deploy::nms", mutates_args=())
 def nms(boxes: Tensor, scores: Tensor, iou: float, score: float) -> Tensor:
-    """Which boxes stay, (G, N) bool. boxes (G, N, 4), scores (G, N): in each of G groups by itself, by falling score, a
-    box goes if it overlaps one that stays by more than `iou`, or has not more than `score`."""
+    """Non-maximum suppression within each of G groups: which boxes are kept, (G, N) bool.
+
+    boxes (G, N, 4), scores (G, N). By falling score, a box is dropped where it overlaps a kept one by more than `iou`,
+    or where its score is not above `score`."""
     kept = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
     for group, above in enumerate(scores > score):
         candidates = above.nonzero()[:, 0]
@@ -32,7 +33,7 @@ def _(boxes: Tensor, scores: Tensor, iou: float, score: float) -> Tensor:
 
 
 def _greedy(over: Tensor) -> Tensor:
-    """From which box is over the limit with which, (N, N) by falling score, those that stay, (N,)."""
+    """The boxes that are kept, (N,) bool. over (N, N): which boxes, by falling score, overlap too much."""
     rows = over.cpu().numpy()
     stays = torch.ones(len(rows), dtype=torch.bool)
     alive = stays.numpy()
@@ -44,8 +45,10 @@ def _greedy(over: Tensor) -> Tensor:
 
 @torch.library.custom_op("hrnet_deploy::pool_regions", mutates_args=())
 def pool_regions(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: list[int], size: int) -> Tensor:
-    """Each box pooled from one level of a pyramid. levels (1, C, H_i, W_i), boxes (R, 4) in pixels of the image, level (R,)
-    int64: which of the levels a box is taken from; zeros from none -> (R, C, size, size)."""
+    """Each box pooled from one level of a pyramid: (R, C, size, size).
+
+    levels (1, C, H_i, W_i), boxes (R, 4) in pixels of the image, level (R,) int64: the level each box is pooled from. A
+    level of -1 gives zeros. strides: pixels of the image per cell of each level."""
     pooled = boxes.new_zeros(len(boxes), levels[0].shape[1], size, size)
     for i, (features, stride) in enumerate(zip(levels, strides, strict=True)):
         here = (level == i).nonzero()[:, 0]
@@ -63,11 +66,10 @@ def roi_align(
 ) -> Tensor:
     """Regions of one image pooled to size x size cells, each the mean of bilinear samples.
 
-    features (C, H, W), boxes (R, 4) in pixels, `scale` times a pixel is a cell of `features` -> (R, C, size, size). A cell
-    has `sampling` samples a side, or with 0 as many as it spans cells of the features. `aligned` moves boxes by half a cell, as the
-    centre of a cell is half a cell from its corner; without it no box is smaller than one cell. A box without width or height gives
-    zeros. Differentiable in the features.
-    """
+    features (C, H, W), boxes (R, 4) in pixels -> (R, C, size, size). `scale` is the number of cells of the features per
+    pixel. Each side of a pooled cell has `sampling` samples, or with 0 as many as the cells of the features that it
+    spans. `aligned` moves boxes by half a cell, because the centre of a cell is half a cell from its corner; without it
+    no box is smaller than one cell. An empty box gives zeros. Differentiable in the features."""
     channels, height, width = features.shape
     table = features.flatten(1).t().contiguous()
     edges = boxes * scale - (0.5 if aligned else 0.0)
@@ -82,7 +84,7 @@ def roi_align(
         [none],
         [none],
         [boxes.new_zeros(0)],
-    )  # a bag of cells a bin: a box has size^2 of them
+    )  # one bag of cells per pooled cell: a box has size^2 of them
     for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
         here = (kind == number).nonzero()[:, 0]
         x, x_share = _cells(edges[here, 0], sides[here, 0], size, across, width, merged=not sampling)
@@ -99,9 +101,9 @@ def roi_align(
 
 
 def _cells(start: Tensor, length: Tensor, size: int, count: int, cells: int, merged: bool) -> tuple[Tensor, Tensor]:
-    """Along one axis, the cells each bin reads and their shares: (R, size, K) both. A sample more than a cell outside counts as
-    zero; one nearer takes the cell at the border. `merged`: samples are at most a cell apart, so each bin reads count + 1 cells
-    in a row; else two a sample."""
+    """Along one axis, the cells that each pooled cell reads and their weights: (R, size, K) both. A sample more than
+    one cell outside counts as zero; a nearer one takes the cell at the border. With `merged`, samples are at most one
+    cell apart, so each pooled cell reads count + 1 neighbouring cells; else it reads two per sample."""
     if count <= 0:
         return torch.zeros(len(start), size, 0, dtype=torch.int64, device=start.device), start.new_zeros(
             len(start), size, 0

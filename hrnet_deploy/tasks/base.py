@@ -1,7 +1,7 @@
 """What a task is: it prepares images for a network, and makes results of what the network gives.
 
-A task knows nothing of engines. The same object serves the verification of `export`, `check`, the pipeline figure of `bench`,
-`eval` and `predict`, so that images are prepared in the same way everywhere.
+A task knows nothing of engines. The same object serves the verification of `export`, `check`, the pipeline figure of
+`bench`, `eval` and `predict`, so that images are prepared in the same way everywhere.
 
 To add a task, make a folder with a `TaskEntry` and add one line to `hrnet_deploy.registry`. `Task` is what the entry's
 implementation has to be; `Embedding` and `Training` are optional.
@@ -37,8 +37,8 @@ Outputs = Mapping[str, NDArray]  # the arrays a network gives, by the names of i
 
 @dataclass(frozen=True)
 class Contract:
-    """How an ONNX file wants to be fed. An `embedded` file takes uint8 crops and gives decoded results. With `flip_test` it also
-    averages them with the results of the mirror image."""
+    """How an ONNX file wants to be fed. An `embedded` file takes uint8 crops and gives decoded results. With
+    `flip_test` it also averages them with the results of the mirror image."""
 
     embedded: bool = False
     flip_test: bool = False
@@ -48,9 +48,8 @@ class Contract:
 class TaskOptions:
     """How a task is asked to work. Only tasks whose entry lists an option are given one.
 
-    flip_test: average each result with that of the mirror image. scales: sizes to test at, as factors of the card's input;
-    empty for the input itself. upright: height and width of a second input that takes upright images.
-    """
+    flip_test: average each result with that of the mirror image. scales: sizes to test at, as factors of the card's
+    input; empty for the input itself. upright: height and width of a second input that takes upright images."""
 
     flip_test: bool = False
     scales: tuple[float, ...] = ()
@@ -68,8 +67,8 @@ NO_OPTIONS = TaskOptions()
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run of the network needs. `feed` holds its arrays, (passes, ...) each: one pass, or two where a flip test adds the
-    mirror image. `context` is what decoding needs to know, and only the task reads it."""
+    """What one run of the network needs. `feed` holds its arrays, (passes, ...) each: one pass, or two where a flip
+    test adds the mirror image. `context` is what decoding needs to know, and only the task reads it."""
 
     image_id: int
     feed: Feed
@@ -89,10 +88,10 @@ class Score(Protocol):
 class Task(Protocol):
     """The work of a task. Methods with a body here suit most tasks.
 
-    card: the model's card. metric: the name of the headline figure of `score`. comparable: whether the outputs of two engines
-    can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores may swap.
-    limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures that `compare` returns.
-    """
+    card: the model's card. metric: the name of the headline figure of `score`. comparable: whether the outputs of two
+    engines can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores
+    may swap. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures that `compare`
+    returns."""
 
     card: ModelCard
     metric: str
@@ -100,13 +99,15 @@ class Task(Protocol):
     limits: Mapping[str, Mapping[str, float]]
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
-        """The samples of one image, (H, W, 3) RGB uint8. A top-down pose network has one per person, most others one."""
+        """The samples of one image, (H, W, 3) RGB uint8. A top-down pose network has one per person, most others
+        one."""
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Any]:
         """Predictions in pixels of the image. `outputs` has one entry per sample, each (passes, ...)."""
 
     def compact(self, predictions: Sequence[Any]) -> list[Any]:
-        """The same predictions in little memory, because those of all images are held until they are compared and scored."""
+        """The same predictions in little memory, because those of all images are held until they are compared and
+        scored."""
         return list(predictions)
 
     def compare(self, reference: Sequence[Any], other: Sequence[Any]) -> Distance:
@@ -116,10 +117,12 @@ class Task(Protocol):
         """What a score depends on besides the weights and the images: flip test, decoding and so on, as JSON values."""
 
     def unscorable_reason(self, dataset: Dataset) -> str:
-        """Why `score` cannot score against this data set; empty where it can. Raises Unavailable where a library is missing."""
+        """Why `score` cannot score against this data set; empty where it can. Raises Unavailable where a library is
+        missing."""
 
     def score(self, predictions: Sequence[Any], dataset: Dataset) -> Any:
-        """The task's metric against the annotations: a `Score`. Raises BadInput where `unscorable_reason` has a reason."""
+        """The task's metric against the annotations: a `Score`. Raises BadInput where `unscorable_reason` has a
+        reason."""
 
     def annotation_source(self, images: Path, annotations: Path | None) -> dict[str, str]:
         """Which annotations a score used: the COCO file by its path and sha256, unless a task uses others.
@@ -133,7 +136,8 @@ class Task(Protocol):
         """A copy of the image with the predictions drawn on it."""
 
     def records(self, predictions: Sequence[Any]) -> list[dict[str, Any]]:
-        """Predictions as entries of `results.json`, which `predict` writes: in COCO's format of results where it has one."""
+        """Predictions as entries of `results.json`, which `predict` writes: in COCO's format of results where it has
+        one."""
 
     def label_maps(self, predictions: Sequence[Any]) -> list[Labels]:
         """Results that are images themselves, one per entry of `records`; `predict` writes each as a PNG file."""
@@ -144,19 +148,18 @@ class Embedding(Protocol):
     """Writes the decoding of a task as an ONNX graph, for `export --embed`."""
 
     def __call__(self, card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
-        """The model in ONNX's text form. It takes the network's first output, of the static shape `output`, and gives decoded
-        results. With `flip_test` the batch holds images and then their mirror images. Raises BadInput where the card lacks
-        what that needs."""
+        """The model in ONNX's text form. It takes the network's first output, of the static shape `output`, and gives
+        decoded results. With `flip_test` the batch holds images and then their mirror images. Raises BadInput where the
+        card lacks what that needs."""
 
 
 @dataclass(frozen=True)
 class Training:
     """How networks of a task are trained, as `bench --train` measures it.
 
-    random_loss: from a network, its architecture and a batch of images (N, 3, H, W), a function that computes the task's loss
-    against random targets, which cost as much as real ones. optimizer: from a network's parameters, the optimizer that the
-    authors of the networks use.
-    """
+    random_loss: from a network, its architecture and a batch of images (N, 3, H, W), a function that computes the
+    task's loss against random targets, which cost as much as real ones. optimizer: from a network's parameters, the
+    optimizer that the authors of the networks use."""
 
     random_loss: Callable[[Any, Any, torch.Tensor], Callable[[], torch.Tensor]]
     optimizer: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -167,10 +170,9 @@ def task_of(
 ) -> Task:
     """The task of a card.
 
-    `contract` says how the file wants to be fed; a plain file unless given. `flip_test` averages each result with that of the
-    mirror image, and is short for `options=TaskOptions(flip_test=True)`. Raises BadInput where the task is unknown, does not
-    support an option, or where the card does not fit.
-    """
+    `contract` says how the file wants to be fed; a plain file unless given. `flip_test` averages each result with that
+    of the mirror image, and is short for `options=TaskOptions(flip_test=True)`. Raises BadInput where the task is
+    unknown, does not support an option, or where the card does not fit."""
     entry, chosen = task_entry(card.task), options or TaskOptions(flip_test=flip_test)
     for option in chosen.asked:
         entry.require(option, card.name)
@@ -206,7 +208,8 @@ def checked_score(task: Task, predictions: Sequence[Any], dataset: Dataset) -> S
     score: Score = task.score(predictions, dataset)
     if not math.isfinite(score.figures()[task.metric]):
         raise BadInput(
-            f"{task.metric} of {task.card.name} is not a number: the annotations have nothing that counts for it (no object of its "
+            f"{task.metric} of {task.card.name} is not a number: the annotations have nothing that counts for it (no "
+            "object of its "
             "classes, or only ignored pixels) — give annotations that have"
         )
     return score
@@ -220,8 +223,8 @@ def dataset_samples(task: Task, dataset: Dataset) -> Iterator[tuple[Item, Image,
 
 
 def noise(card: ModelCard, batch: int, seed: int, height: int = 0, width: int = 0) -> Feed:
-    """Seeded input of normally distributed numbers: `image` (batch, 3, H, W) float32, at the card's size unless another is
-    given. Where the network also takes `image_size` (batch, 2), it says that nothing is padding."""
+    """Seeded input of normally distributed numbers: `image` (batch, 3, H, W) float32, at the card's size unless another
+    is given. Where the network also takes `image_size` (batch, 2), it says that nothing is padding."""
     height, width = height or card.input.height, width or card.input.width
     feed = {INPUT: np.random.default_rng(seed).standard_normal((batch, 3, height, width), dtype=np.float32)}
     if IMAGE_SIZE in card.architecture.inputs:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InputFit:
-    """How an image was fitted into the network's input. `size` is the height and width of the image. It was scaled to fill the
-    first `used` rows and columns of the input; what is to the right and below is padding."""
+    """How an image was fitted into the network's input. `size` is the height and width of the image. It was scaled to
+    fill the first `used` rows and columns of the input; what is to the right and below is padding."""
 
     image_id: int
     size: tuple[int, int]

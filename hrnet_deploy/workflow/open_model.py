@@ -17,8 +17,8 @@ from hrnet_deploy.tasks.registry import task_entry
 
 @dataclass(frozen=True)
 class ModelUse:
-    """How a file is run. `upright`: the same network exported with the sides of its input exchanged, for images that are higher
-    than wide. `scales`: sizes to test at, as factors of the file's input."""
+    """How a file is run. `upright`: the same network exported with the sides of its input exchanged, for images that
+    are higher than wide. `scales`: sizes to test at, as factors of the file's input."""
 
     model: Path
     engine: str = "ort"
@@ -56,8 +56,8 @@ def _task(use: ModelUse, description: Description, upright: tuple[int, int] | No
 
 
 def _both_ways(use: ModelUse, description: Description, upright: Path) -> OpenedModel:
-    """Two files of one network, as mmdetection turns the input: an upright image gets an upright input, in which it is as large as
-    other images are in theirs."""
+    """Two files of one network, as mmdetection turns the input: an upright image gets an upright input, in which it is
+    as large as other images are in theirs."""
     task_entry(description.card.task).require("--upright", use.model)
     other = read_description(upright)
     ours, theirs = description.card.input, other.card.input
@@ -73,7 +73,8 @@ def _both_ways(use: ModelUse, description: Description, upright: Path) -> Opened
     weights = description.provenance.get("checkpoint") == other.provenance.get("checkpoint")
     if differ := [name for name, equal in (*same, ("weights", weights)) if not equal]:
         raise BadInput(
-            f"{upright} differs from {use.model} in {' and '.join(differ)} — make both of one checkpoint, in the same way"
+            f"{upright} differs from {use.model} in {' and '.join(differ)} — make both of one checkpoint, in the "
+            "same way"
         )
     engines = [_engine(use, description, use.model), _engine(use, other, upright)]
     if len({batch_of(e) for e in engines}) > 1:

@@ -18,9 +18,8 @@ __all__ = ["IncompleteError", "recognise"]
 def recognise(shapes: Mapping[str, Sequence[int]], path: object = "the checkpoint") -> Architecture:
     """The architecture whose official parameter names and shapes these are.
 
-    `path` is what sentences call the checkpoint. Raises BadInput that says what the file is instead, and IncompleteError where a
-    tensor is missing that the architecture is inferred from.
-    """
+    `path` is what sentences call the checkpoint. Raises BadInput that says what the file is instead, and
+    IncompleteError where a tensor is missing that the architecture is inferred from."""
     tensors = Shapes(shapes, path)
     for name in family_names():
         found: Architecture | None = load(family_entry(name).recogniser)(tensors)

@@ -1,8 +1,7 @@
 """Recognises detectors by their tensors: Faster R-CNN on HRNet, ResNet and ResNeXt.
 
-The weights do not show how the outputs of the heads are used (sizes of anchors, how many boxes are kept). That is assumed to be
-as in mmdetection's configurations for COCO.
-"""
+The weights do not show how the outputs of the heads are used (sizes of anchors, how many boxes are kept). That is
+assumed to be as in mmdetection's configurations for COCO."""
 
 from __future__ import annotations
 
@@ -12,7 +11,8 @@ from hrnet_deploy.errors import BadInput
 
 HEAD = "roi_head.bbox_head."
 RATIOS = 3  # anchors per position
-# other detectors of mmdetection with the parameter names of Faster R-CNN, by the beginning of a name that only they have
+# other detectors of mmdetection with the parameter names of Faster R-CNN, by the beginning of a name that only they
+# have
 OTHERS = {
     "roi_head.mask_head.": "Mask R-CNN",
     "roi_head.bbox_head.0.": "Cascade R-CNN",
@@ -27,7 +27,8 @@ def faster_rcnn(tensors: Shapes) -> FasterRCNN | None:
     for prefix, what in OTHERS.items():
         if tensors.has(prefix):
             raise BadInput(
-                f"{tensors.path} is {what} — of detectors this tool takes Faster R-CNN with two shared fully connected layers"
+                f"{tensors.path} is {what} — of detectors this tool takes Faster R-CNN with two shared fully "
+                "connected layers"
             )
     if tensors.has("backbone.stage2."):
         body: Body | ResNetBody = hrnet_body(tensors, "backbone.")
@@ -38,7 +39,8 @@ def faster_rcnn(tensors: Shapes) -> FasterRCNN | None:
     anchors = tensors["rpn_head.rpn_cls.weight"][0]
     if anchors != RATIOS:
         raise BadInput(
-            f"{tensors.path} has {anchors} anchors per position, whose shapes the weights do not show — this tool takes {RATIOS}, with "
+            f"{tensors.path} has {anchors} anchors per position, whose shapes the weights do not show — this tool "
+            f"takes {RATIOS}, with "
             "ratios 0.5, 1 and 2"
         )
     hidden = tensors.matrix(f"{HEAD}shared_fcs.0.weight")[0]
@@ -46,8 +48,8 @@ def faster_rcnn(tensors: Shapes) -> FasterRCNN | None:
 
 
 def _resnet(tensors: Shapes) -> ResNetBody:
-    """The ResNet or ResNeXt. The weights of a grouped convolution have as many inputs as one group has channels; in the first unit
-    that is the base width."""
+    """The ResNet or ResNeXt. The weights of a grouped convolution have as many inputs as one group has channels; in the
+    first unit that is the base width."""
     depth = resnet_depth(tensors, "backbone.", "a detector takes")
     width, inputs = tensors["backbone.layer1.0.conv2.weight"][:2]
     groups = width // inputs

@@ -1,9 +1,8 @@
 """Recognises segmentation networks by their tensors: HRNetV2 with and without OCR, PSPNet and DeepLabV3.
 
-The weights do not show how branches are upsampled. It is inferred from where a network with that head and that many classes
-comes from: the configurations of HRNet-Semantic-Segmentation (experiments/), or mmsegmentation, which leaves out biases that the
-official heads have.
-"""
+The weights do not show how branches are upsampled. It is inferred from where a network with that head and that many
+classes comes from: the configurations of HRNet-Semantic-Segmentation (experiments/), or mmsegmentation, which leaves
+out biases that the official heads have."""
 
 from __future__ import annotations
 
@@ -13,7 +12,8 @@ from hrnet_deploy.architecture import DilatedResNet, SegHRNet, Upsample
 from hrnet_deploy.checkpoints.recognise.shapes import BRANCHES, Shapes, hrnet_body, resnet_depth
 from hrnet_deploy.errors import BadInput
 
-# the numbers of classes of ADE20K and COCO-Stuff, for which plain heads too upsample with align_corners, as all OCR heads do
+# the numbers of classes of ADE20K and COCO-Stuff, for which plain heads too upsample with align_corners, as all OCR
+# heads do
 ALIGNED = {150, 171}
 
 
@@ -46,7 +46,8 @@ def dilated_resnet(tensors: Shapes) -> DilatedResNet | None:
         head = "aspp"
     else:
         raise BadInput(
-            f"{tensors.path} is a ResNet-{depth} with a segmentation head of another kind — this tool takes PSPNet, DeepLabV3"
+            f"{tensors.path} is a ResNet-{depth} with a segmentation head of another kind — this tool takes PSPNet, "
+            "DeepLabV3"
         )
     last = tensors["decode_head.conv_seg.weight"]
     return DilatedResNet(depth, head, classes=last[0], channels=last[1])

@@ -1,5 +1,5 @@
-"""The shapes of a checkpoint's tensors by name, and what several recognisers infer from them: an HRNet body, the depth of a
-ResNet."""
+"""The shapes of a checkpoint's tensors by name, and what several recognisers infer from them: an HRNet body, the depth
+of a ResNet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ BRANCHES = "stage2.0.branches."  # every HRNet has parameters whose names begin 
 
 
 class IncompleteError(Exception):
-    """A tensor is missing from which the architecture is inferred. A comparison with known networks shows what else is."""
+    """A tensor is missing from which the architecture is inferred. A comparison with known networks shows what else
+    is."""
 
 
 class Shapes:
@@ -34,7 +35,8 @@ class Shapes:
             raise IncompleteError(name)
         if len(self.shapes[name]) != dimensions:
             raise BadInput(
-                f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected {what} dimensions — it is of another network"
+                f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected {what} dimensions — it is of "
+                "another network"
             )
         return self.shapes[name]
 
@@ -49,7 +51,8 @@ class Shapes:
 
 
 def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = None) -> Body:
-    """The HRNet body whose parameter names begin with `prefix`. The weights do not show how it upsamples; `upsample` says so."""
+    """The HRNet body whose parameter names begin with `prefix`. The weights do not show how it upsamples; `upsample`
+    says so."""
     first = f"{prefix}layer1."
     stage1 = Stage(
         1, (tensors.count(first),), (tensors[f"{first}0.conv1.weight"][0],), block_kind(tensors, f"{first}0.")

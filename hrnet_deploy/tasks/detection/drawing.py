@@ -13,8 +13,8 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_boxes(image: Image, boxes: NDArray, scores: NDArray, labels: NDArray, classes: Classes) -> None:
-    """Draw on `image` (H, W, 3) in place: boxes (n, 4) as x1, y1, x2, y2 in pixels, scores (n,), labels (n,). The best score is drawn
-    last and so on top. Lines and letters grow with the size of the image."""
+    """Draw on `image` (H, W, 3) in place: boxes (n, 4) as x1, y1, x2, y2 in pixels, scores (n,), labels (n,). The best
+    score is drawn last and so on top. Lines and letters grow with the size of the image."""
     colours = colours_of(classes)
     scale = float(np.clip(max(image.shape[:2]) / 1000, 0.4, 2.0))
     thick = max(1, round(2 * scale))

@@ -1,8 +1,7 @@
 """Compares two sets of detections of the same images by matching each detection with its counterpart.
 
-Two detectors that differ by rounding give the same boxes, but those with almost equal scores may come in another order. So the
-lists cannot be compared number by number. A detection matches one of the same class that overlaps it enough.
-"""
+Two detectors that differ by rounding give the same boxes, but those with almost equal scores may come in another order.
+So the lists cannot be compared number by number. A detection matches one of the same class that overlaps it enough."""
 
 from __future__ import annotations
 
@@ -35,10 +34,9 @@ class Detected(Protocol):
 def compare_detections(reference: Sequence[Detected], other: Sequence[Detected]) -> Distance:
     """How far two sets of detections of the same images are apart, one entry per image in each.
 
-    Only confident detections count, which score above 0.3. Where the reference has none, as with random weights, those above
-    half its best score count. `missing` and `extra` are the shares of confident detections of the reference and of the other that
-    have no match. Distances between matches are in pixels of the network's input.
-    """
+    Only confident detections count, which score above 0.3. Where the reference has none, as with random weights, those
+    above half its best score count. `missing` and `extra` are the shares of confident detections of the reference and
+    of the other that have no match. Distances between matches are in pixels of the network's input."""
     best = max((float(r.scores.max()) for r in reference if len(r.scores)), default=0.0)
     least = CONFIDENT if best > CONFIDENT else best / 2
     moved, scored, counted, missing = [np.zeros(0)], [np.zeros(0)], 0, 0
@@ -67,7 +65,8 @@ def compare_detections(reference: Sequence[Detected], other: Sequence[Detected])
     which = f"with a score above {least:.2g}" + ("" if best > CONFIDENT else " (the reference has no confident one)")
     sentence = (
         f"{counted} detections {which}: {missing} without a match, {extra} in the other result alone; matches are "
-        f"{figures['pixels_mean']:.4f} px apart on average, {figures['pixels_max']:.3f} px at most (pixels of the input), scores differ by "
+        f"{figures['pixels_mean']:.4f} px apart on average, {figures['pixels_max']:.3f} px at most (pixels of the "
+        "input), scores differ by "
         f"{figures['score_max']:.1e} at most"
     )
     return Distance(figures, sentence if counted else "the reference detects nothing on any of the images")
@@ -81,8 +80,8 @@ def _confident(found: Detected, least: float) -> NDArray[np.intp]:
 
 
 def matches_of(found: Detected, other: Detected, which: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-    """Pairs of numbers of detections that match. Each of `which`, by falling score, is matched with the nearest detection of the
-    same class in `other` that is still free."""
+    """Pairs of numbers of detections that match. Each of `which`, by falling score, is matched with the nearest
+    detection of the same class in `other` that is still free."""
     free = np.ones(len(other.scores), bool)
     for i in which:
         near = np.flatnonzero(free & (other.labels == found.labels[i]))
@@ -94,8 +93,8 @@ def matches_of(found: Detected, other: Detected, which: NDArray[np.intp]) -> Ite
 
 
 def _overlap(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of one box (4,) with others (n, 4). It is 1 for two boxes that are the same within a pixel, however
-    small they are."""
+    """Intersection over union of one box (4,) with others (n, 4). It is 1 for two boxes that are the same within a
+    pixel, however small they are."""
     inside = (np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])).clip(min=0).prod(axis=1)
     area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     union = area + areas - inside

@@ -1,10 +1,9 @@
 """The detection task: a whole image in, boxes with a class and a score out.
 
-Source of the test protocol: mmdetection's configurations for COCO (configs/_base_/datasets/coco_detection.py) with mmcv's
-imrescale. The image is scaled with its proportions, bilinearly, to a rounded size, then normalised and padded with zeros to the
-right and below. mmdetection turns the input for upright images. Here the input of a file is fixed, so an upright image is scaled
-to fit into it, or goes to a second file whose input is upright (`TaskOptions.upright`).
-"""
+Source of the test protocol: mmdetection's configurations for COCO (configs/_base_/datasets/coco_detection.py) with
+mmcv's imrescale. The image is scaled with its proportions, bilinearly, to a rounded size, then normalised and padded
+with zeros to the right and below. mmdetection turns the input for upright images. Here the input of a file is fixed, so
+an upright image is scaled to fit into it, or goes to a second file whose input is upright (`TaskOptions.upright`)."""
 
 from __future__ import annotations
 
@@ -35,9 +34,9 @@ DRAWN_SCORE = 0.3  # boxes with a lower score are not drawn
 
 @dataclass(frozen=True)
 class ImageDetections:
-    """The detections on one image, by falling score: boxes (n, 4) as x1, y1, x2, y2 in pixels of the image, in_input (n, 4) the
-    same in pixels of the network's input, scores (n,), labels (n,). With `full` the network gave as many as it can, so weaker
-    ones may be missing."""
+    """The detections on one image, by falling score: boxes (n, 4) as x1, y1, x2, y2 in pixels of the image, in_input
+    (n, 4) the same in pixels of the network's input, scores (n,), labels (n,). With `full` the network gave as many as
+    it can, so weaker ones may be missing."""
 
     image_id: int
     boxes: NDArray[np.float64]
@@ -52,9 +51,9 @@ class DetectionTask(Task):
 
     metric = ENTRY.metric
     comparable = False
-    # `missing` and `extra` are shares of detections that score above 0.3; distances are in pixels of the input. In lower precision
-    # suppression sometimes keeps the other of two overlapping boxes. The largest distances come from that, so only their mean has
-    # a limit there.
+    # `missing` and `extra` are shares of detections that score above 0.3; distances are in pixels of the input. In
+    # lower precision suppression sometimes keeps the other of two overlapping boxes. The largest distances come from
+    # that, so only their mean has a limit there.
     limits: Mapping[str, Mapping[str, float]] = {
         "fp32": {"missing": 0.0, "extra": 0.0, "pixels_max": 0.05, "score_max": 1e-3},
         "fp16": {"missing": 0.01, "extra": 0.01, "pixels_mean": 0.2, "score_mean": 0.01},
@@ -79,8 +78,8 @@ class DetectionTask(Task):
         return [Sample(item.image_id, feed, InputFit(item.image_id, (image.shape[0], image.shape[1]), (rows, columns)))]
 
     def feed(self, image: Image) -> Feed:
-        """The arrays for an image (H, W, 3) RGB uint8: `image` (1, 3, H, W), in the input size in which the image is largest, and
-        `image_size` (1, 2), the rows and columns it fills."""
+        """The arrays for an image (H, W, 3) RGB uint8: `image` (1, 3, H, W), in the input size in which the image is
+        largest, and `image_size` (1, 2), the rows and columns it fills."""
         spec = self.card.input
         height, width = image.shape[:2]
         rows, columns = max(self.input_sizes, key=lambda s: min(s[0] / height, s[1] / width))

@@ -18,7 +18,8 @@ from hrnet_deploy.networks.detection import STDS, FasterRCNN, level_of
 from hrnet_deploy.networks.operators import nms, roi_align
 from hrnet_deploy.tasks.base import Training
 
-# overlaps from which an anchor is positive and below which it is negative; how many are sampled, and the share of positives
+# overlaps from which an anchor is positive and below which it is negative; how many are sampled, and the share of
+# positives
 RPN_POSITIVE, RPN_NEGATIVE, RPN_SAMPLED, RPN_SHARE = 0.7, 0.3, 256, 0.5
 BOX_POSITIVE, BOX_SAMPLED, BOX_SHARE = 0.5, 512, 0.25  # the same of proposals
 SAMPLES = 2  # bilinear samples per side of a region's cell; at inference as many as the cell spans
@@ -34,10 +35,9 @@ def detection_loss(
 ) -> Tensor:
     """The loss of both stages: objectness and boxes of sampled anchors, classes and boxes of sampled proposals.
 
-    image (N, 3, H, W) normalised. ground_truth has one tensor (k, 5) per image: the class of each box, and its corners x1, y1, x2,
-    y2 in pixels of the input. On each level the best `candidates` enter suppression. `sampled` proposals per image are used.
-    PyTorch's random generator decides which are sampled.
-    """
+    image (N, 3, H, W) normalised. ground_truth has one tensor (k, 5) per image: the class of each box, and its corners
+    x1, y1, x2, y2 in pixels of the input. On each level the best `candidates` enter suppression. `sampled` proposals
+    per image are used. PyTorch's random generator decides which are sampled."""
     levels = network.pyramid(image)
     heads = network.rpn_head(levels)
     anchors = [_anchors(objectness, stride, network) for (objectness, _), stride in zip(heads, STRIDES, strict=True)]
@@ -81,8 +81,9 @@ def _proposals(anchors: Tensor, scores: Tensor, deltas: Tensor, size: Tensor, mo
 
 
 def _anchor_loss(anchors: Tensor, scores: Tensor, deltas: Tensor, known: Tensor) -> Tensor:
-    """The loss of anchors (A, 4) of one image, with their objectness logits (A,) and deltas (A, 4), against boxes (k, 4). An anchor
-    belongs to a box that it overlaps by 0.7, or that no other anchor overlaps more and it overlaps by 0.3."""
+    """The loss of anchors (A, 4) of one image, with their objectness logits (A,) and deltas (A, 4), against boxes (k,
+    4). An anchor belongs to a box that it overlaps by 0.7, or that no other anchor overlaps more and it overlaps by
+    0.3."""
     best, owner = anchors.new_zeros(len(anchors)), anchors.new_zeros(len(anchors), dtype=torch.long)
     if len(known):
         overlap = boxes.overlap(anchors, known)
@@ -100,7 +101,8 @@ def _anchor_loss(anchors: Tensor, scores: Tensor, deltas: Tensor, known: Tensor)
 
 
 def _sampled(found: Tensor, known: Tensor, background: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Sampled regions (r, 4), their classes (r,), and the deltas (r, 4) to their ground-truth boxes, zero for the background."""
+    """Sampled regions (r, 4), their classes (r,), and the deltas (r, 4) to their ground-truth boxes, zero for the
+    background."""
     best, owner = found.new_zeros(len(found)), found.new_zeros(len(found), dtype=torch.long)
     if len(known):
         best, owner = boxes.overlap(found, known[:, 1:]).max(1)
@@ -125,7 +127,8 @@ def _pooled(levels: Sequence[Tensor], regions: Tensor) -> Tensor:
 
 
 def _box_loss(logits: Tensor, offsets: Tensor, classes: Tensor, targets: Tensor) -> Tensor:
-    """The loss of the box head: logits (r, classes + 1) and deltas (r, 4 classes) against classes (r,) and deltas (r, 4)."""
+    """The loss of the box head: logits (r, classes + 1) and deltas (r, 4 classes) against classes (r,) and deltas (r,
+    4)."""
     background = logits.shape[1] - 1
     rows = (classes < background).nonzero()[:, 0]
     own = offsets.view(len(offsets), background, 4)[rows, classes[rows]]

@@ -14,8 +14,8 @@ SHIFT = 4  # fractional bits of the coordinates that OpenCV draws with
 
 
 def draw_skeleton(image: Image, points: NDArray, scores: NDArray, keypoints: Keypoints, threshold: float = 0.2) -> None:
-    """Draw on `image` (H, W, 3) in place. points (K, 2) in pixels of the image, scores (K,): keypoints with a score above `threshold`
-    are drawn, with lines whose width grows with the size of the person."""
+    """Draw on `image` (H, W, 3) in place. points (K, 2) in pixels of the image, scores (K,): keypoints with a score
+    above `threshold` are drawn, with lines whose width grows with the size of the person."""
     sure = scores > threshold
     if not sure.any():
         return

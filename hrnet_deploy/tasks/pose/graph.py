@@ -1,8 +1,7 @@
 """The decoding of heatmaps as an ONNX graph in text form, which `export --embed` adds behind a pose network.
 
-It computes what `heatmaps.keypoints` computes; a test compares them. Shapes are static. It uses only operators that every engine
-has: neighbours are gathered from the flattened heatmap, and integer division replaces remainders.
-"""
+It computes what `heatmaps.keypoints` computes; a test compares them. Shapes are static. It uses only operators that
+every engine has: neighbours are gathered from the flattened heatmap, and integer division replaces remainders."""
 
 from __future__ import annotations
 
@@ -42,10 +41,12 @@ def after(spec: Input, points: Keypoints, heatmaps: tuple[int, ...], flip_test: 
         else "maps = Identity(heatmaps)"
     )
     return f"""{HEADER.format(opset=opset)}
-    after (float[{passes}, {count}, {height}, {width}] heatmaps) => (float[{batch}, {count}, 2] keypoints, float[{batch}, {count}] scores)
+    after (float[{passes}, {count}, {height}, {width}] heatmaps)
+        => (float[{batch}, {count}, 2] keypoints, float[{batch}, {count}] scores)
     <int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] minus_one = {{-1}}, int64[1] far_below = {{-1000000}},
      int64[1] axis_n = {{0}}, int64[1] axis_x = {{3}}, int64[1] batch = {{{batch}}}, int64[1] passes = {{{passes}}},
-     int64[{count}] order = {{{", ".join(map(str, order))}}}, float half = {{0.5}}, float quarter = {{0.25}}, float nothing = {{0.0}},
+     int64[{count}] order = {{{", ".join(map(str, order))}}}, float half = {{0.5}},
+     float quarter = {{0.25}}, float nothing = {{0.0}},
      float stride = {{{float(spec.width / width)!r}}}, int64 w = {{{width}}}, int64 unit = {{1}}, int64 none = {{0}},
      int64 last_x = {{{width - 1}}}, int64 last_y = {{{height - 1}}}, int64 last = {{{height * width - 1}}},
      int64[3] flat_shape = {{{batch}, {count}, {height * width}}}, int64[1] axis_flat = {{2}}>

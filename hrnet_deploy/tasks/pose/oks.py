@@ -13,10 +13,9 @@ def oks_nms(
 ) -> list[int]:
     """The indices of the people that remain when near-duplicates of a better scored person are dropped, best first.
 
-    points (n, K, 2) in pixels of the image, scores (n,), areas (n,) of the padded boxes in square pixels, sigmas (K,). A person
-    is a near-duplicate where the similarity is above `threshold`.
-    Source: HRNet-Human-Pose-Estimation, lib/nms/nms.py (oks_nms).
-    """
+    points (n, K, 2) in pixels of the image, scores (n,), areas (n,) of the padded boxes in square pixels, sigmas (K,).
+    A person is a near-duplicate where the similarity is above `threshold`. Source: HRNet-Human-Pose-Estimation,
+    lib/nms/nms.py (oks_nms)."""
     variance = (2 * np.asarray(sigmas)) ** 2
     order = list(np.argsort(-scores, kind="stable"))
     keep: list[int] = []

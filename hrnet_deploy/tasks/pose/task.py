@@ -1,8 +1,8 @@
 """The pose task: one crop per person in, heatmaps out, keypoints in pixels of the image.
 
-Source of the test protocol: HRNet-Human-Pose-Estimation, lib/core/function.py (validate) and lib/dataset/coco.py (evaluate).
-Differences between engines are given in pixels of the network's input, which do not depend on the size of the image.
-"""
+Source of the test protocol: HRNet-Human-Pose-Estimation, lib/core/function.py (validate) and lib/dataset/coco.py
+(evaluate). Differences between engines are given in pixels of the network's input, which do not depend on the size of
+the image."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Pose:
-    """The keypoints of one person: points (K, 2) in pixels of the image as x, y, in_crop (K, 2) the same in pixels of the network's
-    input, scores (K,)."""
+    """The keypoints of one person: points (K, 2) in pixels of the image as x, y, in_crop (K, 2) the same in pixels of
+    the network's input, scores (K,)."""
 
     person: Person
     points: NDArray[np.float64]
@@ -54,7 +54,8 @@ class Pose:
 
     @property
     def score(self) -> float:
-        """The mean score of the confident keypoints times that of the box, by which the official evaluation ranks people."""
+        """The mean score of the confident keypoints times that of the box, by which the official evaluation ranks
+        people."""
         sure = self.scores[self.scores > CONFIDENT]
         return float(sure.mean() * self.person.box_score) if len(sure) else 0.0
 
@@ -63,8 +64,8 @@ class PoseTask(Task):
     """See `tasks.base.Task`. A sample is a person, and a prediction is a `Pose`."""
 
     metric = ENTRY.metric
-    # Engines in fp32 differ only in the order in which they add. Where two pixels of a heatmap are equal to seven digits, that can
-    # still decide which is the maximum, so even fp32 may move a few keypoints.
+    # Engines in fp32 differ only in the order in which they add. Where two pixels of a heatmap are equal to seven
+    # digits, that can still decide which is the maximum, so even fp32 may move a few keypoints.
     limits: Mapping[str, Mapping[str, float]] = {
         "fp32": {"pixels_mean": 0.05, "moved_over_1px": 0.01, "score_relative": 1e-4},
         "fp16": {"pixels_mean": 0.2, "moved_over_1px": 0.05, "score_relative": 1e-2},
@@ -99,8 +100,8 @@ class PoseTask(Task):
         return [Sample(item.image_id, self.feed(p.crop.cut(image, *self._size)), p) for p in people]
 
     def _person(self, annotation: Any, image_id: int, height: int, width: int) -> Person | None:
-        """The person of one annotation, or None where it does not count. Annotated boxes are clipped to the image as in the official
-        code; detected boxes, which have a score, are used as they are."""
+        """The person of one annotation, or None where it does not count. Annotated boxes are clipped to the image as in
+        the official code; detected boxes, which have a score, are used as they are."""
         if annotation.get("category_id", PERSON) != PERSON or annotation.get("iscrowd", 0):
             return None
         x, y, w, h = (float(v) for v in annotation["bbox"])
@@ -124,8 +125,8 @@ class PoseTask(Task):
         return self.card.input.width / self.card.input.height
 
     def feed(self, crop: Image) -> Feed:
-        """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H, W), or for an
-        embedded file the pixels themselves (1, H, W, 3)."""
+        """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H,
+        W), or for an embedded file the pixels themselves (1, H, W, 3)."""
         if self.contract.embedded:
             return {CROPS: crop[None]}
         x = normalised(crop, self.card.input)
@@ -147,8 +148,8 @@ class PoseTask(Task):
         return Pose(person, person.crop.to_image(points, width, height), points, scores)
 
     def compare(self, reference: Sequence[Pose], other: Sequence[Pose]) -> Distance:
-        """How far keypoints moved, in pixels of the network's input, and how their scores changed. Only keypoints that the reference
-        scores above 0.2 count; where it scores none so high, as with random weights, all count."""
+        """How far keypoints moved, in pixels of the network's input, and how their scores changed. Only keypoints that
+        the reference scores above 0.2 count; where it scores none so high, as with random weights, all count."""
         a, b = np.stack([p.in_crop for p in reference]), np.stack([p.in_crop for p in other])
         theirs, ours = np.stack([p.scores for p in reference]), np.stack([p.scores for p in other])
         counted = theirs > CONFIDENT
@@ -166,7 +167,8 @@ class PoseTask(Task):
         }
         sentence = (
             f"{len(reference)} people, {counted.sum()} {which}: moved {figures['pixels_mean']:.4f} px on average, "
-            f"{figures['pixels_p99']:.3f} px at p99, {100 * figures['moved_over_1px']:.2f}% over 1 px (pixels of the input)"
+            f"{figures['pixels_p99']:.3f} px at p99, {100 * figures['moved_over_1px']:.2f}% over 1 px (pixels of the "
+            "input)"
         )
         return Distance(figures, sentence)
 
@@ -181,7 +183,8 @@ class PoseTask(Task):
         if not lengths:
             return "the annotations have no keypoints"
         if lengths != {len(self.keypoints.names)}:
-            return f"the annotations have {'/'.join(map(str, sorted(lengths)))} keypoints, the model {len(self.keypoints.names)}"
+            annotated = "/".join(map(str, sorted(lengths)))
+            return f"the annotations have {annotated} keypoints, the model {len(self.keypoints.names)}"
         if not self.keypoints.sigmas:
             return f"{self.card.dataset} has no OKS sigmas"
         need("pycocotools", "eval")
@@ -199,7 +202,8 @@ class PoseTask(Task):
         return Matches(truth, self.records(predictions), (PERSON,), self.keypoints.sigmas)
 
     def records(self, predictions: Sequence[Pose]) -> list[dict[str, Any]]:
-        """COCO's keypoint results. Near-duplicates of a person (OKS above 0.9) are dropped, as in the official evaluation."""
+        """COCO's keypoint results. Near-duplicates of a person (OKS above 0.9) are dropped, as in the official
+        evaluation."""
         by_image: dict[int, list[Pose]] = {}
         for pose in predictions:
             by_image.setdefault(pose.person.image_id, []).append(pose)
@@ -229,7 +233,7 @@ class PoseTask(Task):
 
 
 def _with_keypoints(annotation: Any, count: int) -> dict[str, Any]:
-    """An annotation with keypoints, zeros where it has none. As in COCO, such a person is neither counted as missed nor, when
-    detected, as a false positive."""
+    """An annotation with keypoints, zeros where it has none. As in COCO, such a person is neither counted as missed
+    nor, when detected, as a false positive."""
     points = annotation.get("keypoints") or [0] * 3 * count
     return {"category_id": PERSON, "num_keypoints": sum(v > 0 for v in points[2::3]), **annotation, "keypoints": points}

@@ -17,7 +17,8 @@ STRIDE = 4  # pixels of the input per pixel of a heatmap
 
 
 def pose_loss(heatmaps: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Half the mean squared difference of heatmaps (N, K, h, w). weight (N, K) scales each keypoint; 0 leaves it out."""
+    """Half the mean squared difference of heatmaps (N, K, h, w). weight (N, K) scales each keypoint; 0 leaves it
+    out."""
     return 0.5 * ((heatmaps - target).square() * weight[:, :, None, None]).mean()
 
 

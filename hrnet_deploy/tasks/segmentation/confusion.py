@@ -1,9 +1,8 @@
 """Intersection over union of label maps, and its bootstrap interval over images.
 
-Only the diagonal and the two margins of a confusion matrix are needed, so three counts per class describe an image. A class that
-is neither annotated nor predicted is left out of the means, as in mmsegmentation. Over a whole validation set every class occurs,
-so the means are those of HRNet-Semantic-Segmentation's testval (lib/core/function.py).
-"""
+Only the diagonal and the two margins of a confusion matrix are needed, so three counts per class describe an image. A
+class that is neither annotated nor predicted is left out of the means, as in mmsegmentation. Over a whole validation
+set every class occurs, so the means are those of HRNet-Semantic-Segmentation's testval (lib/core/function.py)."""
 
 from __future__ import annotations
 
@@ -24,8 +23,8 @@ def counts_of(truth: Labels, found: Labels, classes: int, ignore: int) -> Counts
 
 
 def figures_of(counts: NDArray) -> dict[str, float]:
-    """mIoU, and the accuracy over pixels and over classes, in 0..1, from counts (3, classes) summed over images. All are not a
-    number where no pixel was scored."""
+    """mIoU, and the accuracy over pixels and over classes, in 0..1, from counts (3, classes) summed over images. All
+    are not a number where no pixel was scored."""
     correct, annotated, predicted = counts
     union = annotated + predicted - correct
     seen = union > 0

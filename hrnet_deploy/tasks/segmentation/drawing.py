@@ -14,8 +14,8 @@ PAPER, INK = (250, 250, 250), (30, 30, 30)
 
 
 def draw_labels(image: Image, labels: Labels, classes: Classes) -> Image:
-    """The image (H, W, 3) under its labels (H, W), with a legend of its classes to the right, the largest first. For images of one
-    size the legend always has the same width, so that frames can be joined to a video."""
+    """The image (H, W, 3) under its labels (H, W), with a legend of its classes to the right, the largest first. For
+    images of one size the legend always has the same width, so that frames can be joined to a video."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(classes.names)] = colours_of(classes)
     mixed = cv2.addWeighted(image, 1 - OPACITY, table[labels], OPACITY, 0)

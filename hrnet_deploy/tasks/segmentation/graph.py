@@ -1,7 +1,8 @@
-"""The decoding of class scores as an ONNX graph in text form, which `export --embed` adds behind a segmentation network.
+"""The decoding of class scores as an ONNX graph in text form, which `export --embed` adds behind a segmentation
+network.
 
-It computes what `SegmentationTask.decode` computes up to the size of the network's input; a test compares them. Shapes are static.
-"""
+It computes what `SegmentationTask.decode` computes up to the size of the network's input; a test compares them. Shapes
+are static."""
 
 from __future__ import annotations
 
@@ -33,10 +34,12 @@ def after(spec: Input, classes: Classes, logits: tuple[int, ...], flip_test: boo
         else "scores = Identity(logits)"
     )
     return f"""{HEADER.format(opset=opset)}
-    after (float[{passes}, {count}, {height}, {width}] logits) => (uint8[{batch}, {spec.height}, {spec.width}] labels)
+    after (float[{passes}, {count}, {height}, {width}] logits)
+        => (uint8[{batch}, {spec.height}, {spec.width}] labels)
     <int64[1] zero = {{0}}, int64[1] minus_one = {{-1}}, int64[1] far_below = {{-1000000}}, int64[1] axis_n = {{0}},
      int64[1] axis_x = {{3}}, int64[1] batch = {{{batch}}}, int64[1] passes = {{{passes}}}, float half = {{0.5}},
-     int64[{count}] order = {{{", ".join(map(str, order))}}}, int64[4] size = {{{batch}, {count}, {spec.height}, {spec.width}}}>
+     int64[{count}] order = {{{", ".join(map(str, order))}}},
+     int64[4] size = {{{batch}, {count}, {spec.height}, {spec.width}}}>
     {{
         {merge}
         large = Resize<mode = "linear", coordinate_transformation_mode = "half_pixel">(scores, , , size)

@@ -1,9 +1,9 @@
-"""The multi-scale test of segmentation: the network runs on every image at several sizes, and class probabilities are averaged.
+"""The multi-scale test of segmentation: the network runs on every image at several sizes, and class probabilities are
+averaged.
 
 Source: mmsegmentation, EncoderDecoder.aug_test. At each size the class scores are resized to the image and turned into
-probabilities by a softmax; the class with the highest mean probability is chosen. The papers report multi-scale figures for the
-factors 0.5, 0.75, 1, 1.25, 1.5 and 1.75 (2 for some data sets), with the flip test.
-"""
+probabilities by a softmax; the class with the highest mean probability is chosen. The papers report multi-scale figures
+for the factors 0.5, 0.75, 1, 1.25, 1.5 and 1.75 (2 for some data sets), with the flip test."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ def segmentation_task(card: ModelCard, contract: Contract, options: TaskOptions)
 class MultiScale(SegmentationTask):
     """Segmentation at several sizes of the input, which are `options.scales` times the size in the card.
 
-    An image gives one sample per scale, in the order of the scales. The samples of one image are decoded together to one
-    prediction. The file must leave the height and width of its input open.
-    """
+    An image gives one sample per scale, in the order of the scales. The samples of one image are decoded together to
+    one prediction. The file must leave the height and width of its input open."""
 
     def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
         """Raises BadInput where the file takes one size only, or where a scale is out of bounds."""
@@ -71,7 +70,8 @@ class MultiScale(SegmentationTask):
         classes = len(runs[0][1]["logits"][0])
         if (needs := 8 * classes * first.size[0] * first.size[1]) > MOST_BYTES:
             raise BadInput(
-                f"the probabilities of {classes} classes at {first.size[0]}x{first.size[1]} pixels take {needs >> 20} MB — make images smaller"
+                f"the probabilities of {classes} classes at {first.size[0]}x{first.size[1]} pixels take "
+                f"{needs >> 20} MB — make images smaller"
             )
         total: NDArray[np.float32] | None = None
         for task, outputs, fit in runs:

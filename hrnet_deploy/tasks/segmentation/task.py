@@ -1,9 +1,9 @@
 """The segmentation task: a whole image in, one class per pixel out.
 
-Sources of the test protocol: HRNet-Semantic-Segmentation, lib/datasets (base_dataset.py and lip.py: resizing, and the flip test
-as a mean of scores); mmsegmentation, EncoderDecoder.whole_inference. Class scores are resized to the network's input, padding is
-cut off, and the rest is resized to the image, each time bilinearly with align_corners False.
-"""
+Sources of the test protocol: HRNet-Semantic-Segmentation, lib/datasets (base_dataset.py and lip.py: resizing, and the
+flip test as a mean of scores); mmsegmentation, EncoderDecoder.whole_inference. Class scores are resized to the
+network's input, padding is cut off, and the rest is resized to the image, each time bilinearly with align_corners
+False."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ FITS = ("stretch", "pad")
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The class of each pixel: labels (H, W) at the size of the image, in_input (h, w) at that of the part of the network's input
-    that the image fills."""
+    """The class of each pixel: labels (H, W) at the size of the image, in_input (h, w) at that of the part of the
+    network's input that the image fills."""
 
     image_id: int
     labels: Labels
@@ -67,8 +67,8 @@ class CompressedSegmentation:
 
 
 class RunningArgmax:
-    """For every pixel the class with the highest score so far. Scores come one class at a time, because those of all classes at
-    the size of an image would take gigabytes. Of equal scores the first class wins."""
+    """For every pixel the class with the highest score so far. Scores come one class at a time, because those of all
+    classes at the size of an image would take gigabytes. Of equal scores the first class wins."""
 
     def __init__(self, height: int, width: int) -> None:
         self.scores = np.full((height, width), -np.inf, np.float32)
@@ -84,8 +84,8 @@ class SegmentationTask(Task):
     """See `tasks.base.Task`. A sample is an image, and a prediction is a `Segmentation` or its compressed form."""
 
     metric = ENTRY.metric
-    # The share of pixels whose class changes. Where two classes score the same to a few digits, adding in another order decides
-    # between them, so even fp32 may change a few pixels.
+    # The share of pixels whose class changes. Where two classes score the same to a few digits, adding in another order
+    # decides between them, so even fp32 may change a few pixels.
     limits: Mapping[str, Mapping[str, float]] = {
         "fp32": {"differing": 1e-3},
         "fp16": {"differing": 0.01},
@@ -109,7 +109,8 @@ class SegmentationTask(Task):
             )
         if len(self.classes.names) > self.classes.ignore:
             raise BadInput(
-                f"{card.name} has {len(self.classes.names)} classes — label maps of 8 bits hold at most {self.classes.ignore}"
+                f"{card.name} has {len(self.classes.names)} classes — label maps of 8 bits hold at most "
+                f"{self.classes.ignore}"
             )
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
@@ -121,8 +122,8 @@ class SegmentationTask(Task):
         return [Sample(item.image_id, {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}, fit)]
 
     def fitted(self, image: Image) -> tuple[Image, tuple[int, int]]:
-        """An image (H, W, 3) RGB at the size of the input, and how many rows and columns of that it fills. Padding has the mean
-        colour, which becomes zero when the input is normalised."""
+        """An image (H, W, 3) RGB at the size of the input, and how many rows and columns of that it fills. Padding has
+        the mean colour, which becomes zero when the input is normalised."""
         spec = self.card.input
         height, width = image.shape[:2]
         if spec.fit == "stretch":
@@ -172,7 +173,8 @@ class SegmentationTask(Task):
         reference: Sequence[Segmentation | CompressedSegmentation],
         other: Sequence[Segmentation | CompressedSegmentation],
     ) -> Distance:
-        """The share of pixels of the network's input that have another class, over all images and in the worst of them."""
+        """The share of pixels of the network's input that have another class, over all images and in the worst of
+        them."""
         shares = []
         pixels = differing = 0
         for a, b in zip(reference, other, strict=True):
@@ -204,7 +206,8 @@ class SegmentationTask(Task):
     ) -> SegmentationScore:
         if reason := self.unscorable_reason(dataset):
             raise BadInput(
-                f"{self.card.name} cannot be scored: {reason} — give one PNG per image, in labels/ or with --annotations FOLDER"
+                f"{self.card.name} cannot be scored: {reason} — give one PNG per image, in labels/ or with "
+                "--annotations FOLDER"
             )
         found = {p.image_id: p for p in predictions}
         return SegmentationScore(np.stack([self._counts(i, found[i.image_id].labels) for i in dataset.items]))
@@ -218,7 +221,8 @@ class SegmentationTask(Task):
         count, ignore = len(self.classes.names), self.classes.ignore
         if (beyond := truth[(truth >= count) & (truth != ignore)]).size:
             raise BadInput(
-                f"{item.labels} has a pixel of class {beyond.max()}, the model has {count} classes — number them from 0 as the "
+                f"{item.labels} has a pixel of class {beyond.max()}, the model has {count} classes — number them "
+                "from 0 as the "
                 f"model does, and give pixels that are not to be scored {ignore}"
             )
         return counts_of(truth, labels, count, ignore)
@@ -252,8 +256,8 @@ class SegmentationTask(Task):
 def merge_flip(
     logits: NDArray[np.float32], mirrored: NDArray[np.float32], pairs: Sequence[tuple[int, int]]
 ) -> NDArray[np.float32]:
-    """The mean of the class scores of an image and of its mirror image, (classes, h, w) each, in the orientation of the image.
-    `pairs` are classes that swap in a mirror image."""
+    """The mean of the class scores of an image and of its mirror image, (classes, h, w) each, in the orientation of the
+    image. `pairs` are classes that swap in a mirror image."""
     order = np.arange(len(logits))
     for a, b in pairs:
         order[[a, b]] = order[[b, a]]

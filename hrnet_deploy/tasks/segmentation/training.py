@@ -18,8 +18,8 @@ IGNORED = 255  # the label of pixels that are not scored
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy of logits (N, classes, h, w), resized to the size of the labels (N, H, W). weight (classes,) scales each
-    class. Pixels labelled 255 are left out."""
+    """Cross-entropy of logits (N, classes, h, w), resized to the size of the labels (N, H, W). weight (classes,) scales
+    each class. Pixels labelled 255 are left out."""
     logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear")
     return F.cross_entropy(logits, labels, weight, ignore_index=IGNORED)
 

@@ -10,17 +10,21 @@ from hrnet_deploy.tasks.classes import Classes
 
 ENTRY = TaskEntry(
     name="brightness",
-    implementation="new_task.task:BrightnessTask",
+    implementation=f"{__name__}.task:BrightnessTask",
     metric="accuracy",
     labels=Classes,
     label_kind="classes",
     label_word="class",
     default_card=str(Path(__file__).with_name("brightness.yaml")),
-    embedding="new_task.task:embedding",
+    embedding=f"{__name__}.task:embedding",
 )
 
 register_task(ENTRY)
 register_family(
     "brightness_net",
-    FamilyEntry("new_task.architecture:BrightnessNet", "new_task.network:BrightnessNet", "new_task.architecture:recognise"),
+    FamilyEntry(
+        architecture=f"{__name__}.architecture:BrightnessNet",
+        module=f"{__name__}.network:BrightnessNet",
+        recogniser=f"{__name__}.architecture:recognise",
+    ),
 )

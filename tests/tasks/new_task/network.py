@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from new_task import architecture
+from . import architecture
 
 
 class BrightnessNet(nn.Module):

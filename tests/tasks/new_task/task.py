@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from new_task import ENTRY
 from numpy.typing import NDArray
 
 from hrnet_deploy.architecture import INPUT
@@ -20,6 +19,8 @@ from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image, normalised
 from hrnet_deploy.tasks.input_graph import HEADER
+
+from . import ENTRY
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class BrightnessTask(Task):
         pairs = list(zip(reference, other, strict=True))
         changed = float(np.mean([a.label != b.label for a, b in pairs]))
         largest = 0.0 if self.contract.embedded else max(float(np.abs(a.scores - b.scores).max()) for a, b in pairs)
-        return Distance({"changed": changed, "score_max": largest}, f"{100 * changed:.0f}% of images changed their class")
+        return Distance(
+            {"changed": changed, "score_max": largest}, f"{100 * changed:.0f}% of images changed their class"
+        )
 
     def protocol(self) -> dict[str, Any]:
         return {"fit": self.card.input.fit}
@@ -100,11 +103,14 @@ class BrightnessTask(Task):
         return out
 
     def records(self, predictions: Sequence[Brightness]) -> list[dict[str, Any]]:
-        return [{"image_id": p.image_id, "category_id": p.label + 1, "score": float(p.scores.max())} for p in predictions]
+        return [
+            {"image_id": p.image_id, "category_id": p.label + 1, "score": float(p.scores.max())} for p in predictions
+        ]
 
 
 def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
     """See `tasks.base.Embedding`: the class with the highest score."""
     batch, classes = output
     return f"""{HEADER.format(opset=opset)}
-    after (float[{batch}, {classes}] scores) => (int64[{batch}] label) {{ label = ArgMax<axis = 1, keepdims = 0>(scores) }}"""
+    after (float[{batch}, {classes}] scores)
+        => (int64[{batch}] label) {{ label = ArgMax<axis = 1, keepdims = 0>(scores) }}"""

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from new_task.architecture import BrightnessNet
-from new_task.network import solve
 
 from hrnet_deploy import checkpoints
 from hrnet_deploy.cards import ModelCard, card_for
@@ -20,6 +18,9 @@ from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.networks import build_network
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.registry import task_entry
+
+from .architecture import BrightnessNet
+from .network import solve
 
 Run = Callable[..., tuple[int, str, str]]
 NAMES = ("dark", "bright")
