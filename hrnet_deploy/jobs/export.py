@@ -16,6 +16,7 @@ from hrnet_deploy.files import atomic_write, check_output
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import Contract, embedding_of, noise, task_of
+from hrnet_deploy.tasks.registry import task_entry
 
 if TYPE_CHECKING:
     import onnx
@@ -165,6 +166,8 @@ def export_network(
         raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
     if options.embed:
         embedding_of(chosen)  # refuse a task without one before the work, not after it
+        if options.flip_test:
+            task_entry(chosen.task).require("--flip-test", chosen.name)
     batch = options.batch * 2 if options.flip_test else options.batch
     say(f"exporting with torch's {options.exporter} exporter")
     opset = options.opset or OPSET

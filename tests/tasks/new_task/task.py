@@ -52,6 +52,8 @@ class BrightnessTask(Task):
     metric = ENTRY.metric
     limits: Mapping[str, Mapping[str, float]] = {
         "fp32": {"changed": 0.0, "score_max": 1e-3},
+        "fp16": {"changed": 0.0, "score_max": 1e-2},
+        "bf16": {"changed": 0.05, "score_max": 0.1},
         "int8": {"changed": 0.1, "score_max": 0.5},
     }
 

@@ -115,6 +115,8 @@ def test_its_decoding_can_be_embedded(checkpoint: Path, images: Path, tmp_path: 
     assert code == 0, out + err
     code, out, err = run("eval", tmp_path / "embedded.onnx", "--data", images, "--json")
     assert code == 0 and json.loads(out)["figures"] == {"accuracy": 1.0}, err
+    code, out, err = run("export", checkpoint, "-o", tmp_path / "flipped.onnx", "--embed", "--flip-test")
+    assert code == 2 and "--flip-test is the flip test of pose and segmentation" in err
 
 
 @pytest.mark.parametrize(
