@@ -44,7 +44,7 @@ from hrnet_deploy.results.wording import PARTS  # noqa: E402
 from hrnet_deploy.tasks.base import Contract, Sample  # noqa: E402
 from hrnet_deploy.tasks.dataset import Item  # noqa: E402
 from hrnet_deploy.tasks.images import Image  # noqa: E402
-from hrnet_deploy.tasks.pose import PoseTask  # noqa: E402
+from hrnet_deploy.tasks.pose.task import PoseTask  # noqa: E402
 from hrnet_deploy.workflow.split import Split  # noqa: E402
 
 NAME = "pose_hrnet_w16_demo_128x96"
@@ -55,7 +55,7 @@ class OneWild(PoseTask):
     """The pose task, but one image reaches the network a thousand times too large."""
 
     def __init__(self, card: ModelCard, wild: int) -> None:
-        super().__init__(card, Contract(), False)
+        super().__init__(card, Contract())
         self.wild = wild
 
     def samples(self, image: Image, item: Item) -> list[Sample]:

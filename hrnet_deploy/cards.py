@@ -1,8 +1,7 @@
-"""Model cards: the facts of one model, from a YAML file here or from the metadata of an ONNX file.
+"""Model cards: the facts of one model, from a YAML file of this package or from the metadata of an ONNX file.
 
-A card says what weights alone do not: input size and normalisation, what the outputs are called, which
-keypoints mirror each other, where the weights come from and what they are said to reach.
-"""
+A card says what the weights do not show: the size and the normalisation of the input, what the labels are called and
+which of them swap in a mirror image, where the weights are published and which score their authors report."""
 
 from __future__ import annotations
 
@@ -11,29 +10,29 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.registry import Labels, TaskEntry, task_entry
 
 PACKAGE = Path(__file__).parent
-DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # what lies beside the cards
-LABELS = {"pose": "keypoints", "segmentation": "classes", "detection": "classes"}  # what a task's network tells apart
-# a task's card whose input and labels an unknown checkpoint is taken to have
-USUAL = {
-    "pose": "pose_hrnet_w32_256x192",
-    "segmentation": "seg_hrnetv2_w48_pascal_context_480x480",
-    "detection": "faster_rcnn_hrnetv2p_w32_800x1344",
-}
+DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # files beside the cards that are no cards
+UNKNOWN = "unknown"  # the data set of a checkpoint whose labels nobody named
+
+L = TypeVar("L")
 
 
 @dataclass(frozen=True)
 class Input:
-    """Size in pixels; `mean` and `std` of an image scaled to 0..1, in the order of `colour`. `fit` is how an image of
-    another size is brought to it: a `crop` a result, `stretch`, or `pad` (scaled as it is, the rest filled up; with `longest`
-    so that no side of the image takes more pixels than that)."""
+    """The input image: `height` and `width` in pixels; `mean` and `std` of pixel values scaled to 0..1, in the order of
+    `colour` (RGB or BGR).
+
+    `fit` says how an image of another size is brought to that size. `crop`: the task cuts out one crop per result.
+    `stretch`: resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up.
+    With `longest`, no side of a padded image takes more pixels than that."""
 
     height: int
     width: int
@@ -45,40 +44,14 @@ class Input:
 
     @property
     def size(self) -> str:
+        """Height and width as text: 256x192."""
         return f"{self.height}x{self.width}"
 
 
 @dataclass(frozen=True)
-class Keypoints:
-    """Names in the order of the heatmaps; pairs that swap in a mirror; OKS sigmas where the dataset has them;
-    edges of the skeleton. How a box is enlarged before it is cropped, how heatmaps are decoded, and whether a flip
-    test moves the mirror image's heatmaps by one pixel to align them."""
-
-    names: tuple[str, ...]
-    flip_pairs: tuple[tuple[int, int], ...] = ()
-    sigmas: tuple[float, ...] = ()
-    skeleton: tuple[tuple[int, int], ...] = ()
-    box_padding: float = 1.25
-    decode: str = "quarter_offset"
-    flip_shift: bool = True
-
-
-@dataclass(frozen=True)
-class Classes:
-    """Names in the order of the network's output (background left out where it is no class of its own), and colours
-    (R, G, B) to draw them in, where the dataset has some. `ignore` is the label of pixels nobody judges; pairs of classes
-    swap in a mirror. `ids` are the dataset's own numbers of the classes, where they are not 1, 2, 3 and so on."""
-
-    names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...] = ()
-    ignore: int = 255
-    flip_pairs: tuple[tuple[int, int], ...] = ()
-    ids: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class Published:
-    """A trained checkpoint others publish: where, how its sha256 begins, and the figure they give."""
+    """A trained checkpoint that its authors publish: where it is, how its sha256 begins, and the score they report for
+    it, in the unit they use, on `data`."""
 
     url: str
     sha256_prefix: str
@@ -89,54 +62,73 @@ class Published:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Everything later commands need to know of a model. Travels inside every ONNX file made here."""
+    """Everything later commands need to know of a model. It travels inside every ONNX file made here.
+
+    `labels` are of the type that the task of the architecture gives them (`tasks.pose.labels.Keypoints` for pose). In
+    YAML and JSON they stand under the task's own key: `keypoints` or `classes`. `checkpoint` is the path of a trained
+    checkpoint that comes with this package, relative to the folder of the cards."""
 
     name: str
     architecture: Architecture
     input: Input
     dataset: str
-    keypoints: Keypoints | None = None
-    classes: Classes | None = None
-    checkpoint: str = ""  # a trained checkpoint this package carries, relative to the folder of the cards
+    labels: Labels
+    checkpoint: str = ""
     published: tuple[Published, ...] = field(default=())
     note: str = ""
 
     @property
     def task(self) -> str:
+        """The name of the model's task."""
         return self.architecture.task
-
-    def is_of(self, sha256: str) -> bool:
-        """Whether a file of that digest is one of those published for this model, or the one that comes with it."""
-        return bool(sha256) and (self.published_as(sha256) is not None or sha256 == _shipped_sha256(self.checkpoint))
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        named = self.keypoints or self.classes
-        return named.names if named else ()
+        """The names of the keypoints or classes, in the order of the network's output."""
+        return self.labels.names
+
+    def labels_as(self, kind: type[L]) -> L:
+        """The labels, where they are of that type. Raises BadInput where they belong to another task."""
+        if not isinstance(self.labels, kind):
+            raise BadInput(
+                f"{self.name} has labels of another task than {self.task} — give the card that belongs to it"
+            )
+        return self.labels
+
+    def is_of(self, sha256: str) -> bool:
+        """Whether a file with that digest is a checkpoint published for this model, or the one that comes with it."""
+        return bool(sha256) and (self.published_as(sha256) is not None or sha256 == _shipped_sha256(self.checkpoint))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` is the inverse."""
-        return {**dataclasses.asdict(self), "architecture": arch.to_dict(self.architecture)}
+        values = dataclasses.asdict(self)
+        labels = {task_entry(self.task).label_kind: values.pop("labels")}
+        return {**values, **labels, "architecture": arch.to_dict(self.architecture)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
-        rest = dict(values)
-        points, classes = rest.pop("keypoints", None), rest.pop("classes", None)
+        """A card from JSON values. Keys of label kinds that are null are ignored: older files have one for every kind.
+
+        Raises BadInput for an unknown task or network family, KeyError and TypeError for values that are missing or
+        unknown."""
+        rest = {k: v for k, v in values.items() if v is not None}
+        architecture = arch.from_dict(rest.pop("architecture"))
+        entry = task_entry(architecture.task)
         return cls(
-            architecture=arch.from_dict(rest.pop("architecture")),
+            architecture=architecture,
             input=Input(**_tuples(rest.pop("input"))),
-            keypoints=Keypoints(**_tuples(points)) if points else None,
-            classes=Classes(**_tuples(classes)) if classes else None,
+            labels=entry.labels(**_tuples(rest.pop(entry.label_kind))),
             published=tuple(Published(**p) for p in rest.pop("published", ())),
             **rest,
         )
 
     def published_as(self, digest: str) -> Published | None:
-        """The published checkpoint whose sha256 this is, if it is one."""
+        """The published checkpoint that has this sha256, or None."""
         return next((p for p in self.published if digest.startswith(p.sha256_prefix)), None)
 
     def resized(self, height: int, width: int) -> ModelCard:
-        """The same model at another input size, which the network has to be able to take."""
+        """The same model with an input of `height` x `width` pixels. Raises BadInput where the network cannot take
+        it."""
         arch.check_size(self.architecture, height, width)
         longest = self.input.longest if (height, width) == (self.input.height, self.input.width) else None
         return dataclasses.replace(
@@ -145,7 +137,7 @@ class ModelCard:
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists, nested ones too, as the tuples frozen dataclasses hold."""
+    """Values whose lists, also nested ones, are tuples, as frozen dataclasses need them."""
 
     def convert(value: Any) -> Any:
         return tuple(convert(v) for v in value) if isinstance(value, (list, tuple)) else value
@@ -154,29 +146,30 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def folder() -> Path:
-    """Where the cards lie: inside an installed package, or beside it in a checkout."""
+    """The folder of the cards: inside an installed package, beside the package in a checkout."""
     installed = PACKAGE / "models"
     return installed if installed.is_dir() else PACKAGE.parent / "models"
 
 
 @functools.cache
 def cards() -> dict[str, ModelCard]:
-    """Every card by its name, which is the name of its file."""
+    """Every card of this package by its name, which is the name of its file without .yaml."""
     paths = sorted([*folder().glob("*.yaml"), *folder().glob("demo/*.yaml")])
     return {p.stem: read_card(p) for p in paths if p.name not in (DATASETS, COST_TABLE)}
 
 
 def read_card(path: Path) -> ModelCard:
-    """A card from a YAML file: one of ours, or somebody's own."""
+    """The card in a YAML file. Labels that the file does not give are taken from `datasets.yaml`. Raises BadInput with
+    the reason where it is no card, and where the number of labels is not that of the network."""
     import yaml
 
     require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        labels = LABELS[arch.from_dict(values["architecture"]).task]
-        if labels not in values:
+        kind = task_entry(arch.from_dict(values["architecture"]).task).label_kind
+        if kind not in values:
             datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
-            values[labels] = datasets[values["dataset"]].get(labels)
+            values[kind] = datasets[values["dataset"]][kind]
         read = ModelCard.from_dict({"name": path.stem, **values})
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().splitlines()[0]
@@ -185,13 +178,15 @@ def read_card(path: Path) -> ModelCard:
         ) from error
     if len(read.label_names) != read.architecture.labels:
         raise BadInput(
-            f"{path} names {len(read.label_names)} {labels}, its network has {read.architecture.labels} — name every one once"
+            f"{path} names {len(read.label_names)} {kind}, its network has {read.architecture.labels} — name every "
+            "one once"
         )
     return read
 
 
 def card(name: str) -> ModelCard:
-    """The card of that name, or in that YAML file; or the sentence that lists the nearest ones."""
+    """The card of that name, or in the YAML file of that path. Raises BadInput with the most similar names where there
+    is none."""
     import difflib
 
     if name.endswith((".yaml", ".yml")):
@@ -210,32 +205,35 @@ def _shipped_sha256(checkpoint: str) -> str:
 
 
 def shipped_checkpoint(of: ModelCard) -> Path | None:
+    """The checkpoint that comes with this package for a card, or None."""
     return folder() / of.checkpoint if of.checkpoint else None
 
 
 def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
-    """The card of a checkpoint: a published one by its digest, else the first of the same architecture, else
-    a card with nothing but what the tensors say and the usual input."""
-    for known in cards().values():
-        if known.is_of(sha256):
-            return known
-    for known in cards().values():
-        if known.architecture == architecture:
-            return known
-    alike = [c for c in cards().values() if c.task == architecture.task]
-    body = getattr(architecture, "body", None)
-    same = [c for c in alike if getattr(c.architecture, "body", None) == body]
-    usual = card(USUAL[architecture.task])
-    named = next((c for c in [*same, usual, *alike] if c.architecture.labels == architecture.labels), None)
-    size = (named or usual).input
-    kind = LABELS[architecture.task]
-    one = {"keypoints": "keypoint", "classes": "class"}[kind]
-    numbered = tuple(f"{one}_{i}" for i in range(architecture.labels))
+    """The card of a checkpoint, from its architecture and its digest.
+
+    The first of these that there is: the card for which the checkpoint is published; a card of the same architecture; a
+    new card. A new card takes input and labels from the card that is most similar and has as many labels. Where no card
+    has as many, it takes the input of the task's default card, and its labels are numbered."""
+    entry = task_entry(architecture.task)
+    default = card(entry.default_card)
+    known = [*cards().values(), default]
+    if found := next((c for c in known if c.is_of(sha256)), None):
+        return found
+    if found := next((c for c in known if c.architecture == architecture), None):
+        return found
+    alike = [c for c in known if c.task == architecture.task]
+    same_body = [c for c in alike if c.architecture.shared_body == architecture.shared_body]
+    similar = next((c for c in [*same_body, default, *alike] if c.architecture.labels == architecture.labels), None)
+    size = (similar or default).input
     return ModelCard(
-        name=f"{architecture.family}_{architecture.scale}_{architecture.labels}{kind}_{size.size}",
+        name=f"{architecture.family}_{architecture.scale}_{architecture.labels}{entry.label_kind}_{size.size}",
         architecture=architecture,
         input=size,
-        dataset=named.dataset if named else "unknown",
-        keypoints=(named.keypoints if named else Keypoints(numbered)) if kind == "keypoints" else None,
-        classes=(named.classes if named else Classes(numbered)) if kind == "classes" else None,
+        dataset=similar.dataset if similar else UNKNOWN,
+        labels=similar.labels if similar else _numbered(entry, architecture.labels),
     )
+
+
+def _numbered(entry: TaskEntry, count: int) -> Labels:
+    return entry.labels(tuple(f"{entry.label_word}_{i}" for i in range(count)))

@@ -19,7 +19,7 @@ from hrnet_deploy.engines.base import Arrays, Engine, run_rows, run_samples
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures
-from hrnet_deploy.tasks.base import Feed, Score, Task, dataset_samples
+from hrnet_deploy.tasks.base import Feed, Score, Task, checked_score, dataset_samples
 from hrnet_deploy.tasks.dataset import Dataset
 
 
@@ -114,8 +114,8 @@ def compare_on_images(
                 for x, y in zip(a, b, strict=True):
                     for name in x:
                         sums.setdefault(name, TensorComparison()).add(x[name], y[name])
-            wanted += reference_task.kept(reference_task.decode(a, theirs))
-            got += task.kept(task.decode(b, samples))
+            wanted += reference_task.compact(reference_task.decode(a, theirs))
+            got += task.compact(task.decode(b, samples))
         progress.advance()
     if not wanted:
         raise BadInput("there is nothing to compare: the annotations name nothing on any image — check them")
@@ -129,8 +129,7 @@ def compare_on_images(
     )
     if unscored:
         return figures
-    base: Score = reference_task.score(wanted, dataset)
-    new: Score = task.score(got, dataset)
+    base, new = checked_score(reference_task, wanted, dataset), checked_score(task, got, dataset)
     change, low, high = (100 * v for v in new.difference(base))
     return dataclasses.replace(
         figures,
@@ -154,8 +153,7 @@ def score_on_images(engine: Engine, task: Task, dataset: Dataset, progress: Prog
         if samples:
             found += task.decode(run_samples(engine, [s.feed for s in samples]), samples)
         progress.advance()
-    score: Score = task.score(found, dataset)
-    return score
+    return checked_score(task, found, dataset)
 
 
 # The largest difference of an output over its largest magnitude. int8 is judged by its effect on the task alone.

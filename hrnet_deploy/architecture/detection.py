@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hrnet_deploy.architecture.base import Architecture
 from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, Body
 
-STRIDES = (4, 8, 16, 32, 64)  # of the pyramid's levels, p2 to p6
-POOLED = 4  # regions are taken from the first levels, p2 to p5
-REGION = 7  # cells a side that a region is pooled to
+STRIDES = (4, 8, 16, 32, 64)  # of the pyramid's levels p2 to p6, in pixels of the input
+POOLED = 4  # regions are pooled from the first four levels, p2 to p5
+REGION = 7  # a region is pooled to 7 x 7 cells
 
 
 @dataclass(frozen=True)
 class ResNetBody:
-    """A ResNet of bottlenecks; with `groups` a ResNeXt, whose groups hold `base_width` channels in the first layer."""
+    """A ResNet of bottleneck units. With more than one of `groups` it is a ResNeXt, and each group has `base_width`
+    channels in the first layer."""
 
     depth: int = 101
     groups: int = 1
@@ -31,8 +33,9 @@ class ResNetBody:
 
 @dataclass(frozen=True)
 class Proposals:
-    """What the region proposal network keeps: of each level the best `candidates` before suppression at an overlap
-    over `iou`, of all levels together the best `kept` after it."""
+    """What the region proposal network keeps. On each level the best `candidates` enter non-maximum suppression, which
+    drops boxes that overlap a better one by more than `iou`. Of what all levels leave together, the best `kept` are
+    proposals."""
 
     candidates: int = 1000
     iou: float = 0.7
@@ -41,8 +44,9 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Detections:
-    """What the box head keeps: scores over `score`, by class without those that overlap a better one over `iou`, of all
-    classes together the best `kept`."""
+    """What the box head keeps: detections that score above `score`. Within each class, non-maximum suppression drops
+    those that overlap a better one by more than `iou`. Of what all classes leave together, the best `kept` are
+    returned."""
 
     score: float = 0.05
     iou: float = 0.5
@@ -50,24 +54,20 @@ class Detections:
 
 
 @dataclass(frozen=True)
-class FasterRCNN:
+class FasterRCNN(Architecture):
     """Faster R-CNN on HRNetV2p (HRNet and HRFPN) or on a ResNet with FPN, with two shared fully connected layers.
 
-    `neck` is the width of every level of the pyramid, `hidden` that of the fully connected layers. Anchors are
-    `anchor_scale` times a level's stride large, at ratios of height to width. Outputs have a fixed size, `detections.kept` a
-    image; beyond `count` boxes and scores are 0 and labels -1.
-    """
+    `neck` is the number of channels of every pyramid level, `hidden` that of the fully connected layers. The side of a
+    square anchor is `anchor_scale` times its level's stride; `ratios` are heights divided by widths. Outputs have a
+    fixed size of `detections.kept` rows per image. Rows from `count` on are padding: boxes and scores are 0 and labels
+    are -1."""
 
     family: ClassVar[str] = "faster_rcnn"
     task: ClassVar[str] = "detection"
     inputs: ClassVar[tuple[str, ...]] = (INPUT, IMAGE_SIZE)
     outputs: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels", "count")
-    not_in_weights: ClassVar[tuple[str, ...]] = (
-        "anchor_scale",
-        "ratios",
-        "proposals",
-        "detections",
-    )  # fields no tensor shows
+    not_in_weights: ClassVar[tuple[str, ...]] = ("anchor_scale", "ratios", "proposals", "detections")
+    static_reason: ClassVar[str] = "the number of boxes it proposes depends on them"
     body: Body | ResNetBody
     classes: int = 80
     neck: int = 256
@@ -87,9 +87,13 @@ class FasterRCNN:
         return self.classes
 
     @property
-    def least(self) -> int:
+    def smallest_side(self) -> int:
         """The smallest input whose pyramid has a cell on every level."""
         return STRIDES[-1]
+
+    @property
+    def shared_body(self) -> Body | ResNetBody:
+        return self.body
 
     @property
     def scale(self) -> str:

@@ -1,20 +1,20 @@
-"""Networks that give a heatmap a keypoint."""
+"""Networks that give one heatmap per keypoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.architecture.body import INPUT, Body
+from hrnet_deploy.architecture.base import Architecture
+from hrnet_deploy.architecture.body import Body
 
 
 @dataclass(frozen=True)
-class PoseHRNet:
-    """HRNetV1: a convolution on the high-resolution branch gives one heatmap a keypoint, at 1/4."""
+class PoseHRNet(Architecture):
+    """HRNetV1: a convolution on the high-resolution branch gives one heatmap per keypoint, at 1/4 of the input size."""
 
     family: ClassVar[str] = "pose_hrnet"
     task: ClassVar[str] = "pose"
-    inputs: ClassVar[tuple[str, ...]] = (INPUT,)
     outputs: ClassVar[tuple[str, ...]] = ("heatmaps",)
     body: Body
     keypoints: int = 17
@@ -36,14 +36,18 @@ class PoseHRNet:
     def divisor(self) -> int:
         return self.body.divisor
 
+    @property
+    def shared_body(self) -> Body:
+        return self.body
+
 
 @dataclass(frozen=True)
-class SimpleBaseline:
-    """ResNet and transposed convolutions of stride 2, which bring 1/32 back to 1/4."""
+class SimpleBaseline(Architecture):
+    """A ResNet followed by transposed convolutions of stride 2, which bring its output from 1/32 to 1/4 of the input
+    size."""
 
     family: ClassVar[str] = "simple_baseline"
     task: ClassVar[str] = "pose"
-    inputs: ClassVar[tuple[str, ...]] = (INPUT,)
     outputs: ClassVar[tuple[str, ...]] = ("heatmaps",)
     depth: int
     keypoints: int = 17

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from hrnet_deploy.architecture.body import INPUT, Body
+from hrnet_deploy.architecture.base import Architecture
+from hrnet_deploy.architecture.body import Body, Upsample
 
-HEADS = {"psp": "PSPNet", "aspp": "DeepLabV3"}  # what a dilated ResNet is called by its head
+HEADS = {"psp": "PSPNet", "aspp": "DeepLabV3"}  # the name of a dilated ResNet with each head
 
 
 @dataclass(frozen=True)
-class SegHRNet:
-    """HRNetV2: all branches at the size of the first, concatenated, give a score a class and pixel, at 1/4.
+class SegHRNet(Architecture):
+    """HRNetV2: all branches, brought to the size of the first and concatenated, give one score per class and pixel, at
+    1/4 of the input size.
 
-    With `ocr` that is a first guess, from which the mean of every class is gathered and held against every pixel.
-    The branches are upsampled before the head as the body upsamples them in fusion: bilinearly, to size.
-    """
+    With `ocr` those scores are a first estimate. It weights the mean features of every class, with which every pixel is
+    then compared (object-contextual representations). Before the head, branches are upsampled as in the body's fusion:
+    bilinearly, to the size of the first. The weights do not show whether that is done with `align_corners`."""
 
     family: ClassVar[str] = "seg_hrnet"
     task: ClassVar[str] = "segmentation"
-    inputs: ClassVar[tuple[str, ...]] = (INPUT,)
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
     body: Body
     classes: int = 19
@@ -46,15 +48,31 @@ class SegHRNet:
     def divisor(self) -> int:
         return self.body.divisor
 
+    @property
+    def shared_body(self) -> Body:
+        return self.body
+
+    @property
+    def open_upsampling(self) -> Upsample:
+        return self.body.upsample
+
+    def with_upsampling(self, rule: Upsample) -> Self:
+        return dataclasses.replace(self, body=dataclasses.replace(self.body, upsample=rule))
+
+    @property
+    def assumption(self) -> str:
+        other = "--no-align-corners" if self.body.upsample.align_corners else "--align-corners"
+        rule = self.body.upsample.title
+        return f"its branches are taken to be upsampled {rule} — where they are not, export with {other}"
+
 
 @dataclass(frozen=True)
-class DilatedResNet:
-    """A ResNet whose last two layers keep the resolution of 1/8 and dilate instead, with a head that looks at the
-    whole image: pyramid pooling (`psp`, PSPNet) or atrous pyramid pooling (`aspp`, DeepLabV3)."""
+class DilatedResNet(Architecture):
+    """A ResNet whose last two layers stay at 1/8 of the input size and use dilated convolutions instead of strides. Its
+    head sees the whole image: pyramid pooling (`psp`, PSPNet) or atrous spatial pyramid pooling (`aspp`, DeepLabV3)."""
 
     family: ClassVar[str] = "dilated_resnet"
     task: ClassVar[str] = "segmentation"
-    inputs: ClassVar[tuple[str, ...]] = (INPUT,)
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
     depth: int
     head: Literal["psp", "aspp"]

@@ -18,13 +18,12 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import DeployError, Unavailable
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.training import TrainingResult, TrainingRow
-from hrnet_deploy.tasks.base import noise
+from hrnet_deploy.tasks.base import noise, training_of
 
 SMALLEST_BATCH = 2  # batch normalisation over pooled features needs more than one image
 STEPS, QUICK_STEPS = 5, 2
 MOST_SECONDS = 60.0  # the longest step that is still measured
 MEMORY_SHARE = 0.6  # share of the free memory that a step may take
-BOXES = 8  # ground-truth boxes per image
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,16 @@ class TrainedNetwork:
         )
         self.network = network.train().to(job.device)
         self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
-        self.loss = _loss(job, network, self.image)
-        adam = job.card.task == "pose"  # the optimizers that the papers' own repositories train with
-        parameters = network.parameters()
-        self.optimizer: Any = (
-            torch.optim.Adam(parameters, 1e-5) if adam else torch.optim.SGD(parameters, 1e-6, momentum=0.9)
-        )
+        how = training_of(job.card)
+        self.loss = how.random_loss(network, job.card.architecture, self.image)
+        self.optimizer = how.optimizer(network.parameters())
 
     def step(self) -> float:
         """Run one training step. Gives its seconds."""
         begin = time.perf_counter()
         loss = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.wait()
         seconds = time.perf_counter() - begin
@@ -90,27 +86,6 @@ class TrainedNetwork:
     def peak_bytes(self) -> int:
         """The most memory over what the process held before the network was built. On a GPU, the most PyTorch allocated."""
         return self.peak()
-
-
-def _loss(job: TrainingJob, network: Any, image: Any) -> Callable[[], Any]:
-    """A call that gives the task's loss on random targets. `image` is (N, 3, H, W)."""
-    import torch
-
-    from hrnet_deploy.networks import losses
-
-    architecture, (batch, _, height, width) = job.card.architecture, image.shape
-    if architecture.task == "pose":
-        target = torch.rand(batch, architecture.labels, height // 4, width // 4, device=job.device)
-        weight = torch.ones(batch, architecture.labels, device=job.device)
-        return lambda: losses.pose_loss(network(image), target, weight)
-    if architecture.task == "segmentation":
-        labels = torch.randint(0, architecture.labels, (batch, height, width), device=job.device)
-        return lambda: losses.segmentation_loss(network(image), labels)
-    corner = torch.rand(batch, BOXES, 2) * torch.tensor([width, height]) * 0.5
-    side = (0.1 + 0.4 * torch.rand(batch, BOXES, 2)) * torch.tensor([width, height])
-    kinds = torch.randint(0, architecture.labels, (batch, BOXES, 1))
-    boxes = torch.cat([kinds, corner, corner + side], -1).to(job.device)
-    return lambda: losses.detection_loss(network, image, list(boxes))
 
 
 def measure_training(

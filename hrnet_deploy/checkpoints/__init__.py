@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_deploy.architecture import Architecture, SegHRNet, with_known
-from hrnet_deploy.cards import LABELS, ModelCard, card_for, cards, shipped_checkpoint
+from hrnet_deploy.architecture import Architecture, with_known
+from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
 from hrnet_deploy.checkpoints.reading import read_tensors
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.registry import task_entry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,15 +63,11 @@ class Checkpoint:
             said.append(
                 "its boxes were a pixel wider when it was trained, which the rules of mmdetection 2 it is run by do not know"
             )
-        if isinstance(self.architecture, SegHRNet) and self.inferred:
-            rule = self.architecture.body.upsample
-            other = "--no-align-corners" if rule.align_corners else "--align-corners"
+        if self.architecture.assumption and self.inferred:
+            said.append(self.architecture.assumption)
+        if self.card.dataset != UNKNOWN:
             said.append(
-                f"its branches are taken to be upsampled {rule.title} — where they are not, export with {other}"
-            )
-        if self.card.dataset != "unknown":
-            said.append(
-                f"its {self.architecture.labels} {LABELS[self.card.task]} are taken to be those of {self.card.dataset} — where they "
+                f"its {self.architecture.labels} {task_entry(self.card.task).label_kind} are taken to be those of {self.card.dataset} — where they "
                 "are not, give a card of your own with --card FILE.yaml"
             )
         return "; ".join(said)

@@ -1,4 +1,7 @@
-"""Pre- and post-processing put inside the graph: uint8 pixels in, decoded results out."""
+"""Puts the preparation of images and the decoding of results into a graph: uint8 pixels in, decoded results out.
+
+The preparation is the same for every task. The decoding is the task's own graph (`tasks.base.Embedding`).
+"""
 
 from __future__ import annotations
 
@@ -9,47 +12,32 @@ import onnx.parser
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks import input_graph, pose_graph, segmentation_graph
+from hrnet_deploy.tasks import input_graph
+from hrnet_deploy.tasks.base import embedding_of
 
-FORMS = ("pose", "segmentation")
-BEFORE, AFTER = "before.", "after."  # in front of the names of what is put around the network
-
-
-def require_form(card: ModelCard) -> None:
-    """Refuse a task whose results no graph of ours decodes, before any work is done."""
-    if card.task not in FORMS:
-        raise BadInput(
-            f"--embed is not available for {card.task} — leave it out, and decode with `hrnet-deploy predict`"
-        )
+BEFORE, AFTER = "before.", "after."  # prefixes of the names inside the two graphs that are added
 
 
 def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.ModelProto:
-    """A model with static shapes, wrapped. With a flip test its batch holds images, then their mirror images, so
-    the result takes half as many. Raises BadInput where an axis is open or the task has no embedded form."""
-    require_form(card)
+    """The model between its preparation and its decoding.
+
+    `model` must have static shapes. With `flip_test` its batch holds images and then their mirror images, so the result
+    takes half as many. Raises BadInput where an axis is open, where the task has no graph for its decoding, or the
+    opset is too old."""
+    decoding = embedding_of(card)
     image, output = model.graph.input[0], model.graph.output[0]
     shape = _static_shape(output)
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    if opset < 18:  # ReduceMax took its axes as an attribute before
+    if opset < 18:  # until then ReduceMax takes its axes as an attribute
         raise BadInput(f"--embed needs opset 18 or newer, not {opset} — leave --opset out")
     first = _parsed(input_graph.before(card.input, _static_shape(image)[0], flip_test, opset), BEFORE, model.ir_version)
-    last = _parsed(_after(card, shape, flip_test, opset), AFTER, model.ir_version)
+    last = _parsed(decoding(card, shape, flip_test, opset), AFTER, model.ir_version)
     joined = onnx.compose.merge_models(first, model, io_map=[(first.graph.output[0].name, image.name)])
     whole = onnx.compose.merge_models(joined, last, io_map=[(output.name, last.graph.input[0].name)])
     whole.producer_name, whole.graph.name = model.producer_name, model.graph.name
     _rename_interface(whole)
     onnx.checker.check_model(whole)
     return whole
-
-
-def _after(card: ModelCard, shape: tuple[int, ...], flip_test: bool, opset: int) -> str:
-    """The task's own decoding, as text."""
-    if card.keypoints is not None:
-        if flip_test and not card.keypoints.flip_pairs:
-            raise BadInput(f"{card.name} does not say which keypoints mirror each other — embed it without --flip-test")
-        return pose_graph.after(card.input, card.keypoints, shape, flip_test, opset)
-    assert card.classes is not None
-    return segmentation_graph.after(card.input, card.classes, shape, flip_test, opset)
 
 
 def _static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
@@ -60,7 +48,7 @@ def _static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
 
 
 def _parsed(text: str, prefix: str, ir_version: int) -> onnx.ModelProto:
-    """The model of a text, without the constants this variant has no use for."""
+    """The model in a text, without the constants that it does not use, and with `prefix` before every name."""
     model = onnx.parser.parse_model(text)
     used = {i for n in model.graph.node for i in n.input}
     constants = [i for i in model.graph.initializer if i.name in used]

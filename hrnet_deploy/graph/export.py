@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
 
-from hrnet_deploy.architecture import IMAGE_SIZE, INPUT, Architecture
+from hrnet_deploy.architecture import INPUT, Architecture
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.graph.names import rename_by_module, strip_traces
@@ -51,10 +51,10 @@ def export_graph(
     if unknown := set(dynamic) - set(AXES):
         raise BadInput(f"cannot make {', '.join(sorted(unknown))} dynamic — choose among {', '.join(AXES)}")
     inputs, outputs = list(card.architecture.inputs), list(card.architecture.outputs)
-    if dynamic and IMAGE_SIZE in inputs:
+    if dynamic and card.architecture.static_reason:
         raise BadInput(
-            f"{card.architecture.title} takes one size of input and batch: how many boxes it proposes hangs on them — leave --dynamic "
-            "out, and export a file a size"
+            f"{card.architecture.title} takes one size of input and batch, because {card.architecture.static_reason} — leave --dynamic "
+            "out, and export one file per size"
         )
     # the dynamo exporter takes an axis of size 1 for a constant, so an open batch is traced with 2
     feed = noise(card, 2 if "batch" in dynamic else batch, seed=0)

@@ -41,6 +41,7 @@ from hrnet_deploy.results.cost_table import (
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.tasks.base import Contract, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.registry import task_entry
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.arguments import require_amount
 
@@ -112,7 +113,7 @@ def paper_networks(quick: bool = False) -> list[PaperNetwork]:
             **entry["paper"],
             "training_input": "x".join(map(str, entry["training"]["input"])),
             "training_batch": entry["training"]["batch"],
-            "metric": task_of(chosen).metric,
+            "metric": task_entry(chosen.task).metric,
             "hardware": table["hardware"],
         }
         paper = codec.convert(values, PaperFigures, f"{COST_TABLE}, {entry['name']}")

@@ -62,17 +62,9 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
         protocol=model.task.protocol(),
         images=len(dataset),
         data=str(request.data),
-        annotations=_annotations(request, description.card.task),
+        annotations=model.task.annotation_source(request.data, request.annotations),
         published=_published(description),
     )
-
-
-def _annotations(request: EvalRequest, task: str) -> dict[str, str]:
-    """The annotations that the score depends on: a file with its sha256, or a folder of label maps."""
-    if task == "segmentation":
-        return {"folder": str(request.annotations or request.data / "labels")}
-    path = request.annotations or request.data / "annotations.json"
-    return {"file": str(path), "sha256": sha256(path)}
 
 
 def _published(description: Description) -> str:

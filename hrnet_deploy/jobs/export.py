@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_deploy.architecture import SegHRNet, require_same, with_known, with_upsampling
+from hrnet_deploy.architecture import require_same, with_known
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import atomic_write, check_output
@@ -120,10 +120,10 @@ def _with_given_facts(found: Checkpoint, card_name: str, options: ExportOptions)
     if options.align_corners is None:
         return found
     shape = found.architecture
-    if not isinstance(shape, SegHRNet):
+    if shape.open_upsampling is None:
         raise BadInput(f"{found.path} is {shape.title}, which has no align_corners — leave --align-corners out")
-    rule = dataclasses.replace(shape.body.upsample, align_corners=options.align_corners)
-    return found.with_known(with_upsampling(shape, rule))
+    rule = dataclasses.replace(shape.open_upsampling, align_corners=options.align_corners)
+    return found.with_known(shape.with_upsampling(rule))
 
 
 def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCard:

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 from torch import nn
 
-from hrnet_deploy import architecture
-from hrnet_deploy.networks.detection import FasterRCNN
-from hrnet_deploy.networks.heads import BoxHead, RPNHead
-from hrnet_deploy.networks.pose import PoseHRNet, SimpleBaseline
-from hrnet_deploy.networks.segmentation import DilatedResNet, SegHRNet
-
-_MODULES: dict[type, type[nn.Module]] = {
-    architecture.PoseHRNet: PoseHRNet,
-    architecture.SimpleBaseline: SimpleBaseline,
-    architecture.SegHRNet: SegHRNet,
-    architecture.DilatedResNet: DilatedResNet,
-    architecture.FasterRCNN: FasterRCNN,
-}
+from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.registry import family_entry, load
 
 
-def build_network(shape: architecture.Architecture) -> nn.Module:
-    """The network of an architecture in evaluation mode, its weights as PyTorch initialises them."""
-    return _MODULES[type(shape)](shape).eval()
+def build_network(architecture: Architecture) -> nn.Module:
+    """The network of an architecture in evaluation mode, with weights as PyTorch initialises them."""
+    module: nn.Module = load(family_entry(architecture.family).module)(architecture)
+    return module.eval()
 
 
 def random_weights(network: nn.Module, seed: int = 0) -> None:
-    """Fill a network with weights that keep activations alive: for latency, where no checkpoint is at hand.
+    """Fill a network with weights that are good enough to measure its latency, where there is no checkpoint.
 
-    Convolutions by He et al., batch norm scales of 0.25 to 0.65, small biases, so that a hundred layers
-    neither explode nor fade to the denormals that slow a CPU down. A detector's heads are calmed, so that it proposes as many
-    boxes as a trained one and has as much to do.
-    """
+    Convolutions are initialised as by He et al., batch norm scales lie between 0.25 and 0.65, and biases are small. So
+    over a hundred layers activations neither overflow nor fade to denormal numbers, which are slow on a CPU. A module
+    with a method `calm` is given the chance to scale its weights: a detector's heads then propose as many boxes as
+    trained ones."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -48,5 +38,5 @@ def random_weights(network: nn.Module, seed: int = 0) -> None:
             else:
                 tensor.normal_(0, 0.05, generator=generator)
     for module in network.modules():
-        if isinstance(module, (RPNHead, BoxHead)):
-            module.calm()
+        if calm := getattr(module, "calm", None):
+            calm()

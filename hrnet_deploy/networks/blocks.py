@@ -1,4 +1,4 @@
-"""The two residual units every network here is made of, under their official parameter names.
+"""The two residual units of which every network here is made, under their official parameter names.
 
 Source: "Deep Residual Learning" in the torchvision form that the HRNet repositories use: in a bottleneck
 the 3x3 convolution carries the stride, and batch norm's eps is 1e-5.
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 def conv_bn(
     inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> list[nn.Module]:
-    """A bias-free convolution with "same" padding, and its batch norm."""
+    """A convolution without a bias and with "same" padding, and its batch norm."""
     padding = kernel // 2 * dilation
     return [nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False), nn.BatchNorm2d(outputs)]
 
@@ -37,10 +37,11 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride).
+    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride,
+    W/stride).
 
-    `groups` and `base_width` are ResNeXt's: how many groups the 3x3 has, and how wide each is where `channels` is 64.
-    """
+    In a ResNeXt the 3x3 convolution has more than one of `groups`, each of `base_width` channels where `channels` is
+    64."""
 
     expansion = 4
     groups, base_width = 1, 64
@@ -63,7 +64,7 @@ class Bottleneck(nn.Module):
 
 
 def grouped(groups: int, base_width: int) -> type[Bottleneck]:
-    """The bottleneck of a ResNeXt with so many groups."""
+    """The bottleneck unit of a ResNeXt with `groups` groups of `base_width` channels."""
     return type("GroupedBottleneck", (Bottleneck,), {"groups": groups, "base_width": base_width})
 
 
@@ -71,7 +72,7 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "
 
 
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    """The projection on a shortcut, where shape changes; None where the input itself is added."""
+    """The projection on a shortcut where the shape changes; None where the input itself is added."""
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(*conv_bn(inputs, outputs, 1, stride))
@@ -85,8 +86,8 @@ def residual_layer(
     stride: int = 1,
     dilation: int = 1,
 ) -> nn.Sequential:
-    """`count` units in a row; the first carries the stride and the change of width. In a layer that dilates it looks half
-    as far as the others (mmsegmentation's `contract_dilation`)."""
+    """`count` units in a row; the first has the stride and changes the number of channels. In a layer with dilation the
+    first unit has half of it (mmsegmentation's `contract_dilation`)."""
     outputs = channels * block.expansion
     units = [block(inputs, channels, stride, max(dilation // 2, 1))]
     units += [block(outputs, channels, dilation=dilation) for _ in range(count - 1)]

@@ -1,8 +1,7 @@
-"""The arithmetic of boxes: anchors, what a network says of a box relative to another, clipping, overlap.
+"""The arithmetic of boxes: anchors, deltas between boxes, clipping and overlap.
 
-Boxes are (..., 4) as x1, y1, x2, y2 in pixels, x2 - x1 wide: no pixel is added. Source: mmdetection 2 and later,
-mmdet/core/anchor/anchor_generator.py and mmdet/core/bbox/coder/delta_xywh_bbox_coder.py.
-"""
+Boxes are (..., 4) as x1, y1, x2, y2 in pixels. A box is x2 - x1 wide; no pixel is added. Source: mmdetection 2 and
+later, mmdet/core/anchor/anchor_generator.py and mmdet/core/bbox/coder/delta_xywh_bbox_coder.py."""
 
 from __future__ import annotations
 
@@ -12,14 +11,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-LARGEST_STEP = math.log(1000 / 16)  # a box may be 62.5 times as large as what it was said of, or as small
+LARGEST_STEP = math.log(1000 / 16)  # a side may become at most 62.5 times as long, or as short
 UNIT = (1.0, 1.0, 1.0, 1.0)
 
 
 def anchors(at: Tensor, width: int, stride: int, scale: float, ratios: Sequence[float]) -> Tensor:
-    """Some of a level's anchors, (K, 4), by their numbers `at` (K,): (y * width + x) * len(ratios) + ratio, where `width`
-    is the level's. `scale` times the stride large, centred on the cell's corner (x * stride, y * stride), ratios of height
-    to width."""
+    """Anchors of one level, (K, 4), by their numbers `at` (K,).
+
+    The number of an anchor is (y * width + x) * len(ratios) + ratio, where `width` is that of the level. Its centre is
+    the corner of the cell, (x * stride, y * stride). A square one has sides of `scale` times the stride; `ratios` are
+    heights over widths."""
     roots = torch.tensor(ratios, device=at.device).sqrt()
     half = torch.stack([stride / roots, stride * roots], -1) * scale * 0.5
     cell = at.div(len(ratios), rounding_mode="floor")
@@ -30,8 +31,8 @@ def anchors(at: Tensor, width: int, stride: int, scale: float, ratios: Sequence[
 
 
 def decode(boxes: Tensor, deltas: Tensor, stds: Sequence[float] = UNIT) -> Tensor:
-    """What the deltas make of boxes: dx, dy move the centre in units of the size, dw, dh are logarithms of how it grows.
-    Shapes broadcast."""
+    """Boxes moved by deltas. dx and dy move the centre in units of the size; dw and dh are logarithms of the factors by
+    which the sides grow. `stds` scale the deltas. Shapes broadcast."""
     steps = deltas * torch.tensor(stds, device=deltas.device)
     size = boxes[..., 2:] - boxes[..., :2]
     centre = (boxes[..., :2] + boxes[..., 2:]) * 0.5 + size * steps[..., :2]
@@ -40,7 +41,7 @@ def decode(boxes: Tensor, deltas: Tensor, stds: Sequence[float] = UNIT) -> Tenso
 
 
 def encode(boxes: Tensor, wanted: Tensor, stds: Sequence[float] = UNIT) -> Tensor:
-    """The deltas that make `wanted` of `boxes`: the inverse of `decode`, for training. Both need a width and a height."""
+    """The deltas that turn `boxes` into `wanted`: the inverse of `decode`, for training. No box may be empty."""
     size, new = boxes[..., 2:] - boxes[..., :2], wanted[..., 2:] - wanted[..., :2]
     moved = (wanted[..., :2] + wanted[..., 2:] - boxes[..., :2] - boxes[..., 2:]) * 0.5 / size
     return torch.cat([moved, (new / size).log()], -1) / torch.tensor(stds, device=boxes.device)
@@ -53,11 +54,13 @@ def clip(boxes: Tensor, image_size: Tensor) -> Tensor:
 
 
 def area(boxes: Tensor) -> Tensor:
+    """The area of every box, (...) from (..., 4), in square pixels."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of every box of `a` (A, 4) with every one of `b` (B, 4): (A, B). 0 where both are empty."""
+    """Intersection over union of every box of `a` (A, 4) with every one of `b` (B, 4): (A, B). 0 where both are
+    empty."""
     corner = torch.maximum(a[:, None, :2], b[None, :, :2])
     inside = (torch.minimum(a[:, None, 2:], b[None, :, 2:]) - corner).clamp(min=0).prod(-1)
     union = area(a)[:, None] + area(b)[None] - inside

@@ -1,9 +1,10 @@
-"""Faster R-CNN under mmdetection's parameter names (version 2 and later): a pyramid, proposals from it, boxes from those.
+"""Faster R-CNN under the parameter names of mmdetection 2 and later: a pyramid, proposals from it, and boxes from
+those.
 
-Source: mmdetection, mmdet/models/detectors/two_stage.py, dense_heads/rpn_head.py (get_bboxes), roi_heads/standard_roi_head.py,
-roi_heads/bbox_heads/bbox_head.py (get_bboxes) and core/post_processing/bbox_nms.py. There results are as many as were found; here
-their number is fixed and the rest filled up, so that a graph of this network has static shapes.
-"""
+Source: mmdetection, mmdet/models/detectors/two_stage.py, dense_heads/rpn_head.py (get_bboxes),
+roi_heads/standard_roi_head.py, roi_heads/bbox_heads/bbox_head.py (get_bboxes) and core/post_processing/bbox_nms.py.
+There the number of results varies. Here it is fixed and the rest is padding, so that a graph of this network has static
+shapes."""
 
 from __future__ import annotations
 
@@ -21,27 +22,32 @@ from hrnet_deploy.networks.necks import FPN, HRFPN
 from hrnet_deploy.networks.operators import nms, pool_regions
 from hrnet_deploy.networks.resnet import ResNet
 
-STDS = (0.1, 0.1, 0.2, 0.2)  # of the box head's deltas
-BOUNDARIES = (112, 224, 448)  # a box of at least so many pixels (the root of its area) is pooled from a higher level
-NOTHING = -1  # the label, and the level, of what fills up the results
+STDS = (0.1, 0.1, 0.2, 0.2)  # standard deviations by which the box head's deltas are scaled
+BOUNDARIES = (
+    112,
+    224,
+    448,
+)  # from each of these sides on (square root of the area, pixels) a box is pooled a level higher
+NOTHING = -1  # the label, and the level, of padding
 
 
 class RoIHead(nn.Module):
-    """What is done with proposals. It has no parameters but the box head's, and gives those their names."""
+    """Pools the features of proposals and applies the box head, whose parameters are its only ones."""
 
     def __init__(self, shape: architecture.FasterRCNN) -> None:
         super().__init__()
         self.bbox_head = BoxHead(shape.neck, shape.hidden, shape.classes)
 
     def forward(self, levels: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """levels (1, width, H_i, W_i), boxes (R, 4) -> what the box head says of them. Empty boxes are pooled from nowhere."""
+        """levels (1, width, H_i, W_i), boxes (R, 4) -> logits and deltas of the box head. Empty boxes are pooled as
+        zeros."""
         level = torch.where(area(boxes) > 0, level_of(boxes), NOTHING)
         regions: Tensor = pool_regions(list(levels[:POOLED]), boxes, level, list(STRIDES[:POOLED]), REGION)
         return self.bbox_head(regions)
 
 
 class FasterRCNN(nn.Module):
-    """Images and their sizes to boxes, scores, labels and their count."""
+    """Images and their sizes in; boxes, scores, labels and their count out."""
 
     def __init__(self, shape: architecture.FasterRCNN) -> None:
         super().__init__()
@@ -60,14 +66,14 @@ class FasterRCNN(nn.Module):
         return self.neck(self.backbone(image))
 
     def forward(self, image: Tensor, image_size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """image (N, 3, H, W) normalised, image_size (N, 2) height and width without padding -> boxes (N, K, 4) in pixels of
-        the input, scores (N, K) falling, labels (N, K) int64, count (N,) int64, with K = detections.kept."""
+        """image (N, 3, H, W) normalised, image_size (N, 2) height and width without padding -> boxes (N, K, 4) in
+        pixels of the input, scores (N, K) falling, labels (N, K) int64, count (N,) int64, with K = detections.kept."""
         levels = self.pyramid(image)
-        said = self.rpn_head(levels)
+        rpn_outputs = self.rpn_head(levels)
         found = []
         for i in range(image.shape[0]):
             size = image_size[i]
-            proposed, scores = proposals([(c[i], d[i]) for c, d in said], size, self.shape)
+            proposed, scores = proposals([(c[i], d[i]) for c, d in rpn_outputs], size, self.shape)
             logits, deltas = self.roi_head([level[i : i + 1] for level in levels], proposed)
             found.append(detections(proposed, scores > 0, logits, deltas, size, self.shape))
         boxes, scores, labels = (torch.stack(parts) for parts in zip(*found, strict=True))
@@ -75,16 +81,16 @@ class FasterRCNN(nn.Module):
 
 
 def proposals(
-    said: Sequence[tuple[Tensor, Tensor]], image_size: Tensor, shape: architecture.FasterRCNN
+    rpn_outputs: Sequence[tuple[Tensor, Tensor]], image_size: Tensor, shape: architecture.FasterRCNN
 ) -> tuple[Tensor, Tensor]:
-    """From what the RPN says of every anchor of one image, boxes (R, 4) and scores (R,), the best first; where there are
-    fewer than R, empty boxes of score 0.
+    """The proposals of one image: boxes (R, 4) and scores (R,), the best first, padded to R with empty boxes of score
+    0.
 
-    said: of each level, objectness logits (A, H, W) and deltas (4 A, H, W).
+    rpn_outputs: for each level, objectness logits (A, H, W) and deltas (4 A, H, W) of the anchors. image_size: (2,).
     """
     keep = shape.proposals
     boxes, scores = [], []
-    for (logits, deltas), stride in zip(said, STRIDES, strict=True):
+    for (logits, deltas), stride in zip(rpn_outputs, STRIDES, strict=True):
         flat = logits.permute(1, 2, 0).flatten().sigmoid()
         best, at = flat.topk(min(keep.candidates, len(flat)))
         steps = deltas.permute(1, 2, 0).reshape(-1, 4)[at]
@@ -99,7 +105,8 @@ def proposals(
 
 
 def level_of(boxes: Tensor) -> Tensor:
-    """From which level of the pyramid each box (R, 4) is pooled, (R,) int64: p2 below 112 pixels, p5 from 448."""
+    """The level of the pyramid from which each box (R, 4) is pooled, (R,) int64: 0 (p2) below 112 pixels, 3 (p5) from
+    448 on."""
     large = area(boxes)
     return torch.stack([large >= b**2 for b in BOUNDARIES]).sum(0)
 
@@ -107,11 +114,10 @@ def level_of(boxes: Tensor) -> Tensor:
 def detections(
     proposed: Tensor, real: Tensor, logits: Tensor, deltas: Tensor, image_size: Tensor, shape: architecture.FasterRCNN
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """From what the box head says of proposals (R, 4) of one image, boxes (K, 4), scores (K,) and labels (K,).
+    """The detections of one image, from its proposals (R, 4): boxes (K, 4), scores (K,) and labels (K,).
 
-    real (R,): which proposals are any. logits (R, classes + 1), deltas (R, 4 classes). A proposal can become one
-    box a class; a box cut to nothing at the border stays one, as in mmdetection.
-    """
+    real (R,): which proposals are not padding. logits (R, classes + 1) and deltas (R, 4 classes) are the outputs of the
+    box head. A proposal can become one box per class. A box that clipping leaves empty is kept, as in mmdetection."""
     keep, classes = shape.detections, shape.classes
     boxes = clip(decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS), image_size).transpose(
         0, 1

@@ -1,4 +1,5 @@
-"""The two heads of Faster R-CNN: what each says of an anchor, and of a region. What is made of it is in `detection`.
+"""The two heads of Faster R-CNN: one scores anchors, the other regions. `networks.detection` makes boxes of their
+outputs.
 
 Source: mmdetection, mmdet/models/dense_heads/rpn_head.py and roi_heads/bbox_heads/convfc_bbox_head.py.
 """
@@ -14,7 +15,8 @@ from hrnet_deploy.architecture.detection import REGION
 
 
 class RPNHead(nn.Module):
-    """One head for all levels: (N, width, H, W) each -> (objectness logits (N, A, H, W), deltas (N, 4 A, H, W)) each."""
+    """The region proposal network, one head for all levels: (N, width, H, W) each -> (objectness logits (N, A, H, W),
+    deltas (N, 4 A, H, W)) each."""
 
     def __init__(self, width: int, anchors: int) -> None:
         super().__init__()
@@ -28,14 +30,15 @@ class RPNHead(nn.Module):
         return [(self.rpn_cls(x), self.rpn_reg(x)) for x in seen]
 
     def calm(self) -> None:
-        """Bring random weights to the size training gives them: boxes stay near their anchors, scores apart from 0 and 1."""
+        """Scale random weights to about the size of trained ones: boxes stay near their anchors, and scores away from 0
+        and 1."""
         _scale(self.rpn_cls, 0.25)
         _scale(self.rpn_reg, 0.03)
 
 
 class BoxHead(nn.Module):
-    """Two shared fully connected layers: regions (R, width, 7, 7) -> logits (R, classes + 1), the background last, and a
-    set of deltas a class (R, 4 classes)."""
+    """Two shared fully connected layers: regions (R, width, 7, 7) -> logits (R, classes + 1), the background last, and
+    four deltas per class (R, 4 classes)."""
 
     def __init__(self, width: int, hidden: int, classes: int) -> None:
         super().__init__()

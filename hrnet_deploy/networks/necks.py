@@ -1,6 +1,7 @@
-"""What makes a pyramid of five levels of one width, strides 4 to 64, of a body's four branches or layers.
+"""Necks: they make a pyramid of five levels with strides 4 to 64 and equal numbers of channels from the four outputs of
+a body.
 
-Parameter names are mmdetection's, whose convolutions lie in a module of their own (`fpn_convs.0.conv`).
+Parameter names are those of mmdetection, where each convolution is in a module of its own (`fpn_convs.0.conv`).
 Source: mmdetection, mmdet/models/necks/hrfpn.py and fpn.py.
 """
 
@@ -20,7 +21,8 @@ LEVELS = 5
 
 
 class HRFPN(nn.Module):
-    """HRNetV2p: the branches at the size of the first, concatenated and reduced to `width`, then pooled to each level.
+    """HRNetV2p: the branches are brought to the size of the first, concatenated and reduced to `width` channels, then
+    pooled to each level.
 
     [(N, C 2^i, H/2^i, W/2^i) for 4 branches] -> [(N, width, floor(H/2^i), floor(W/2^i)) for 5 levels].
     """
@@ -39,7 +41,8 @@ class HRFPN(nn.Module):
 
 
 class FPN(nn.Module):
-    """Top down: each layer reduced to `width` and added to by the one above it, enlarged; p6 is every second cell of p5.
+    """Feature pyramid network, top down: each layer is reduced to `width` channels, and the enlarged layer above is
+    added. p6 is every second cell of p5.
 
     [(N, C_i, H/2^i, W/2^i) for 4 layers] -> [(N, width, ceil(H/2^i), ceil(W/2^i)) for 5 levels].
     """

@@ -118,10 +118,8 @@ def roi_align(
         [none],
         [none],
         [boxes.new_zeros(0)],
-    )  # one bag of cells for each bin; a box has size^2 bins
-    for number, (across, down) in enumerate(
-        kinds.tolist()
-    ):  # boxes with the same number of samples are computed together
+    )  # one bag of cells per pooled cell: a box has size^2 of them
+    for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
         here = (kind == number).nonzero()[:, 0]
         x, x_share = _cells(edges[here, 0], sides[here, 0], size, across, width, merged=not sampling)
         y, y_share = _cells(edges[here, 1], sides[here, 1], size, down, height, merged=not sampling)

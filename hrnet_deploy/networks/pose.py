@@ -1,4 +1,4 @@
-"""Networks that give one heatmap a keypoint: HRNetV1 and SimpleBaseline.
+"""Networks that give one heatmap per keypoint: HRNetV1 and SimpleBaseline.
 
 Source: HRNet-Human-Pose-Estimation, lib/models/pose_hrnet.py (PoseHighResolutionNet) and pose_resnet.py
 (PoseResNet). Both take normalised RGB, (N, 3, H, W), and give heatmaps, (N, keypoints, H/4, W/4).
@@ -29,7 +29,7 @@ class PoseHRNet(HRNet):
 
 
 class SimpleBaseline(ResNet):
-    """ResNet and transposed convolutions of stride 2, each of which doubles the size: 1/32 back to 1/4."""
+    """A ResNet and transposed convolutions of stride 2, each of which doubles the size: from 1/32 to 1/4."""
 
     def __init__(self, shape: architecture.SimpleBaseline) -> None:
         super().__init__(shape.depth)

@@ -2,8 +2,8 @@
 
 Sources: HRNet-Semantic-Segmentation, lib/models/seg_hrnet.py and seg_hrnet_ocr.py (HighResolutionNet); mmsegmentation,
 mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry. All take
-normalised RGB, (N, 3, H, W), and give class scores before the softmax, (N, classes, h, w): at 1/4 (HRNetV2) or 1/8. Bringing
-them to the size of the image is the task's.
+normalised RGB, (N, 3, H, W), and give class scores before the softmax, (N, classes, h, w): at 1/4 (HRNetV2) or 1/8. The
+task resizes them to the image.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from hrnet_deploy.networks.resnet import DilatedBody
 OCR_CHANNELS, OCR_KEYS = (
     512,
     256,
-)  # of a pixel's features, and of what is compared; the same in every public configuration
+)  # channels of the features, and of queries and keys; the same in every public configuration
 POOLS = (1, 2, 3, 6)  # PSPNet's grids
 DILATIONS = (1, 12, 24, 36)  # DeepLabV3's, at 1/8
 
 
 def _head(inputs: int, classes: int, kernel: int = 1) -> nn.Sequential:
-    """The linear classifier: 1x1 (with a bias, as the official one has), batch norm, ReLU, and a score a class."""
+    """The classifier: a 1x1 convolution with a bias, as the official one has, batch norm, ReLU, and one score per
+    class."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 1),
         nn.BatchNorm2d(inputs),
@@ -36,7 +37,7 @@ def _head(inputs: int, classes: int, kernel: int = 1) -> nn.Sequential:
 
 
 class SegHRNet(HRNet):
-    """HRNetV2: every branch brought to 1/4 and concatenated."""
+    """HRNetV2: every branch is resized to 1/4 of the input and concatenated."""
 
     def __init__(self, shape: architecture.SegHRNet) -> None:
         super().__init__(shape.body)
@@ -61,15 +62,15 @@ class SegHRNet(HRNet):
         )
         if not self.ocr:
             return self.last_layer(pixels)
-        guess = self.aux_head(pixels)
+        estimate = self.aux_head(pixels)
         pixels = self.conv3x3_ocr(pixels)
-        # the mean features of each class, over the pixels that are most likely it
-        regions = torch.matmul(guess.flatten(2).softmax(2), pixels.flatten(2).transpose(1, 2))  # (N, classes, 512)
+        # the mean features of each class, weighted by how likely each pixel belongs to it
+        regions = torch.matmul(estimate.flatten(2).softmax(2), pixels.flatten(2).transpose(1, 2))  # (N, classes, 512)
         return self.cls_head(self.ocr_distri_head(pixels, regions.transpose(1, 2).unsqueeze(3)))
 
 
 class _Attention(nn.Module):
-    """For every pixel the classes' features, weighted by how much the pixel is like each class."""
+    """For every pixel the features of the classes, weighted by how similar the pixel is to each class."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,13 +84,13 @@ class _Attention(nn.Module):
         query = self.f_pixel(pixels).flatten(2).transpose(1, 2)  # (N, H W, 256)
         key = self.f_object(regions).flatten(2)  # (N, 256, classes)
         value = self.f_down(regions).flatten(2).transpose(1, 2)  # (N, classes, 256)
-        likeness = (torch.matmul(query, key) * OCR_KEYS**-0.5).softmax(2)
-        context = torch.matmul(likeness, value).transpose(1, 2)
+        similarity = (torch.matmul(query, key) * OCR_KEYS**-0.5).softmax(2)
+        context = torch.matmul(similarity, value).transpose(1, 2)
         return self.f_up(context.reshape(context.shape[0], OCR_KEYS, *pixels.shape[-2:]))
 
 
 class _Context(nn.Module):
-    """Each pixel's features beside those of the classes it is like, (N, 512, H, W)."""
+    """The features of each pixel combined with those of the classes that it resembles, (N, 512, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,13 +102,13 @@ class _Context(nn.Module):
 
 
 def _conv(inputs: int, outputs: int) -> list[nn.Module]:
-    """1x1, then batch norm and ReLU as one module, as the official names have it."""
+    """A 1x1 convolution, then batch norm and ReLU as one module, as in the official parameter names."""
     conv, norm = conv_bn(inputs, outputs, 1)
     return [conv, nn.Sequential(norm, nn.ReLU(inplace=True))]
 
 
 class _ConvModule(nn.Module):
-    """mmcv's: convolution without a bias, batch norm, ReLU. (N, inputs, H, W) -> (N, outputs, H, W)."""
+    """The ConvModule of mmcv: convolution without a bias, batch norm, ReLU. (N, inputs, H, W) -> (N, outputs, H, W)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
@@ -119,9 +120,10 @@ class _ConvModule(nn.Module):
 
 
 class _Bins(nn.Module):
-    """Adaptive average pooling to `count` x `count`, by PyTorch's bins: from floor(i n / count) to ceil((i + 1) n / count).
+    """Adaptive average pooling to `count` x `count`, by PyTorch's bins: from floor(i n / count) to ceil((i + 1) n /
+    count).
 
-    As two products with averaging matrices, which ONNX has for every size; it has no adaptive pooling.
+    It is two products with averaging matrices, because ONNX has no adaptive pooling.
     """
 
     def __init__(self, count: int) -> None:
@@ -133,7 +135,7 @@ class _Bins(nn.Module):
         return torch.matmul(rows, torch.matmul(x, columns.transpose(0, 1)))
 
     def _averages(self, x: Tensor, size: int) -> Tensor:
-        """(count, size): each row averages one bin."""
+        """The matrix (count, size) whose rows average one bin each."""
         bins = torch.arange(self.count, device=x.device).unsqueeze(1)
         at = torch.arange(size, device=x.device).unsqueeze(0)
         first, end = bins * size // self.count, ((bins + 1) * size + self.count - 1) // self.count
@@ -142,7 +144,7 @@ class _Bins(nn.Module):
 
 
 class _PyramidPooling(nn.Module):
-    """PSPNet's head: means over grids of 1, 2, 3 and 6 cells a side, brought back to size beside the map itself."""
+    """PSPNet's head: means over grids of 1x1, 2x2, 3x3 and 6x6 cells, resized and concatenated with the map itself."""
 
     def __init__(self, inputs: int, channels: int, classes: int) -> None:
         super().__init__()
@@ -157,7 +159,7 @@ class _PyramidPooling(nn.Module):
 
 
 class _AtrousPooling(nn.Module):
-    """DeepLabV3's head: the mean of the map, and convolutions that look 1, 12, 24 and 36 pixels far."""
+    """DeepLabV3's head: the mean of the map, and convolutions with dilations of 1, 12, 24 and 36."""
 
     def __init__(self, inputs: int, channels: int, classes: int) -> None:
         super().__init__()

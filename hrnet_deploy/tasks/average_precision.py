@@ -1,9 +1,8 @@
-"""Average precision as COCO has it, of keypoints and of boxes, and its interval by the bootstrap.
+"""COCO's average precision (AP) of keypoints and of boxes, and its bootstrap interval.
 
-pycocotools matches results to annotations; the curve from those matches to AP is computed here in a few numpy lines
-(equal to COCOeval.accumulate, which tests assert), because a bootstrap needs it a thousand times: an image drawn twice is
-one that counts twice, so nothing is sorted again.
-"""
+pycocotools matches results with annotations. AP is computed from the matches here, because a bootstrap needs it a
+thousand times: an image that is drawn twice counts twice, so nothing has to be sorted again. Tests assert that it is
+equal to COCOeval.accumulate."""
 
 from __future__ import annotations
 
@@ -24,16 +23,17 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True)
 class _Category:
-    """One category after matching: its results by falling score, and which of them are right at each threshold."""
+    """One category after matching: its D results by falling score, and which are correct at each of T thresholds."""
 
-    image: NDArray[np.intp]  # (D,) the number of the image each is of
-    right: NDArray[np.bool_]  # (T, D)
-    wrong: NDArray[np.bool_]  # (T, D); what is neither matched something that does not count
-    objects: NDArray[np.int64]  # (images,) how many there are to find
+    image: NDArray[np.intp]  # (D,) the number of the image of each result
+    correct: NDArray[np.bool_]  # (T, D)
+    wrong: NDArray[np.bool_]  # (T, D); a result that is neither matched an annotation that does not count
+    objects: NDArray[np.int64]  # (images,) the number of annotated objects that count
 
 
 class Matches:
-    """Every image of a dataset matched once; `ap` then answers for any sample of them."""
+    """The results on a data set, matched with its annotations once. `ap` then gives AP over any sample of the
+    images."""
 
     def __init__(
         self,
@@ -42,11 +42,15 @@ class Matches:
         categories: Sequence[int] = (1,),
         sigmas: Sequence[float] = (),
     ) -> None:
-        """truth: a COCO dictionary; results of `categories`. With `sigmas` keypoints are matched by their similarity,
-        without them boxes by their overlap."""
+        """truth: the annotations, as the content of a COCO file. results: entries of a COCO results file. categories:
+        the ids that are scored. With `sigmas` keypoints are matched by object keypoint similarity, without them boxes
+        by their overlap.
+
+        Raises Unavailable where pycocotools is not installed.
+        """
         coco = need("pycocotools.coco", "eval")
         cocoeval = need("pycocotools.cocoeval", "eval")
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
             reference = coco.COCO()
             reference.dataset = {
                 **truth,
@@ -71,7 +75,8 @@ class Matches:
         ]
 
     def _category(self, images: Sequence[Record | None]) -> _Category:
-        """Of pycocotools' matches, an entry an image: None where nothing is and nothing was found."""
+        """The matches of one category, from one entry of pycocotools per image, None for an image without objects and
+        results."""
         none = np.zeros((len(self.thresholds), 0), bool)
         there = [(i, e) for i, e in enumerate(images) if e is not None]
         scores = np.concatenate([np.zeros(0), *(np.asarray(e["dtScores"], float) for _, e in there)])
@@ -85,8 +90,10 @@ class Matches:
         return _Category(image[order], (matched & counted)[:, order], (~matched & counted)[:, order], objects)
 
     def ap(self, sample: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
-        """Average precision at each threshold (0.50:0.05:0.95), over all images or a sample of them; the mean of the
-        categories there is something to find of, not a number where there is nothing of any."""
+        """AP at each threshold (0.50, 0.55 ... 0.95), (T,), over all images or over a sample of their numbers.
+
+        It is the mean over the categories with annotated objects, and not a number where no category has any.
+        """
         count = len(self.image_ids)
         times = np.ones(count, np.int64) if sample is None else np.bincount(sample, minlength=count)
         found = [_ap(c, times) for c in self._categories if times @ c.objects]
@@ -98,20 +105,21 @@ class Matches:
         return {"AP": float(ap.mean()), "AP50": float(ap[0]), "AP75": float(ap[5])}
 
     def difference(self, base: Matches) -> tuple[float, float, float]:
+        """See `tasks.base.Score`."""
         return paired_difference(base, self)
 
 
 def _complete(annotation: Mapping[str, Any], number: int) -> Record:
-    """An annotation with every field pycocotools asks for; files made by hand leave some out."""
+    """An annotation with every field that pycocotools reads; files made by hand lack some."""
     _, _, width, height = annotation["bbox"]
     own = {"iscrowd": 0, "area": width * height, **annotation}
-    return {**own, "id": number}  # pycocotools takes a match with id 0 for none
+    return {**own, "id": number}  # pycocotools reads a match with id 0 as no match
 
 
 def _ap(category: _Category, times: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(T,) with each image counted so many times."""
+    """AP of one category at each threshold, (T,). times (images,): how often each image counts."""
     weights = times[category.image]
-    true = np.cumsum(category.right * weights, 1, dtype=float)
+    true = np.cumsum(category.correct * weights, 1, dtype=float)
     false = np.cumsum(category.wrong * weights, 1, dtype=float)
     precision = true / np.maximum(true + false, np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
@@ -124,7 +132,10 @@ def _ap(category: _Category, times: NDArray[np.int64]) -> NDArray[np.float64]:
 def paired_difference(
     base: Matches, new: Matches, samples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """AP of `new` minus AP of `base` on the same images, and its bootstrap interval over images."""
+    """AP of `new` minus AP of `base` on the same images, and the bounds of its bootstrap interval over images.
+
+    samples: how many samples of the images are drawn, with replacement. level: the share of them inside the interval.
+    """
     rng = np.random.default_rng(seed)
     count = len(base.image_ids)
     drawn = (rng.integers(0, count, count) for _ in range(samples))

@@ -1,15 +1,19 @@
-"""What a task is: from an image to what the network takes, and from what it gives to what people want.
+"""What a task is: it prepares images for a network, and makes results of what the network gives.
 
-A task knows nothing of engines. One object serves export's check, parity, bench's pipeline figure and predict,
-so that preprocessing cannot differ between them.
+A task knows nothing of engines. The same object serves the verification of `export`, `check`, the pipeline figure of
+`bench`, `eval` and `predict`, so that images are prepared in the same way everywhere.
+
+To add a task, make a folder with a `TaskEntry` and add one line to `hrnet_deploy.registry`. `Task` is what the entry's
+implementation has to be; `Embedding` and `Training` are optional.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,37 +21,77 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import IMAGE_SIZE, INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.files import sha256
+from hrnet_deploy.registry import load, task_entry
 from hrnet_deploy.results.figures import Distance
-from hrnet_deploy.tasks.dataset import Dataset, Item
+from hrnet_deploy.tasks.dataset import BESIDE, Dataset, Item
 from hrnet_deploy.tasks.images import Image, Labels
 
-CROPS = "crops"  # the input of a graph that prepares it itself: uint8 images
-Feed = Mapping[str, NDArray]  # what a network takes, by the names of its inputs
-Outputs = Mapping[str, NDArray]
+if TYPE_CHECKING:
+    import torch
+
+CROPS = "crops"  # the input of a graph that prepares images itself: uint8 (N, H, W, 3) RGB
+Feed = Mapping[str, NDArray]  # the arrays a network takes, by the names of its inputs
+Outputs = Mapping[str, NDArray]  # the arrays a network gives, by the names of its outputs
 
 
 @dataclass(frozen=True)
 class Contract:
-    """How an ONNX file wants to be fed: `embedded` takes uint8 crops and gives decoded results."""
+    """How an ONNX file wants to be fed. An `embedded` file takes uint8 crops and gives decoded results. With
+    `flip_test` it also averages them with the results of the mirror image."""
 
     embedded: bool = False
     flip_test: bool = False
 
 
 @dataclass(frozen=True)
+class TaskOptions:
+    """How a task is asked to work. Only tasks whose entry lists an option are given one.
+
+    flip_test: average each result with that of the mirror image. scales: sizes to test at, as factors of the card's
+    input; empty for the input itself. upright: height and width of a second input that takes upright images."""
+
+    flip_test: bool = False
+    scales: tuple[float, ...] = ()
+    upright: tuple[int, int] | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The command-line options that these are."""
+        given = {"--flip-test": self.flip_test, "--scales": self.scales, "--upright": self.upright}
+        return tuple(name for name, value in given.items() if value)
+
+
+NO_OPTIONS = TaskOptions()
+
+
+@dataclass(frozen=True)
 class Sample:
-    """What one result needs: the arrays the network takes, (passes, ...) with a second pass for the mirror image
-    where a flip test is asked for, and what decoding needs to know."""
+    """What one run of the network needs. `feed` holds its arrays, (passes, ...) each: one pass, or two where a flip
+    test adds the mirror image. `context` is what decoding needs to know, and only the task reads it."""
 
     image_id: int
     feed: Feed
     context: Any
 
 
+class Score(Protocol):
+    """A metric of one set of predictions, which can be compared with that of another set on the same images."""
+
+    def figures(self) -> dict[str, float]:
+        """Every figure by its name, in 0..1."""
+
+    def difference(self, base: Any) -> tuple[float, float, float]:
+        """The headline figure minus that of `base`, and the bounds of its 95% bootstrap interval over images."""
+
+
 class Task(Protocol):
-    """The verbs of a task. `metric` is what `score` is called; `limits` bounds figures of `compare` by precision. What has a
-    body here is the same for most tasks. `comparable`: outputs of two engines can be held against each other number by
-    number; a list in order of score cannot, where two that are all but equal may change places."""
+    """The work of a task. Methods with a body here suit most tasks.
+
+    card: the model's card. metric: the name of the headline figure of `score`. comparable: whether the outputs of two
+    engines can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores
+    may swap. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures that `compare`
+    returns."""
 
     card: ModelCard
     metric: str
@@ -55,73 +99,132 @@ class Task(Protocol):
     limits: Mapping[str, Mapping[str, float]]
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
-        """What one image needs (pose: a sample a person)."""
+        """The samples of one image, (H, W, 3) RGB uint8. A top-down pose network has one per person, most others
+        one."""
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Any]:
-        """Predictions, one a sample, in pixels of the image. `outputs` are one a sample, its passes first."""
+        """Predictions in pixels of the image. `outputs` has one entry per sample, each (passes, ...)."""
 
-    def kept(self, predictions: Sequence[Any]) -> list[Any]:
-        """The same predictions in as little memory as it takes to hold those of all images until they are compared and scored."""
+    def compact(self, predictions: Sequence[Any]) -> list[Any]:
+        """The same predictions in little memory, because those of all images are held until they are compared and
+        scored."""
         return list(predictions)
 
     def compare(self, reference: Sequence[Any], other: Sequence[Any]) -> Distance:
-        """How far predictions of the same samples lie apart, in the task's own terms."""
+        """How far two sets of predictions of the same samples are apart, in the task's own terms."""
 
     def protocol(self) -> dict[str, Any]:
-        """What a score depends on besides the weights: flip test, decoding, and the like."""
+        """What a score depends on besides the weights and the images: flip test, decoding and so on, as JSON values."""
 
     def unscorable_reason(self, dataset: Dataset) -> str:
-        """Empty where `score` can score against a dataset, else the reason. Raises Unavailable where a library is missing."""
+        """Why `score` cannot score against this data set; empty where it can. Raises Unavailable where a library is
+        missing."""
 
     def score(self, predictions: Sequence[Any], dataset: Dataset) -> Any:
-        """The task's metric against annotations: an object with `figures()` and a paired `difference`."""
+        """The task's metric against the annotations: a `Score`. Raises BadInput where `unscorable_reason` has a
+        reason."""
+
+    def annotation_source(self, images: Path, annotations: Path | None) -> dict[str, str]:
+        """Which annotations a score used: the COCO file by its path and sha256, unless a task uses others.
+
+        `images` is the folder of images, `annotations` what was named beside it, if anything.
+        """
+        path = annotations or images / BESIDE
+        return {"file": str(path), "sha256": sha256(path)}
 
     def draw(self, image: Image, predictions: Sequence[Any]) -> Image:
-        """A copy of the image with the predictions on it."""
+        """A copy of the image with the predictions drawn on it."""
 
     def records(self, predictions: Sequence[Any]) -> list[dict[str, Any]]:
-        """Predictions as the entries of a results file: COCO's, where COCO has such results."""
+        """Predictions as entries of `results.json`, which `predict` writes: in COCO's format of results where it has
+        one."""
 
     def label_maps(self, predictions: Sequence[Any]) -> list[Labels]:
-        """Results that are pictures themselves, one an entry of `records`."""
+        """Results that are images themselves, one per entry of `records`; `predict` writes each as a PNG file."""
         return []
 
 
-class Score(Protocol):
-    """A metric computed once, that can be compared with another of the same images."""
+class Embedding(Protocol):
+    """Writes the decoding of a task as an ONNX graph, for `export --embed`."""
 
-    def figures(self) -> dict[str, float]: ...
-
-    def difference(self, base: Any) -> tuple[float, float, float]:
-        """This minus `base`, and the bounds of its 95% bootstrap interval over images."""
-
-
-TASKS = {
-    "pose": ("hrnet_deploy.tasks.pose", "PoseTask"),
-    "segmentation": ("hrnet_deploy.tasks.segmentation", "SegmentationTask"),
-    "detection": ("hrnet_deploy.tasks.detection", "DetectionTask"),
-}
+    def __call__(self, card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
+        """The model in ONNX's text form. It takes the network's first output, of the static shape `output`, and gives
+        decoded results. With `flip_test` the batch holds images and then their mirror images. Raises BadInput where the
+        card lacks what that needs."""
 
 
-def task_of(card: ModelCard, contract: Contract | None = None, flip_test: bool = False) -> Task:
-    """The task of a card. `flip_test` averages each result with that of the mirror image."""
-    if card.task not in TASKS:
-        raise BadInput(f"{card.name} is a model for {card.task}, which this version does not know")
-    module, name = TASKS[card.task]
-    made: Task = getattr(importlib.import_module(module), name)(card, contract or Contract(), flip_test)
+@dataclass(frozen=True)
+class Training:
+    """How networks of a task are trained, as `bench --train` measures it.
+
+    random_loss: from a network, its architecture and a batch of images (N, 3, H, W), a function that computes the
+    task's loss against random targets, which cost as much as real ones. optimizer: from a network's parameters, the
+    optimizer that the authors of the networks use."""
+
+    random_loss: Callable[[Any, Any, torch.Tensor], Callable[[], torch.Tensor]]
+    optimizer: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
+
+
+def task_of(
+    card: ModelCard, contract: Contract | None = None, flip_test: bool = False, options: TaskOptions | None = None
+) -> Task:
+    """The task of a card.
+
+    `contract` says how the file wants to be fed; a plain file unless given. `flip_test` averages each result with that
+    of the mirror image, and is short for `options=TaskOptions(flip_test=True)`. Raises BadInput where the task is
+    unknown, does not support an option, or where the card does not fit."""
+    entry, chosen = task_entry(card.task), options or TaskOptions(flip_test=flip_test)
+    for option in chosen.asked:
+        entry.require(option, card.name)
+    made: Task = load(entry.implementation)(card, contract or Contract(), chosen)
     return made
 
 
+def embedding_of(card: ModelCard) -> Embedding:
+    """What writes the graph that `export --embed` adds. Raises BadInput where the task of the card has none."""
+    entry = task_entry(card.task)
+    if not entry.embedding:
+        raise BadInput(
+            f"--embed is not available for {card.task} — leave it out, and decode with `hrnet-deploy predict`"
+        )
+    made: Embedding = load(entry.embedding)
+    return made
+
+
+def training_of(card: ModelCard) -> Training:
+    """How networks of a card's task are trained. Raises BadInput where the task does not say."""
+    entry = task_entry(card.task)
+    if not entry.training:
+        raise BadInput(f"the task {entry.name} has no training step to measure — leave --train out")
+    made: Training = load(entry.training)
+    return made
+
+
+def checked_score(task: Task, predictions: Sequence[Any], dataset: Dataset) -> Score:
+    """`task.score`, which must be a number: where the annotations leave nothing to score, a mean over nothing is not.
+
+    Raises BadInput with the reason and the cure.
+    """
+    score: Score = task.score(predictions, dataset)
+    if not math.isfinite(score.figures()[task.metric]):
+        raise BadInput(
+            f"{task.metric} of {task.card.name} is not a number: the annotations have nothing that counts for it (no "
+            "object of its "
+            "classes, or only ignored pixels) — give annotations that have"
+        )
+    return score
+
+
 def dataset_samples(task: Task, dataset: Dataset) -> Iterator[tuple[Item, Image, list[Sample]]]:
-    """Every image of a dataset, read and prepared."""
+    """Every image of a data set with its item, read and prepared."""
     for item in dataset.items:
         image = item.read()
         yield item, image, task.samples(image, item)
 
 
 def noise(card: ModelCard, batch: int, seed: int, height: int = 0, width: int = 0) -> Feed:
-    """Seeded normal input, (batch, 3, H, W) float32, at the card's size unless another is given; where the network
-    asks how much of it is image, (batch, 2), all of it is."""
+    """Seeded input of normally distributed numbers: `image` (batch, 3, H, W) float32, at the card's size unless another
+    is given. Where the network also takes `image_size` (batch, 2), it says that nothing is padding."""
     height, width = height or card.input.height, width or card.input.width
     feed = {INPUT: np.random.default_rng(seed).standard_normal((batch, 3, height, width), dtype=np.float32)}
     if IMAGE_SIZE in card.architecture.inputs:

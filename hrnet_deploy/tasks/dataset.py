@@ -1,4 +1,4 @@
-"""A folder of images, with or without annotations in COCO's format, or label maps."""
+"""A folder of images, with or without annotations: COCO's format, or label maps."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
 from hrnet_deploy.tasks.images import Image, list_images, read_image
 
-# read without being named, when they lie in the folder of images
+# read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
-LABELS = (
-    "labels"  # a folder with a label map an image: an 8-bit PNG of the image's name, whose pixels are class numbers
-)
+LABELS = "labels"  # a folder with one label map per image: an 8-bit PNG with the name of the image
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image: where it is, its id, and what is known of it: COCO annotations or detected boxes, or None
-    where nobody has said anything (an empty tuple says that nothing is there); its label map, where there is one."""
+    """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
+    where it is known that the image shows nothing. `labels` is its label map, if it has one."""
 
     path: Path
     image_id: int
@@ -35,12 +33,14 @@ class Item:
     labels: Path | None = None
 
     def read(self) -> Image:
+        """The image as stored, without the rotation in its EXIF data: (H, W, 3) RGB."""
         return read_image(self.path)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Items in a fixed order. `truth` is the COCO dictionary cut to them, or None where nothing is annotated."""
+    """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
+    annotated. `boxes_from` says where boxes come from, and `facts` what identifies that source."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
@@ -52,41 +52,42 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Of the images as they are on disk, and of what is known of each."""
+        """A sha256 of the image files and of what is known of each."""
         each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
     def only(self, numbers: Iterable[int]) -> Dataset:
-        """These items alone, in the order they had, and the truth about them."""
+        """The data set reduced to the images of these numbers, in their former order."""
         items = [self.items[i] for i in sorted(int(n) for n in numbers)]
         return replace(self, items=tuple(items), truth=_cut(self.truth, items))
 
     def unjudged(self) -> Dataset:
-        """The same images and boxes without what a result could be scored against."""
+        """The same images and boxes, without the annotations that a result could be scored against."""
         return replace(self, items=tuple(replace(i, labels=None) for i in self.items), truth=None)
 
 
 def load_dataset(
     images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None
 ) -> Dataset:
-    """The images of a folder and what is known of them, from `annotations` or what lies in the folder itself: a COCO
-    annotation file (annotations.json), a list of COCO detections whose image ids are in the file names, a folder of
-    label maps (labels/).
+    """The images of a folder and what is known of them.
 
-    `limit` keeps that many images: the first ones, or a seeded choice where `seed` is given.
-    """
+    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files,
+    or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images are used. `limit`
+    keeps that many images: the first ones, or a random choice where `seed` is given. Raises BadInput where the
+    annotations are not of these images or are damaged."""
     found = _boxed(images, None if annotations and annotations.is_dir() else annotations)
     items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
     return replace(found, items=tuple(items), truth=_cut(found.truth, items))
 
 
 def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list[Item]:
-    """The items with the label maps that are there for them."""
+    """The items with their label maps."""
     folder = annotations if annotations and annotations.is_dir() else images / LABELS
     maps = {p.stem: p for p in folder.glob("*.png")} if folder.is_dir() else {}
     if folder == annotations and not any(i.path.stem in maps for i in items):
         raise BadInput(
-            f"{folder} has a label map for none of the images in {images} — they are PNG files with the names of the images"
+            f"{folder} has a label map for none of the images in {images} — they are PNG files with the names of the "
+            "images"
         )
     return [replace(i, labels=maps.get(i.path.stem)) for i in items]
 
@@ -106,9 +107,7 @@ def _boxed(images: Path, annotations: Path | None) -> Dataset:
     else:
         raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
     if not items:
-        raise BadInput(
-            f"{source} speaks of none of the {len(paths)} images in {images} — check that they belong together"
-        )
+        raise BadInput(f"{source} has none of the {len(paths)} images in {images} — check that they belong together")
     facts = {"boxes": source.name, "boxes_sha256": sha256(source)}
     return Dataset(tuple(items), truth, source.name, facts)
 
@@ -133,18 +132,21 @@ def _annotated(paths: Mapping[str, Path], content: Mapping[str, Any], source: Pa
         named = [(Path(i["file_name"]).name, int(i["id"])) for i in content["images"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(
-            f"{source} is not in COCO's format ({error!r}) — every image needs id and file_name, every annotation image_id and bbox"
+            f"{source} is not in COCO's format ({error!r}) — every image needs id and file_name, every annotation "
+            "image_id and bbox"
         ) from error
     here = [n for n, _ in named if n in paths]
     if twice := sorted(n for n, count in Counter(here).items() if count > 1):
         raise BadInput(
-            f"{source} has several images called {', '.join(twice[:3])} — give the folder of one part of the dataset, and its annotations"
+            f"{source} has several images called {', '.join(twice[:3])} — give the folder of one part of the "
+            "dataset, and its annotations"
         )
     return [Item(paths[n], i, tuple(by_image.get(i, ()))) for n, i in named if n in paths]
 
 
 def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> list[Item]:
-    """COCO results carry ids only; COCO's own images are named by them (000000397133.jpg)."""
+    """Items with detected boxes. COCO results have image ids only; COCO's own images are named by them
+    (000000397133.jpg)."""
     by_image: dict[int, list[Mapping[str, Any]]] = {}
     try:
         for detection in content:

@@ -1,4 +1,5 @@
-"""Top-down geometry: a person's box, the crop the network sees, and the way back to the image.
+"""The geometry of top-down pose estimation: the box of a person, the crop that the network sees, and the way back to
+the image.
 
 Source: HRNet-Human-Pose-Estimation, lib/dataset/coco.py (_xywh2cs) and lib/utils/transforms.py
 (get_affine_transform). The official `scale` is in units of 200 pixels; here sizes are in pixels. As there, a
@@ -18,14 +19,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Crop:
-    """A region of an image: centre (x, y), size (width, height) in image pixels, rotation in degrees."""
+    """A region of an image: centre (x, y) and size (width, height) in pixels of the image, rotation in degrees."""
 
     centre: tuple[float, float]
     size: tuple[float, float]
     degrees: float = 0.0
 
     def matrix(self, width: int, height: int) -> Floats:
-        """Image pixels to pixels of a (width, height) output, as a (2, 3) affine matrix."""
+        """The affine matrix (2, 3) from pixels of the image to pixels of an output of `width` x `height`."""
         zoom = width / self.size[0]
         angle = np.deg2rad(self.degrees)
         c, s = zoom * np.cos(angle), zoom * np.sin(angle)
@@ -34,7 +35,7 @@ class Crop:
         return np.column_stack([linear, offset])
 
     def to_image(self, points: NDArray, width: int, height: int) -> Floats:
-        """Points (..., 2) of a (width, height) output, heatmap or crop, back to image pixels."""
+        """Points (..., 2) of an output of `width` x `height`, a heatmap or a crop, in pixels of the image."""
         matrix = self.matrix(width, height)
         return (np.asarray(points, np.float64) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
@@ -45,7 +46,8 @@ class Crop:
 
 
 def crop_of_box(box: NDArray | tuple[float, ...], aspect: float, padding: float = 1.25) -> Crop:
-    """The crop of an (x, y, w, h) box: its short side grown to width / height = `aspect`, then padded."""
+    """The crop of a box (x, y, w, h): its short side is enlarged until width / height is `aspect`, then both sides are
+    multiplied by `padding`."""
     x, y, w, h = (float(v) for v in box)
     centre = (x + w * 0.5, y + h * 0.5)
     if w > aspect * h:

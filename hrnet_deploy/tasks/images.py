@@ -1,4 +1,4 @@
-"""Images and videos in: RGB uint8 arrays, (H, W, 3). Pictures out."""
+"""Reads images and videos as RGB uint8 arrays (H, W, 3), and writes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
 def read_image(path: Path, upright: bool = False) -> Image:
-    """An image file as RGB. `upright` turns it as its EXIF says; annotations are made on the image as stored."""
+    """An image file as (H, W, 3) RGB. `upright` applies the rotation in its EXIF data; annotations are of the image as
+    stored.
+
+    Raises BadInput where the file is no image.
+    """
     require_file(path)
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -33,7 +37,7 @@ def read_image(path: Path, upright: bool = False) -> Image:
 
 
 def read_labels(path: Path) -> Labels:
-    """A label map: a grey 8-bit PNG whose pixels are class numbers, (H, W)."""
+    """A label map (H, W): a grey 8-bit PNG whose pixels are class numbers. Raises BadInput where the file is none."""
     require_file(path)
     found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
     if found is None or found.ndim != 2 or found.dtype != np.uint8:
@@ -42,15 +46,15 @@ def read_labels(path: Path) -> Labels:
 
 
 def normalised(image: Image, spec: Input) -> NDArray[np.float32]:
-    """An image (H, W, 3) RGB uint8 as a network takes it: (1, 3, H, W) in the colours of `spec`, its mean taken off and
-    over its deviation."""
+    """An image (H, W, 3) RGB uint8 as a network takes it: (1, 3, H, W) float32, in the order of colours, and normalised
+    by the mean and the standard deviation, of `spec`."""
     mean, scale = np.asarray(spec.mean, np.float32) * 255, 1 / (np.asarray(spec.std, np.float32) * 255)
     colours = image if spec.colour == "RGB" else image[..., ::-1]
     return np.ascontiguousarray(((colours.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images of a folder, by name. Raises BadInput where there are none."""
+    """The image files of a folder, sorted by name. Raises BadInput where there are none."""
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder — give a folder of images")
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -62,7 +66,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def write_image(path: Path, image: Image | Labels) -> None:
-    """RGB, or a label map of one channel."""
+    """Write an image (H, W, 3) RGB, or a label map (H, W). The suffix of `path` decides the format."""
     ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
     if not ok:
         raise BadInput(f"cannot write {path} — name a .png or .jpg")
@@ -71,7 +75,8 @@ def write_image(path: Path, image: Image | Labels) -> None:
 
 
 class Video:
-    """The frames of a video file, one at a time."""
+    """The frames of a video file, one at a time, (H, W, 3) RGB. `count` is how many the file says it has, 0 where it
+    does not."""
 
     def __init__(self, path: Path) -> None:
         require_file(path)
@@ -91,7 +96,7 @@ class Video:
 
 
 class VideoWriter:
-    """MP4 of the frames it is given, which all have the size of the first."""
+    """Writes frames (H, W, 3) RGB, all of the same size, to an MP4 file."""
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
         self._path, self._rate = path, frames_per_second

@@ -1,6 +1,6 @@
-"""Preprocessing as an ONNX graph, in ONNX's own text form: what `export --embed` puts in front of every network.
+"""The preparation of images as an ONNX graph in text form, which `export --embed` adds before every network.
 
-Equal to `images.normalised` (a test compares them). Shapes are static.
+It computes what `images.normalised` computes; a test compares them. Shapes are static.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ HEADER = '<ir_version: 10, opset_import: ["" : {opset}]>'
 
 
 def before(spec: Input, passes: int, flip_test: bool, opset: int) -> str:
-    """crops uint8 (N, H, W, 3) RGB -> image float32 (passes, 3, H, W): with a flip test passes is 2N, the mirror
-    images behind the images."""
+    """crops uint8 (N, H, W, 3) RGB -> image float32 (passes, 3, H, W). With a flip test there are 2N passes: the
+    images, then their mirror images."""
     mean = ", ".join(repr(float(np.float32(m * 255))) for m in spec.mean)
     scale = ", ".join(repr(float(np.float32(1) / np.float32(s * 255))) for s in spec.std)
     order = "Identity(rgb)" if spec.colour == "RGB" else "Gather<axis = 1>(rgb, bgr)"
@@ -27,7 +27,8 @@ def before(spec: Input, passes: int, flip_test: bool, opset: int) -> str:
         else "image = Mul(centred, scale)"
     )
     return f"""{HEADER.format(opset=opset)}
-    before (uint8[{batch}, {spec.height}, {spec.width}, 3] crops) => (float[{passes}, 3, {spec.height}, {spec.width}] image)
+    before (uint8[{batch}, {spec.height}, {spec.width}, 3] crops)
+        => (float[{passes}, 3, {spec.height}, {spec.width}] image)
     <float[1, 3, 1, 1] mean = {{{mean}}}, float[1, 3, 1, 1] scale = {{{scale}}}, int64[3] bgr = {{2, 1, 0}},
      int64[1] minus_one = {{-1}}, int64[1] far_below = {{-1000000}}, int64[1] axis_x = {{3}}>
     {{

@@ -1,4 +1,4 @@
-"""The few images this package carries: real input for checks where the user gives none."""
+"""The few images that come with this package, for checks where the user gives none."""
 
 from __future__ import annotations
 
@@ -9,5 +9,6 @@ NAME = "the package's own sample images"
 
 
 def sample_images() -> Dataset:
-    """Drawn people with their boxes, from models/demo. Too few to score, so they come without the truth."""
+    """Drawn people with their boxes, from models/demo. They are too few to score on, so they have no annotations to
+    score against."""
     return load_dataset(folder() / "demo" / "images").unjudged()

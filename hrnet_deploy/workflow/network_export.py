@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.progress import SILENT, Progress
-from hrnet_deploy.tasks.base import Contract, noise
+from hrnet_deploy.tasks.base import Contract, embedding_of, noise
+from hrnet_deploy.tasks.registry import task_entry
 from hrnet_deploy.workflow.arguments import require_count
 
 if TYPE_CHECKING:
@@ -75,14 +76,16 @@ def export_network(
         BadInput: where the options do not fit the network.
         Unavailable: where torch is not installed.
     """
-    from hrnet_deploy.graph.embed import embed, require_form
+    from hrnet_deploy.graph.embed import embed
     from hrnet_deploy.graph.export import OPSET, export_graph
     from hrnet_deploy.graph.metadata import Description, describe
     from hrnet_deploy.graph.simplify import simplify
 
     torch = need("torch", "export")
     if options.embed:
-        require_form(chosen)
+        embedding_of(chosen)  # refuse a task without one before the work, not after it
+        if options.flip_test:
+            task_entry(chosen.task).require("--flip-test", chosen.name)
     batch = options.batch * 2 if options.flip_test else options.batch
     progress.stage(f"exporting with torch's {options.exporter} exporter")
     opset = options.opset or OPSET

@@ -11,7 +11,8 @@ from hrnet_deploy.engines.base import Engine, Source, batch_of
 from hrnet_deploy.engines.by_shape import ByShape
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import Description, read_description
-from hrnet_deploy.tasks.base import Task, task_of
+from hrnet_deploy.tasks.base import Task, TaskOptions, task_of
+from hrnet_deploy.tasks.registry import task_entry
 from hrnet_deploy.workflow.arguments import require_count
 
 
@@ -61,27 +62,18 @@ def _engine(use: ModelUse, description: Description, file: Path) -> Engine:
     return open_engine(use.engine, Source(description.card, file), use.threads)
 
 
-def _task(use: ModelUse, description: Description) -> Task:
-    if not use.scales:
-        return task_of(description.card, description.contract, use.flip_test)
-    if description.card.task != "segmentation":
-        raise BadInput(
-            f"--scales is the multi-scale test of segmentation, and {use.model} is for {description.card.task} — "
-            "leave it out"
-        )
-    from hrnet_deploy.tasks.multi_scale import MultiScale
-
-    return MultiScale(description.card, description.contract, use.flip_test, use.scales)
+def _task(use: ModelUse, description: Description, upright: tuple[int, int] | None = None) -> Task:
+    options = TaskOptions(use.flip_test, tuple(use.scales), upright)
+    for option in options.asked:
+        task_entry(description.card.task).require(option, use.model)
+    return task_of(description.card, description.contract, options=options)
 
 
 def _both_ways(use: ModelUse, description: Description, upright: Path) -> OpenedModel:
-    """A detector with an input of each orientation. As in mmdetection, an upright image gets an upright input, so that
-    it is scaled as much as the same image in landscape."""
-    from hrnet_deploy.tasks.detection import DetectionTask
-
-    task, other = _task(use, description), read_description(upright)
-    if not isinstance(task, DetectionTask):
-        raise BadInput(f"--upright is for detectors, {use.model} is for {description.card.task} — leave it out")
+    """Two files of one network, as mmdetection turns the input: an upright image gets an upright input, in which it is
+    as large as other images are in theirs."""
+    task_entry(description.card.task).require("--upright", use.model)
+    other = read_description(upright)
     ours, theirs = description.card.input, other.card.input
     turned = f"{ours.width}x{ours.height}"
     if theirs.size != turned or ours.height == ours.width:
@@ -101,5 +93,4 @@ def _both_ways(use: ModelUse, description: Description, upright: Path) -> Opened
     engines = [_engine(use, description, use.model), _engine(use, other, upright)]
     if len({batch_of(e) for e in engines}) > 1:
         raise BadInput(f"{upright} takes another batch than {use.model} — export both with the same --batch")
-    task.frames = (*task.frames, (theirs.height, theirs.width))
-    return OpenedModel(description, task, ByShape(engines))
+    return OpenedModel(description, _task(use, description, (theirs.height, theirs.width)), ByShape(engines))

@@ -18,11 +18,12 @@ from training import console
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
+from hrnet_deploy.tasks.pose.labels import Keypoints
 
 CARD = card("pose_hrnet_w16_demo_128x96")
 HEIGHT, WIDTH, STRIDE, SIGMA = CARD.input.height, CARD.input.width, 4, 1.5
 STORE, ROOM = 192, 1.45  # side in pixels of a stored crop, and how much more it shows than the network sees
-PAIRS = CARD.keypoints.flip_pairs if CARD.keypoints else ()
+PAIRS = CARD.labels_as(Keypoints).flip_pairs
 SWAP = np.arange(17)
 for left, right in PAIRS:
     SWAP[[left, right]] = SWAP[[right, left]]

@@ -22,9 +22,9 @@ from training import Phase, Run, Spread, console, finish, fit, options
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Arrays
 from hrnet_deploy.networks import build_network
-from hrnet_deploy.networks.losses import detection_loss
 from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.dataset import Dataset, Item
+from hrnet_deploy.tasks.detection.training import detection_loss
 
 CARD = card("det_hrnetv2p_w16_demo_256x256")
 TASK = task_of(CARD)

@@ -24,10 +24,10 @@ from training import Phase, Run, Spread, console, finish, fit, options
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.networks import build_network
-from hrnet_deploy.networks.losses import segmentation_loss
 from hrnet_deploy.tasks.base import task_of
-from hrnet_deploy.tasks.confusion import counts_of, figures_of
 from hrnet_deploy.tasks.dataset import Item
+from hrnet_deploy.tasks.segmentation.confusion import counts_of, figures_of
+from hrnet_deploy.tasks.segmentation.training import segmentation_loss
 
 CARD = card("seg_hrnetv2_w16_demo_256x256")
 TASK = task_of(CARD)

@@ -31,6 +31,7 @@ from hrnet_deploy.checkpoints.layouts import to_official
 from hrnet_deploy.checkpoints.recognise import recognise
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.networks import build_network, random_weights
+from hrnet_deploy.tasks.pose.labels import Keypoints
 
 
 @pytest.mark.parametrize("how", ["zip", "legacy"])
@@ -166,10 +167,8 @@ def test_a_known_architecture_gets_its_card_and_an_unknown_head_its_own(tiny_che
     network = build_network(five)
     random_weights(network)
     found = checkpoints.load(save(network.state_dict(), tmp_path / "five.pth", "zip"))
-    assert found.card.keypoints is not None
-    assert len(found.card.keypoints.names) == 5
-    assert found.card.keypoints.flip_pairs == ()
-    assert checkpoints.load(tiny_checkpoint).card.keypoints == card("pose_hrnet_w32_256x192").keypoints
+    assert found.card.labels == Keypoints(tuple(f"keypoint_{i}" for i in range(5)))
+    assert checkpoints.load(tiny_checkpoint).card.labels == card("pose_hrnet_w32_256x192").labels
 
 
 @pytest.mark.parametrize(
@@ -457,7 +456,7 @@ def test_mmsegmentation_fuses_in_two_steps_and_has_no_bias_before_a_norm(tmp_pat
     found = checkpoints.load(save({"meta": {}, "state_dict": as_mmseg(state)}, tmp_path / "a.pth", "zip"))
     assert found.layout == "mmsegmentation"
     two_steps = dataclasses.replace(PLAIN, two_steps=True)
-    assert found.architecture == arch.with_upsampling(shape, two_steps)
+    assert found.architecture == shape.with_upsampling(two_steps)
     assert not found.state["last_layer.0.bias"].any()
     assert "align_corners False, in two steps" in found.assumption
     state["last_layer.0.bias"].zero_()
@@ -483,7 +482,7 @@ def test_how_a_network_upsamples_is_assumed_and_said(classes: int, aligned: bool
     found = checkpoints.load(save(state, tmp_path / "a.pth", "zip"))
     assert found.architecture.body.upsample == (CORNERS if aligned else PLAIN)  # type: ignore[union-attr]
     assert f"upsampled bilinear, align_corners {aligned} — where they are not" in found.assumption
-    other = arch.with_upsampling(found.architecture, PLAIN if aligned else CORNERS)
+    other = found.architecture.with_upsampling(PLAIN if aligned else CORNERS)
     told = found.with_known(other)
     assert told.architecture == other == told.card.architecture
     assert "upsampled" not in told.assumption

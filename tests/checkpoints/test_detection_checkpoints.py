@@ -80,8 +80,8 @@ def test_the_key_list_of_an_old_detector_is_recognised() -> None:
 def test_a_detector_of_other_classes_gets_the_input_of_its_body() -> None:
     shape = arch.FasterRCNN(arch.Body.of_width(18), classes=7)
     found = card_for(shape)
-    assert found.input.size == "800x1344" and found.classes is not None and len(found.classes.names) == 7
-    assert card("faster_rcnn_hrnetv2p_w18_800x1344").classes == card("faster_rcnn_resnet101_fpn_800x1344").classes
+    assert found.input.size == "800x1344" and len(found.label_names) == 7
+    assert card("faster_rcnn_hrnetv2p_w18_800x1344").labels == card("faster_rcnn_resnet101_fpn_800x1344").labels
 
 
 def test_what_no_tensor_tells_a_card_tells(tiny_detector: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_no_tensor_tells_a_card_tells(tiny_detector: Path) -> None:
     [
         ("roi_head.mask_head.conv_logits.weight", (80, 256, 1, 1), "is Mask R-CNN"),
         ("roi_head.bbox_head.0.fc_cls.weight", (81, 1024), "is Cascade R-CNN"),
-        ("rpn_head.rpn_cls.weight", (15, 16, 1, 1), "15 anchors at a place"),
+        ("rpn_head.rpn_cls.weight", (15, 16, 1, 1), "15 anchors per position"),
         (f"{HEAD}fc_cls.weight", (7, 32, 1, 1), "expected a fully connected layer's two dimensions"),
     ],
 )

@@ -81,9 +81,7 @@ def test_left_is_left_seen_from_the_front_and_right_from_the_back(scenes: list[S
 
 
 def test_names_are_those_of_the_card() -> None:
-    known = card("pose_hrnet_w16_demo_128x96").keypoints
-    assert known is not None
-    assert tuple(KEYPOINTS) == known.names
+    assert tuple(KEYPOINTS) == card("pose_hrnet_w16_demo_128x96").label_names
     assert CATEGORIES[0] == "person"
     assert len(PARTS) == 9
 

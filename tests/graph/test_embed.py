@@ -17,10 +17,12 @@ from hrnet_deploy.cards import Input, card
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.tasks import input_graph, pose_graph
-from hrnet_deploy.tasks.base import Contract, task_of
-from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
-from hrnet_deploy.tasks.pose import PoseTask
+from hrnet_deploy.tasks import input_graph
+from hrnet_deploy.tasks.base import Contract, TaskOptions, task_of
+from hrnet_deploy.tasks.pose import graph
+from hrnet_deploy.tasks.pose.heatmaps import keypoints, merge_flip
+from hrnet_deploy.tasks.pose.labels import Keypoints
+from hrnet_deploy.tasks.pose.task import PoseTask
 
 CARD = card("pose_hrnet_w32_256x192")
 
@@ -34,10 +36,7 @@ def run_text(text: str, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 def test_decoding_in_the_graph_is_the_decoding_outside() -> None:
     heatmaps = goldens.arrays("pose_decode")["heatmaps"]
-    assert CARD.keypoints is not None
-    points, scores = run_text(
-        pose_graph.after(CARD.input, CARD.keypoints, heatmaps.shape, False, 20), {"heatmaps": heatmaps}
-    )
+    points, scores = run_text(graph.embedding(CARD, heatmaps.shape, False, 20), {"heatmaps": heatmaps})
     want, sure = keypoints(heatmaps)
     assert np.array_equal(points, want * 4)
     assert np.array_equal(scores, sure)
@@ -46,10 +45,9 @@ def test_decoding_in_the_graph_is_the_decoding_outside() -> None:
 def test_the_flip_test_in_the_graph_is_the_one_outside() -> None:
     golden = goldens.arrays("pose_decode")
     both = np.concatenate([golden["flip_heatmaps"], golden["flip_heatmaps_mirrored"]])
-    assert CARD.keypoints is not None
-    points, scores = run_text(pose_graph.after(CARD.input, CARD.keypoints, both.shape, True, 20), {"heatmaps": both})
+    points, scores = run_text(graph.embedding(CARD, both.shape, True, 20), {"heatmaps": both})
     want, sure = keypoints(
-        merge_flip(golden["flip_heatmaps"], golden["flip_heatmaps_mirrored"], CARD.keypoints.flip_pairs)
+        merge_flip(golden["flip_heatmaps"], golden["flip_heatmaps_mirrored"], CARD.labels_as(Keypoints).flip_pairs)
     )
     assert np.array_equal(points, want * 4)
     assert np.array_equal(scores, sure)
@@ -61,7 +59,7 @@ def test_normalising_in_the_graph_is_the_normalising_outside(colour: str, flip: 
     spec = Input(64, 32, colour=colour)
     crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
     image = run_text(input_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]
-    task = PoseTask(dataclasses.replace(CARD, input=spec), Contract(), flip_test=flip)
+    task = PoseTask(dataclasses.replace(CARD, input=spec), Contract(), TaskOptions(flip_test=flip))
     assert np.abs(image - task.feed(crop)["image"]).max() < 1e-6
 
 
@@ -79,7 +77,7 @@ def test_an_embedded_file_gives_keypoints_of_uint8_crops(flip: bool, exported: C
     heatmaps = open_engine("ort", Source(found.card, plain))
     for i, crop in enumerate(crops):
         maps = np.concatenate([heatmaps.run({"image": x[None]})["heatmaps"] for x in outside.feed(crop)["image"]])  # type: ignore[attr-defined]
-        merged = merge_flip(maps[:1], maps[1:], found.card.keypoints.flip_pairs) if flip else maps  # type: ignore[union-attr]
+        merged = merge_flip(maps[:1], maps[1:], found.card.labels_as(Keypoints).flip_pairs) if flip else maps
         points, scores = keypoints(merged)
         assert np.abs(got["scores"][i] - scores[0]).max() < 1e-4
         assert np.abs(got["keypoints"][i] - points[0] * 4).max() < 1e-4

@@ -35,7 +35,7 @@ from hrnet_deploy.networks.detection import FasterRCNN
 from hrnet_deploy.networks.operators import pool_regions
 from hrnet_deploy.parity import compare_on_images
 from hrnet_deploy.tasks.base import noise, task_of
-from hrnet_deploy.tasks.detection import DetectionTask
+from hrnet_deploy.tasks.detection.task import DetectionTask
 from hrnet_deploy.tasks.images import read_image
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.split import Split
@@ -74,7 +74,7 @@ def test_check_knows_the_checkpoint_from_another(
 ) -> None:
     code, out, err = run("check", detector_onnx, "--against", tiny_detector, "--images", IMAGES, "--limit", "2")
     assert (code, err) == (0, "")
-    assert "0 without a twin" in out
+    assert "0 without a match" in out
     state = torch.load(tiny_detector, weights_only=True)
     state["rpn_head.rpn_reg.weight"] += 0.05
     torch.save(state, tmp_path / "other.pth")

@@ -19,9 +19,10 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.jobs.evaluate import EvalRequest, evaluate
 from hrnet_deploy.networks import build_network, random_weights
+from hrnet_deploy.tasks.base import TaskOptions
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.images import write_image
-from hrnet_deploy.tasks.multi_scale import MultiScale
+from hrnet_deploy.tasks.segmentation.multi_scale import MultiScale
 from hrnet_deploy.workflow.open_model import ModelUse
 
 Run = Callable[..., tuple[int, str, str]]
@@ -87,7 +88,7 @@ def test_several_scales_are_the_mean_of_probabilities_at_the_image(network: torc
     found = read_description(open_axes)
     image = RNG.integers(0, 256, (70, 120, 3), dtype=np.uint8)
     scales, item = (0.5, 1.0, 1.5), Item(Path(), 3)
-    task = MultiScale(found.card, found.contract, True, scales)
+    task = MultiScale(found.card, found.contract, TaskOptions(flip_test=True, scales=scales))
     engine = open_engine("ort", Source(found.card, open_axes))
     samples = task.samples(image, item)
     assert [s.feed["image"].shape for s in samples] == [(2, 3, 32, 64), (2, 3, 64, 128), (2, 3, 96, 192)]
@@ -138,4 +139,4 @@ def test_scales_are_for_segmentation_and_plain_exported_seg(
         evaluate(EvalRequest(ModelUse(tiny_onnx, scales=(0.5, 1)), people))
     found = read_description(exported_seg(embed=True))
     with pytest.raises(BadInput, match="embedded file takes images of one size"):
-        MultiScale(found.card, found.contract, False, (0.5,))
+        MultiScale(found.card, found.contract, TaskOptions(scales=(0.5,)))

@@ -26,11 +26,11 @@ from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, Graph, block_of, place, quantize
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
-from hrnet_deploy.tasks import segmentation_graph
-from hrnet_deploy.tasks.base import Contract, Feed, noise
+from hrnet_deploy.tasks.base import Contract, Feed, TaskOptions, noise
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.images import read_image, read_labels
-from hrnet_deploy.tasks.segmentation import SegmentationTask
+from hrnet_deploy.tasks.segmentation import graph
+from hrnet_deploy.tasks.segmentation.task import SegmentationTask
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = f"{SEG_SIZE[0]}x{SEG_SIZE[1]}"
@@ -119,7 +119,7 @@ def exports_open(shape: arch.Architecture, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def open_axes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network with OCR that fuses in two steps, every axis of its graph open."""
-    shape = arch.with_upsampling(TINY_SEG, MMSEG)
+    shape = TINY_SEG.with_upsampling(MMSEG)
     assert isinstance(shape, arch.SegHRNet)
     return exports_open(dataclasses.replace(shape, ocr=True), tmp_path_factory.mktemp("open"))
 
@@ -136,13 +136,12 @@ def test_dilated_networks_export_with_open_axes(head: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("flip", [False, True])
 def test_labels_in_the_graph_are_the_labels_outside(flip: bool) -> None:
     lip = dataclasses.replace(card("seg_hrnetv2_w48_lip_473x473"), input=Input(61, 47, fit="stretch"))
-    assert lip.classes is not None
     logits = np.random.default_rng(0).standard_normal((2, 20, 16, 12)).astype(np.float32)
-    model = onnx.parser.parse_model(segmentation_graph.after(lip.input, lip.classes, logits.shape, flip, 20))
+    model = onnx.parser.parse_model(graph.embedding(lip, logits.shape, flip, 20))
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     labels = np.asarray(session.run(None, {"logits": logits})[0])
-    task = SegmentationTask(lip, Contract(), flip_test=flip)
+    task = SegmentationTask(lip, Contract(), TaskOptions(flip_test=flip))
     samples = task.samples(np.zeros((61, 47, 3), np.uint8), Item(Path(), 1)) * (1 if flip else 2)
     outputs = [{"logits": logits}] if flip else [{"logits": logits[:1]}, {"logits": logits[1:]}]
     assert labels.shape == (len(outputs), 61, 47)

@@ -24,6 +24,6 @@ def test_the_exported_graph_is_the_network_at_the_papers_input(column: Column, t
     save_model(model, tmp_path / "a.onnx")
     found = parity_at_input(Source(column.card, tmp_path / "a.onnx", weights="random"), description)
     if column.task == "detection":
-        assert ": 0 without a twin, 0 more of the other" in found["sentence"]
+        assert ": 0 without a match, 0 in the other result alone" in found["sentence"]
     else:
         assert 0 < found["relative"] < 1e-4

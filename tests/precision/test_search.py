@@ -23,7 +23,7 @@ from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.jobs import quantize
 from hrnet_deploy.precision import speed
 from hrnet_deploy.results.figures import Check, TaskFigures
-from hrnet_deploy.tasks.pose import PoseTask
+from hrnet_deploy.tasks.pose.task import PoseTask
 from hrnet_deploy.workflow.findings import SavedFindings, beside
 from hrnet_deploy.workflow.split import Split
 

@@ -75,9 +75,9 @@ def test_a_limit_takes_the_first_and_a_seed_chooses(folder: Path) -> None:
         ({"images": [{"id": 1}], "annotations": []}, "not in COCO's format"),
         ({"images": [], "annotations": [{"image_id": 1}]}, "not in COCO's format"),
         (coco((1, [0, 0, 4])), "has a box"),
-        ({"images": [{"id": 1, "file_name": "other.png"}], "annotations": []}, "speaks of none of the 6 images"),
+        ({"images": [{"id": 1, "file_name": "other.png"}], "annotations": []}, "has none of the 6 images"),
         ([{"bbox": [0, 0, 1, 1]}], "not a list of COCO detections"),
-        ([{"image_id": 77, "bbox": [0, 0, 1, 1]}], "speaks of none"),
+        ([{"image_id": 77, "bbox": [0, 0, 1, 1]}], "has none of"),
         ("text", "neither"),
         (
             {"images": [{"id": i, "file_name": f"{d}/000000000001.png"} for i, d in enumerate("ab")]},

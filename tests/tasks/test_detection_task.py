@@ -1,4 +1,4 @@
-"""Detection as a task: an image to the input and boxes back, twins, AP of boxes, pictures."""
+"""Detection as a task: an image to the input and boxes back, matching, AP of boxes, pictures."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from support.tiny import DETECTOR
 
-from hrnet_deploy.cards import Classes, Input, ModelCard, card
+from hrnet_deploy.cards import Input, ModelCard, card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.average_precision import Matches, paired_difference
 from hrnet_deploy.tasks.base import Contract, task_of
+from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item
-from hrnet_deploy.tasks.detection import DetectionTask, Found
+from hrnet_deploy.tasks.detection.task import DetectionTask, ImageDetections
 
 NAMES = ("person", "ball", "crate", "sign", "plant", "bottle")
-CARD = ModelCard("tiny", DETECTOR, Input(96, 128, fit="pad"), "drawn", classes=Classes(NAMES))
+CARD = ModelCard("tiny", DETECTOR, Input(96, 128, fit="pad"), "drawn", Classes(NAMES))
 
 
-def found(boxes: Any, scores: Any, labels: Any, image: int = 1, full: bool = False) -> Found:
+def found(boxes: Any, scores: Any, labels: Any, image: int = 1, full: bool = False) -> ImageDetections:
     at = np.asarray(boxes, np.float32).reshape(-1, 4)
-    return Found(image, at.astype(float), at, np.asarray(scores, np.float32), np.asarray(labels, np.int64), full)
+    return ImageDetections(
+        image, at.astype(float), at, np.asarray(scores, np.float32), np.asarray(labels, np.int64), full
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_coco_has_gaps_between_its_numbers() -> None:
 TWO = [[10, 10, 50, 50], [20, 60, 40, 90]]
 
 
-def test_twins_are_found_whatever_their_order() -> None:
+def test_matches_are_found_whatever_their_order() -> None:
     task = task_of(CARD)
     a = found(TWO, [0.8, 0.7], [1, 1])
     b = found([TWO[1], [10.5, 10, 50, 49]], [0.71, 0.6], [1, 1])
@@ -121,11 +124,11 @@ def test_twins_are_found_whatever_their_order() -> None:
             0.0,
             0.0,
         ),  # nobody asks for one that scores so little
-        (found([TWO[0], TWO[0]], [0.8, 0.8], [1, 1]), 0.5, 0.5),  # one cannot be the twin of two
+        (found([TWO[0], TWO[0]], [0.8, 0.8], [1, 1]), 0.5, 0.5),  # one cannot match two
         (found([], [], []), 1.0, 0.0),
     ],
 )
-def test_what_has_no_twin_is_counted(other: Found, missing: float, extra: float) -> None:
+def test_what_has_no_match_is_counted(other: ImageDetections, missing: float, extra: float) -> None:
     figures = task_of(CARD).compare([found(TWO, [0.8, 0.7], [1, 1])], [other]).figures
     assert figures["missing"] == missing and figures["extra"] == pytest.approx(extra)
 
@@ -145,7 +148,9 @@ def test_the_end_of_a_full_list_may_differ() -> None:
 
 
 def test_a_detector_is_refused_what_it_cannot_do() -> None:
-    with pytest.raises(BadInput, match="without the flip test"):
+    with pytest.raises(
+        BadInput, match="--flip-test is the flip test of pose and segmentation, tiny is for detection — leave it out"
+    ):
         task_of(CARD, flip_test=True)
     with pytest.raises(BadInput, match="fit: pad"):
         task_of(dataclasses.replace(CARD, input=Input(96, 128)))

@@ -13,9 +13,10 @@ from pycocotools.cocoeval import COCOeval
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.tasks.average_precision import Matches, paired_difference
-from hrnet_deploy.tasks.oks import oks_nms
+from hrnet_deploy.tasks.pose.labels import Keypoints
+from hrnet_deploy.tasks.pose.oks import oks_nms
 
-SIGMAS = card("pose_hrnet_w32_256x192").keypoints.sigmas  # type: ignore[union-attr]
+SIGMAS = card("pose_hrnet_w32_256x192").labels_as(Keypoints).sigmas
 
 
 def dataset(images: int, noise: float, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -7,7 +7,7 @@ import pytest
 from support import goldens
 
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
-from hrnet_deploy.tasks.heatmaps import keypoints, maxima, merge_flip
+from hrnet_deploy.tasks.pose.heatmaps import keypoints, maxima, merge_flip
 
 UNIT = 200  # pixels of the official scale
 

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from support import goldens
 
-from hrnet_deploy.cards import Keypoints, card, folder
+from hrnet_deploy.cards import card, folder
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import Contract, task_of
+from hrnet_deploy.tasks.base import Contract, TaskOptions, task_of
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import read_image
-from hrnet_deploy.tasks.pose import Person, Pose, PoseTask
+from hrnet_deploy.tasks.pose.labels import Keypoints
+from hrnet_deploy.tasks.pose.task import Person, Pose, PoseTask
 
 CARD = card("pose_hrnet_w32_256x192")
 
 
 def task(flip_test: bool = False) -> PoseTask:
-    return PoseTask(CARD, Contract(), flip_test)
+    return PoseTask(CARD, Contract(), TaskOptions(flip_test=flip_test))
 
 
 def test_the_input_is_the_official_one() -> None:
@@ -141,8 +142,7 @@ def test_scoring_without_keypoints_or_sigmas_is_refused() -> None:
 
 
 def test_a_decoding_this_version_does_not_know_is_refused() -> None:
-    assert CARD.keypoints is not None
-    other = dataclasses.replace(CARD, keypoints=dataclasses.replace(CARD.keypoints, decode="dark"))
+    other = dataclasses.replace(CARD, labels=dataclasses.replace(CARD.labels_as(Keypoints), decode="dark"))
     with pytest.raises(BadInput, match="wants heatmaps decoded by 'dark'"):
         PoseTask(other, Contract())
 
@@ -157,9 +157,9 @@ def test_where_the_reference_is_confident_of_nothing_everything_is_compared() ->
 
 
 def test_a_flip_test_needs_pairs() -> None:
-    lone = dataclasses.replace(CARD, keypoints=Keypoints(("a", "b")))
+    lone = dataclasses.replace(CARD, labels=Keypoints(("a", "b")))
     with pytest.raises(BadInput, match="which keypoints mirror each other"):
-        PoseTask(lone, Contract(), flip_test=True)
+        PoseTask(lone, Contract(), TaskOptions(flip_test=True))
 
 
 def test_drawing_changes_the_copy_only() -> None:

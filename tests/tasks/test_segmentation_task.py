@@ -15,14 +15,15 @@ import torch
 from drawn.person import PARTS
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Classes, Input, card, read_card
+from hrnet_deploy.cards import Input, card, read_card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.base import Contract, task_of
-from hrnet_deploy.tasks.confusion import SegmentationScore, counts_of, figures_of
+from hrnet_deploy.tasks.classes import Classes, colours_of
 from hrnet_deploy.tasks.dataset import Item, load_dataset
 from hrnet_deploy.tasks.images import read_image, read_labels, write_image
-from hrnet_deploy.tasks.overlay import colours_of, draw_labels
-from hrnet_deploy.tasks.segmentation import Packed, Segmentation, SegmentationTask, merge_flip
+from hrnet_deploy.tasks.segmentation.confusion import SegmentationScore, counts_of, figures_of
+from hrnet_deploy.tasks.segmentation.drawing import draw_labels
+from hrnet_deploy.tasks.segmentation.task import CompressedSegmentation, Segmentation, SegmentationTask, merge_flip
 
 CITYSCAPES = card("seg_hrnetv2_w48_cityscapes_512x1024")
 RNG = np.random.default_rng(0)
@@ -128,8 +129,8 @@ def test_the_flip_test_averages_scores_and_swaps_what_swaps() -> None:
 def test_predictions_are_held_in_little_memory_and_lose_nothing() -> None:
     labels = np.kron(RNG.integers(0, 19, (8, 16), np.uint8), np.ones((32, 32), np.uint8))
     whole = Segmentation(4, labels, labels[::2, ::2].copy())
-    (held,) = task(32, 64, "stretch").kept([whole])
-    assert isinstance(held, Packed)
+    (held,) = task(32, 64, "stretch").compact([whole])
+    assert isinstance(held, CompressedSegmentation)
     assert np.array_equal(held.labels, whole.labels)
     assert np.array_equal(held.in_input, whole.in_input)
     assert sum(map(len, held.data)) < labels.nbytes / 25

@@ -1,18 +1,18 @@
-"""Detectors by their tensors: Faster R-CNN on HRNet, ResNet and ResNeXt.
+"""Recognises detectors by their tensors: Faster R-CNN on HRNet, ResNet and ResNeXt.
 
-What is done with the heads' outputs (sizes of anchors, how many boxes are kept) no tensor tells: it is taken to be what
-mmdetection's configurations for COCO have.
-"""
+The weights do not show how the outputs of the heads are used (sizes of anchors, how many boxes are kept). That is
+assumed to be as in mmdetection's configurations for COCO."""
 
 from __future__ import annotations
 
-from hrnet_deploy.architecture import Architecture, Body, FasterRCNN, ResNetBody
+from hrnet_deploy.architecture import Body, FasterRCNN, ResNetBody
 from hrnet_deploy.checkpoints.recognise.shapes import Shapes, hrnet_body, resnet_depth
 from hrnet_deploy.errors import BadInput
 
 HEAD = "roi_head.bbox_head."
-RATIOS = 3  # anchors at a place
-# detectors of mmdetection that share most of their names with Faster R-CNN, by a name only they have
+RATIOS = 3  # anchors per position
+# other detectors of mmdetection with the parameter names of Faster R-CNN, by the beginning of a name that only they
+# have
 OTHERS = {
     "roi_head.mask_head.": "Mask R-CNN",
     "roi_head.bbox_head.0.": "Cascade R-CNN",
@@ -20,13 +20,15 @@ OTHERS = {
 }
 
 
-def detection(tensors: Shapes) -> Architecture | None:
+def faster_rcnn(tensors: Shapes) -> FasterRCNN | None:
+    """Faster R-CNN, under the parameter names of mmdetection 2 and later."""
     if not tensors.has("rpn_head.") or not tensors.has("backbone."):
         return None
     for prefix, what in OTHERS.items():
         if tensors.has(prefix):
             raise BadInput(
-                f"{tensors.path} is {what} — of detectors this tool takes Faster R-CNN with two shared fully connected layers"
+                f"{tensors.path} is {what} — of detectors this tool takes Faster R-CNN with two shared fully "
+                "connected layers"
             )
     if tensors.has("backbone.stage2."):
         body: Body | ResNetBody = hrnet_body(tensors, "backbone.")
@@ -37,15 +39,17 @@ def detection(tensors: Shapes) -> Architecture | None:
     anchors = tensors["rpn_head.rpn_cls.weight"][0]
     if anchors != RATIOS:
         raise BadInput(
-            f"{tensors.path} has {anchors} anchors at a place, whose shapes no tensor tells — this tool takes {RATIOS}, of ratios 0.5, "
-            "1 and 2"
+            f"{tensors.path} has {anchors} anchors per position, whose shapes the weights do not show — this tool "
+            f"takes {RATIOS}, with "
+            "ratios 0.5, 1 and 2"
         )
     hidden = tensors.matrix(f"{HEAD}shared_fcs.0.weight")[0]
     return FasterRCNN(body, classes=tensors.matrix(f"{HEAD}fc_cls.weight")[0] - 1, neck=neck, hidden=hidden)
 
 
 def _resnet(tensors: Shapes) -> ResNetBody:
-    """A grouped convolution has inputs of one group alone, and a first unit of 64 channels groups of the base width."""
+    """The ResNet or ResNeXt. The weights of a grouped convolution have as many inputs as one group has channels; in the
+    first unit that is the base width."""
     depth = resnet_depth(tensors, "backbone.", "a detector takes")
     width, inputs = tensors["backbone.layer1.0.conv2.weight"][:2]
     groups = width // inputs

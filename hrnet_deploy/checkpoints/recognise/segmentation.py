@@ -1,32 +1,28 @@
-"""Segmentation networks by their tensors: HRNetV2 with and without OCR, PSPNet and DeepLabV3.
+"""Recognises segmentation networks by their tensors: HRNetV2 with and without OCR, PSPNet and DeepLabV3.
 
-How branches are upsampled no tensor tells. It is taken from where a network of that head and that many classes comes
-from: HRNet-Semantic-Segmentation's configurations (experiments/), and mmsegmentation, which leaves out the biases
-that the official heads have.
-"""
+The weights do not show how branches are upsampled. It is inferred from where a network with that head and that many
+classes comes from: the configurations of HRNet-Semantic-Segmentation (experiments/), or mmsegmentation, which leaves
+out biases that the official heads have."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from hrnet_deploy.architecture import Architecture, DilatedResNet, SegHRNet, Upsample
-from hrnet_deploy.checkpoints.recognise.shapes import Shapes, hrnet_body, resnet_depth
+from hrnet_deploy.architecture import DilatedResNet, SegHRNet, Upsample
+from hrnet_deploy.checkpoints.recognise.shapes import BRANCHES, Shapes, hrnet_body, resnet_depth
 from hrnet_deploy.errors import BadInput
 
-ALIGNED = {
-    150,
-    171,
-}  # classes of ADE20K and COCO-Stuff, whose plain heads upsample with align_corners as all OCR ones do
+# the numbers of classes of ADE20K and COCO-Stuff, for which plain heads too upsample with align_corners, as all OCR
+# heads do
+ALIGNED = {150, 171}
 
 
-def segmentation(tensors: Shapes) -> Architecture | None:
-    if tensors.has("stage2.0.branches."):
-        if tensors.has("ocr_distri_head."):
-            return _hrnet(tensors, "aux_head", "cls_head", ocr=True)
-        if tensors.has("last_layer."):
-            return _hrnet(tensors, "last_layer", "last_layer.3", ocr=False)
-    if tensors.has("decode_head.") and tensors.has("backbone.layer1."):
-        return _dilated(tensors)
+def seg_hrnet(tensors: Shapes) -> SegHRNet | None:
+    """HRNetV2 with a segmentation head."""
+    if tensors.has(BRANCHES) and tensors.has("ocr_distri_head."):
+        return _hrnet(tensors, "aux_head", "cls_head", ocr=True)
+    if tensors.has(BRANCHES) and tensors.has("last_layer."):
+        return _hrnet(tensors, "last_layer", "last_layer.3", ocr=False)
     return None
 
 
@@ -38,7 +34,10 @@ def _hrnet(tensors: Shapes, first: str, last: str, ocr: bool) -> SegHRNet:
     return SegHRNet(hrnet_body(tensors, upsample=upsample), head[0], ocr, head[2])
 
 
-def _dilated(tensors: Shapes) -> DilatedResNet:
+def dilated_resnet(tensors: Shapes) -> DilatedResNet | None:
+    """PSPNet and DeepLabV3, under the parameter names of mmsegmentation."""
+    if not tensors.has("decode_head.") or not tensors.has("backbone.layer1."):
+        return None
     depth = resnet_depth(tensors, "backbone.", "a segmentation network takes")
     head: Literal["psp", "aspp"]
     if tensors.has("decode_head.psp_modules."):
@@ -47,7 +46,8 @@ def _dilated(tensors: Shapes) -> DilatedResNet:
         head = "aspp"
     else:
         raise BadInput(
-            f"{tensors.path} is a ResNet-{depth} with a segmentation head of another kind — this tool takes PSPNet, DeepLabV3"
+            f"{tensors.path} is a ResNet-{depth} with a segmentation head of another kind — this tool takes PSPNet, "
+            "DeepLabV3"
         )
     last = tensors["decode_head.conv_seg.weight"]
     return DilatedResNet(depth, head, classes=last[0], channels=last[1])

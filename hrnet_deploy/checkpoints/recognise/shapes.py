@@ -1,4 +1,5 @@
-"""Shapes by tensor name, the questions recognition asks of them, and the body that all HRNets share."""
+"""The shapes of a checkpoint's tensors by name, and what several recognisers infer from them: an HRNet body, the depth
+of a ResNet."""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from hrnet_deploy.architecture import RESNET_DEPTHS, Body, Stage, Upsample
 from hrnet_deploy.errors import BadInput
 
+BRANCHES = "stage2.0.branches."  # every HRNet has parameters whose names begin so
+
 
 class IncompleteError(Exception):
-    """A tensor that recognition needs is missing. What else is, only a comparison with known networks can tell."""
+    """A tensor is missing from which the architecture is inferred. A comparison with known networks shows what else
+    is."""
 
 
 class Shapes:
-    """Shapes by tensor name, with the questions recognition asks."""
+    """The shapes of tensors by name. `path` is what sentences call their checkpoint."""
 
     def __init__(self, shapes: Mapping[str, Sequence[int]], path: object) -> None:
         self.shapes, self.path = shapes, path
@@ -31,21 +35,24 @@ class Shapes:
             raise IncompleteError(name)
         if len(self.shapes[name]) != dimensions:
             raise BadInput(
-                f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected {what} dimensions — it is of another network"
+                f"{self.path} has a {name} of {tuple(self.shapes[name])}, expected {what} dimensions — it is of "
+                "another network"
             )
         return self.shapes[name]
 
     def has(self, prefix: str) -> bool:
+        """Whether the name of any tensor begins with `prefix`."""
         return any(n.startswith(prefix) for n in self.shapes)
 
     def count(self, prefix: str) -> int:
-        """How many children `prefix` has: `stage3.` -> its modules."""
+        """How many numbered children `prefix` has: of `stage3.` the number of its modules."""
         parts = {n[len(prefix) :].partition(".")[0] for n in self.shapes if n.startswith(prefix)}
         return sum(p.isdigit() for p in parts)
 
 
 def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = None) -> Body:
-    """The body whose names begin with `prefix`. How it upsamples no tensor tells."""
+    """The HRNet body whose parameter names begin with `prefix`. The weights do not show how it upsamples; `upsample`
+    says so."""
     first = f"{prefix}layer1."
     stage1 = Stage(
         1, (tensors.count(first),), (tensors[f"{first}0.conv1.weight"][0],), block_kind(tensors, f"{first}0.")
@@ -66,8 +73,10 @@ def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = No
 
 
 def resnet_depth(tensors: Shapes, prefix: str, taker: str) -> int:
-    """How deep the ResNet is whose names begin with `prefix`. Raises BadInput where it is none of the known ones:
-    `taker` says in a few words what takes those."""
+    """The depth of the ResNet whose parameter names begin with `prefix`: 50, 101 or 152.
+
+    Raises BadInput for any other; `taker` says in that sentence what takes these three.
+    """
     blocks = tuple(tensors.count(f"{prefix}layer{n}.") for n in range(1, 5))
     depths = {v: k for k, v in RESNET_DEPTHS.items()}
     if blocks not in depths or block_kind(tensors, f"{prefix}layer1.0.") != "bottleneck":
@@ -77,5 +86,11 @@ def resnet_depth(tensors: Shapes, prefix: str, taker: str) -> int:
     return depths[blocks]
 
 
+def is_plain_resnet(tensors: Shapes) -> bool:
+    """Whether these are the tensors of a ResNet, under names without a prefix."""
+    return tensors.has("layer1.0.") and tensors.has("layer4.0.")
+
+
 def block_kind(tensors: Shapes, unit: str) -> str:
+    """Which residual unit has parameter names that begin with `unit`: `bottleneck` or `basic`."""
     return "bottleneck" if tensors.has(f"{unit}conv3.") else "basic"

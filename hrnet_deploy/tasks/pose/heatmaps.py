@@ -15,9 +15,9 @@ Floats = NDArray[np.float32]
 
 
 def maxima(heatmaps: Floats) -> tuple[Floats, Floats]:
-    """The first maximum of each map. (N, K, H, W) -> points (N, K, 2) as x, y and scores (N, K).
+    """The first maximum of each heatmap. (N, K, H, W) -> points (N, K, 2) as x, y and scores (N, K).
 
-    A point whose score is not positive is (0, 0), as in the official code; its score is kept.
+    A point whose score is not positive is (0, 0), as in the official code; its score stays as it is.
     """
     n, k, _, width = heatmaps.shape
     flat = heatmaps.reshape(n, k, -1)

@@ -1,13 +1,22 @@
-"""Pose postprocessing as an ONNX graph, in ONNX's own text form: what `export --embed` puts behind a network.
+"""The decoding of heatmaps as an ONNX graph in text form, which `export --embed` adds behind a pose network.
 
-Equal to `heatmaps.keypoints` (a test compares them). Shapes are static; integers divide instead
-of taking remainders, and neighbours are gathered from the flattened map: operators every engine has.
-"""
+It computes what `heatmaps.keypoints` computes; a test compares them. Shapes are static. It uses only operators that
+every engine has: neighbours are gathered from the flattened heatmap, and integer division replaces remainders."""
 
 from __future__ import annotations
 
-from hrnet_deploy.cards import Input, Keypoints
+from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.input_graph import HEADER
+from hrnet_deploy.tasks.pose.labels import Keypoints
+
+
+def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
+    """See `tasks.base.Embedding`."""
+    labels = card.labels_as(Keypoints)
+    if flip_test and not labels.flip_pairs:
+        raise BadInput(f"{card.name} does not say which keypoints mirror each other — embed it without --flip-test")
+    return after(card.input, labels, output, flip_test, opset)
 
 
 def after(spec: Input, points: Keypoints, heatmaps: tuple[int, ...], flip_test: bool, opset: int) -> str:
@@ -32,10 +41,12 @@ def after(spec: Input, points: Keypoints, heatmaps: tuple[int, ...], flip_test: 
         else "maps = Identity(heatmaps)"
     )
     return f"""{HEADER.format(opset=opset)}
-    after (float[{passes}, {count}, {height}, {width}] heatmaps) => (float[{batch}, {count}, 2] keypoints, float[{batch}, {count}] scores)
+    after (float[{passes}, {count}, {height}, {width}] heatmaps)
+        => (float[{batch}, {count}, 2] keypoints, float[{batch}, {count}] scores)
     <int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] minus_one = {{-1}}, int64[1] far_below = {{-1000000}},
      int64[1] axis_n = {{0}}, int64[1] axis_x = {{3}}, int64[1] batch = {{{batch}}}, int64[1] passes = {{{passes}}},
-     int64[{count}] order = {{{", ".join(map(str, order))}}}, float half = {{0.5}}, float quarter = {{0.25}}, float nothing = {{0.0}},
+     int64[{count}] order = {{{", ".join(map(str, order))}}}, float half = {{0.5}},
+     float quarter = {{0.25}}, float nothing = {{0.0}},
      float stride = {{{float(spec.width / width)!r}}}, int64 w = {{{width}}}, int64 unit = {{1}}, int64 none = {{0}},
      int64 last_x = {{{width - 1}}}, int64 last_y = {{{height - 1}}}, int64 last = {{{height * width - 1}}},
      int64[3] flat_shape = {{{batch}, {count}, {height * width}}}, int64[1] axis_flat = {{2}}>

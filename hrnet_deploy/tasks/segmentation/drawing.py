@@ -1,35 +1,21 @@
-"""A label map over its image, with a legend beside it that names what is there."""
+"""Draws a label map over its image, beside a legend of the classes that occur."""
 
 from __future__ import annotations
-
-import colorsys
 
 import cv2
 import numpy as np
 
-from hrnet_deploy.cards import Classes
+from hrnet_deploy.tasks.classes import Classes, colours_of
 from hrnet_deploy.tasks.images import Image, Labels
 
 OPACITY = 0.55
 FONT, MARGIN = cv2.FONT_HERSHEY_SIMPLEX, 8
 PAPER, INK = (250, 250, 250), (30, 30, 30)
-GOLDEN = 0.618034  # of the circle of hues from one colour to the next: neighbours differ, and none comes again soon
-
-
-def colours_of(classes: Classes) -> tuple[tuple[int, int, int], ...]:
-    """The dataset's own, or as many that can be told apart."""
-    if classes.colours:
-        return classes.colours
-    rows = (
-        colorsys.hsv_to_rgb(i * GOLDEN % 1, (0.85, 0.55)[i // 2 % 2], (0.95, 0.7)[i % 2])
-        for i in range(len(classes.names))
-    )
-    return tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in rows)
 
 
 def draw_labels(image: Image, labels: Labels, classes: Classes) -> Image:
-    """The image (H, W, 3) with its labels (H, W) on it, and to the right a legend of the classes in it, the largest first. The
-    legend is as wide for every image of one size, so that frames make a video."""
+    """The image (H, W, 3) under its labels (H, W), with a legend of its classes to the right, the largest first. For
+    images of one size the legend always has the same width, so that frames can be joined to a video."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(classes.names)] = colours_of(classes)
     mixed = cv2.addWeighted(image, 1 - OPACITY, table[labels], OPACITY, 0)
@@ -37,7 +23,7 @@ def draw_labels(image: Image, labels: Labels, classes: Classes) -> Image:
 
 
 def _legend(labels: Labels, classes: Classes, table: Image, height: int) -> Image:
-    """(height, width, 3): a line a class, as many as there is room for."""
+    """(height, width, 3): one line per class, for as many as there is room."""
     scale = float(np.clip(height / 700, 0.35, 1.2))
     line = round(32 * scale)
     swatch = round(18 * scale)

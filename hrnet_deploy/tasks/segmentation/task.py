@@ -1,15 +1,16 @@
-"""Segmentation: a whole image in, a class a pixel out.
+"""The segmentation task: a whole image in, one class per pixel out.
 
-Source of the test protocol: HRNet-Semantic-Segmentation, lib/datasets (base_dataset.py and lip.py: resizing, and the flip
-test as a mean of scores) and mmsegmentation, EncoderDecoder.whole_inference: class scores are brought to the network's
-input, what was filled up is cut off, the rest is brought to the image; each time bilinearly, with align_corners False.
-"""
+Sources of the test protocol: HRNet-Semantic-Segmentation, lib/datasets (base_dataset.py and lip.py: resizing, and the
+flip test as a mean of scores); mmsegmentation, EncoderDecoder.whole_inference. Class scores are resized to the
+network's input, padding is cut off, and the rest is resized to the image, each time bilinearly with align_corners
+False."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,30 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.architecture import INPUT
-from hrnet_deploy.cards import Classes, ModelCard
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.figures import Distance
-from hrnet_deploy.tasks.base import CROPS, Contract, Outputs, Sample, Task
-from hrnet_deploy.tasks.confusion import SegmentationScore, counts_of
-from hrnet_deploy.tasks.dataset import Dataset, Item
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Outputs, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.classes import Classes
+from hrnet_deploy.tasks.dataset import LABELS, Dataset, Item
+from hrnet_deploy.tasks.fit import InputFit
 from hrnet_deploy.tasks.images import Image, Labels, normalised, read_labels
-from hrnet_deploy.tasks.overlay import draw_labels
+from hrnet_deploy.tasks.segmentation import ENTRY
+from hrnet_deploy.tasks.segmentation.confusion import SegmentationScore, counts_of
+from hrnet_deploy.tasks.segmentation.drawing import draw_labels
 
 FITS = ("stretch", "pad")
 
 
 @dataclass(frozen=True)
-class Placed:
-    """An image of `size` (height, width) in the network's input: it fills the first `used` rows and columns."""
-
-    image_id: int
-    size: tuple[int, int]
-    used: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class Segmentation:
-    """The class of each pixel: labels (H, W) of the image, in_input (h, w) of what the network saw of it."""
+    """The class of each pixel: labels (H, W) at the size of the image, in_input (h, w) at that of the part of the
+    network's input that the image fills."""
 
     image_id: int
     labels: Labels
@@ -48,17 +44,18 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
-class Packed:
-    """A Segmentation in little memory: hundreds are held until all images are done."""
+class CompressedSegmentation:
+    """A `Segmentation` in little memory: those of all images are held until they are compared and scored."""
 
     image_id: int
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
     data: tuple[bytes, bytes]
 
     @classmethod
-    def of(cls, whole: Segmentation) -> Packed:
+    def of(cls, whole: Segmentation) -> CompressedSegmentation:
+        """The compressed form of a segmentation."""
         maps = (whole.labels, whole.in_input)
-        return cls(whole.image_id, (maps[0].shape, maps[1].shape), (_packed(maps[0]), _packed(maps[1])))
+        return cls(whole.image_id, (maps[0].shape, maps[1].shape), (_compressed(maps[0]), _compressed(maps[1])))
 
     @property
     def labels(self) -> Labels:
@@ -69,9 +66,9 @@ class Packed:
         return np.frombuffer(zlib.decompress(self.data[1]), np.uint8).reshape(self.shapes[1])
 
 
-class Best:
-    """The class of the highest score so far, a pixel: scores come one class at a time, since all of them at the size of an
-    image are gigabytes. Of equal scores the first class counts."""
+class RunningArgmax:
+    """For every pixel the class with the highest score so far. Scores come one class at a time, because those of all
+    classes at the size of an image would take gigabytes. Of equal scores the first class wins."""
 
     def __init__(self, height: int, width: int) -> None:
         self.scores = np.full((height, width), -np.inf, np.float32)
@@ -84,11 +81,11 @@ class Best:
 
 
 class SegmentationTask(Task):
-    """See `tasks.base.Task`."""
+    """See `tasks.base.Task`. A sample is an image, and a prediction is a `Segmentation` or its compressed form."""
 
-    metric = "mIoU"
-    # shares of pixels whose class changes: where two classes score the same to a few digits, sums in another order
-    # are enough, so not even fp32 asks for none at all
+    metric = ENTRY.metric
+    # The share of pixels whose class changes. Where two classes score the same to a few digits, adding in another order
+    # decides between them, so even fp32 may change a few pixels.
     limits: Mapping[str, Mapping[str, float]] = {
         "fp32": {"differing": 1e-3},
         "fp16": {"differing": 0.01},
@@ -96,10 +93,12 @@ class SegmentationTask(Task):
         "int8": {"differing": 0.1},
     }
 
-    def __init__(self, card: ModelCard, contract: Contract, flip_test: bool = False) -> None:
+    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
+        """Raises BadInput where the card or the file does not allow what is asked for."""
         self.card, self.contract = card, contract
-        self.flip_test = flip_test and not contract.flip_test  # a graph that does it itself needs no second pass
-        self.classes = card.classes or Classes(())
+        # an embedded graph that averages by itself needs no second pass
+        self.flip_test = options.flip_test and not contract.flip_test
+        self.classes = card.labels_as(Classes)
         if card.input.fit not in FITS:
             raise BadInput(
                 f"{card.name} does not say how an image becomes {card.input.size} — its input needs fit: stretch or pad"
@@ -110,20 +109,21 @@ class SegmentationTask(Task):
             )
         if len(self.classes.names) > self.classes.ignore:
             raise BadInput(
-                f"{card.name} has {len(self.classes.names)} classes — label maps of 8 bits hold at most {self.classes.ignore}"
+                f"{card.name} has {len(self.classes.names)} classes — label maps of 8 bits hold at most "
+                f"{self.classes.ignore}"
             )
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         crop, used = self.fitted(image)
-        placed = Placed(item.image_id, (image.shape[0], image.shape[1]), used)
+        fit = InputFit(item.image_id, (image.shape[0], image.shape[1]), used)
         if self.contract.embedded:
-            return [Sample(item.image_id, {CROPS: crop[None]}, placed)]
+            return [Sample(item.image_id, {CROPS: crop[None]}, fit)]
         x = normalised(crop, self.card.input)
-        return [Sample(item.image_id, {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}, placed)]
+        return [Sample(item.image_id, {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}, fit)]
 
     def fitted(self, image: Image) -> tuple[Image, tuple[int, int]]:
-        """The image at the size of the input, (H, W, 3) RGB, and how many rows and columns of that are image. Where it is
-        padded, the rest is of the mean colour, which is zero to the network."""
+        """An image (H, W, 3) RGB at the size of the input, and how many rows and columns of that it fills. Padding has
+        the mean colour, which becomes zero when the input is normalised."""
         spec = self.card.input
         height, width = image.shape[:2]
         if spec.fit == "stretch":
@@ -138,38 +138,43 @@ class SegmentationTask(Task):
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Segmentation]:
         return [self._decoded(o, s.context) for o, s in zip(outputs, samples, strict=True)]
 
-    def _decoded(self, outputs: Outputs, placed: Placed) -> Segmentation:
-        rows, columns = placed.used
-        height, width = placed.size
-        if self.contract.embedded:  # the graph gives labels, not scores: nothing lies between two of them
+    def _decoded(self, outputs: Outputs, fit: InputFit) -> Segmentation:
+        rows, columns = fit.used
+        height, width = fit.size
+        if self.contract.embedded:  # the graph gives labels, which cannot be interpolated
             found = np.ascontiguousarray(outputs["labels"][0][:rows, :columns])
             labels = cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-            return Segmentation(placed.image_id, np.asarray(labels, np.uint8), found)
-        at_input = Best(rows, columns)
-        at_image = at_input if placed.used == placed.size else Best(height, width)
-        for i, large in enumerate(self._at_input(outputs, placed)):
+            return Segmentation(fit.image_id, np.asarray(labels, np.uint8), found)
+        at_input = RunningArgmax(rows, columns)
+        at_image = at_input if fit.used == fit.size else RunningArgmax(height, width)
+        for i, large in enumerate(self._at_input(outputs, fit)):
             at_input.add(i, large)
             if at_image is not at_input:
                 at_image.add(i, _resized(large, height, width))
-        return Segmentation(placed.image_id, at_image.labels, at_input.labels)
+        return Segmentation(fit.image_id, at_image.labels, at_input.labels)
 
-    def _at_input(self, outputs: Outputs, placed: Placed) -> Iterator[NDArray[np.float32]]:
-        """The scores of one class after the other, at the size of the input, without what was filled up."""
+    def _at_input(self, outputs: Outputs, fit: InputFit) -> Iterator[NDArray[np.float32]]:
+        """The scores of one class after the other, (rows, columns) at the size of the input, without padding."""
         scores = np.asarray(outputs["logits"], np.float32)
         logits = merge_flip(scores[0], scores[1], self.classes.flip_pairs) if self.flip_test else scores[0]
         for score in logits:
             large = _resized(np.ascontiguousarray(score), self.card.input.height, self.card.input.width)
-            yield large[: placed.used[0], : placed.used[1]]
+            yield large[: fit.used[0], : fit.used[1]]
 
-    def at_image(self, outputs: Outputs, placed: Placed) -> Iterator[NDArray[np.float32]]:
-        """The same at the size of the image."""
-        return (_resized(large, *placed.size) for large in self._at_input(outputs, placed))
+    def at_image(self, outputs: Outputs, fit: InputFit) -> Iterator[NDArray[np.float32]]:
+        """The scores of one class after the other, (height, width) at the size of the image."""
+        return (_resized(large, *fit.size) for large in self._at_input(outputs, fit))
 
-    def kept(self, predictions: Sequence[Segmentation]) -> list[Packed]:
-        return [Packed.of(p) for p in predictions]
+    def compact(self, predictions: Sequence[Segmentation]) -> list[CompressedSegmentation]:
+        return [CompressedSegmentation.of(p) for p in predictions]
 
-    def compare(self, reference: Sequence[Segmentation | Packed], other: Sequence[Segmentation | Packed]) -> Distance:
-        """How many pixels of the network's input are of another class, over all images and in the worst of them."""
+    def compare(
+        self,
+        reference: Sequence[Segmentation | CompressedSegmentation],
+        other: Sequence[Segmentation | CompressedSegmentation],
+    ) -> Distance:
+        """The share of pixels of the network's input that have another class, over all images and in the worst of
+        them."""
         shares = []
         pixels = differing = 0
         for a, b in zip(reference, other, strict=True):
@@ -196,10 +201,13 @@ class SegmentationTask(Task):
             f"{len(missing)} of {len(dataset)} images have no label map ({', '.join(missing[:3])})" if missing else ""
         )
 
-    def score(self, predictions: Sequence[Segmentation | Packed], dataset: Dataset) -> SegmentationScore:
+    def score(
+        self, predictions: Sequence[Segmentation | CompressedSegmentation], dataset: Dataset
+    ) -> SegmentationScore:
         if reason := self.unscorable_reason(dataset):
             raise BadInput(
-                f"{self.card.name} cannot be scored: {reason} — give a PNG an image, in labels/ or with --annotations FOLDER"
+                f"{self.card.name} cannot be scored: {reason} — give one PNG per image, in labels/ or with "
+                "--annotations FOLDER"
             )
         found = {p.image_id: p for p in predictions}
         return SegmentationScore(np.stack([self._counts(i, found[i.image_id].labels) for i in dataset.items]))
@@ -213,13 +221,18 @@ class SegmentationTask(Task):
         count, ignore = len(self.classes.names), self.classes.ignore
         if (beyond := truth[(truth >= count) & (truth != ignore)]).size:
             raise BadInput(
-                f"{item.labels} has a pixel of class {beyond.max()}, the model has {count} classes — number them from 0 as the "
-                f"model does, and what nobody judges {ignore}"
+                f"{item.labels} has a pixel of class {beyond.max()}, the model has {count} classes — number them "
+                "from 0 as the "
+                f"model does, and give pixels that are not to be scored {ignore}"
             )
         return counts_of(truth, labels, count, ignore)
 
+    def annotation_source(self, images: Path, annotations: Path | None) -> dict[str, str]:
+        """The folder of label maps."""
+        return {"folder": str(annotations or images / LABELS)}
+
     def records(self, predictions: Sequence[Segmentation]) -> list[dict[str, Any]]:
-        """An entry an image, with the pixels of each class that is there."""
+        """One entry per image, with the number of pixels of each class that occurs."""
         entries = []
         for p in predictions:
             pixels = np.bincount(p.labels.ravel(), minlength=len(self.classes.names))
@@ -243,14 +256,15 @@ class SegmentationTask(Task):
 def merge_flip(
     logits: NDArray[np.float32], mirrored: NDArray[np.float32], pairs: Sequence[tuple[int, int]]
 ) -> NDArray[np.float32]:
-    """The mean of the class scores of an image and of its mirror image, (classes, h, w) each; `pairs` of classes swap."""
+    """The mean of the class scores of an image and of its mirror image, (classes, h, w) each, in the orientation of the
+    image. `pairs` are classes that swap in a mirror image."""
     order = np.arange(len(logits))
     for a, b in pairs:
         order[[a, b]] = order[[b, a]]
     return ((logits + mirrored[order, :, ::-1]) * 0.5).astype(np.float32)
 
 
-def _packed(labels: Labels) -> bytes:
+def _compressed(labels: Labels) -> bytes:
     return zlib.compress(labels.tobytes(), 1)
 
 

@@ -1,4 +1,4 @@
-"""Object keypoint similarity: how near two sets of keypoints are, for dropping near-copies of a person."""
+"""Object keypoint similarity (OKS) between people, to drop near-duplicates of a person."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 def oks_nms(
     points: NDArray, scores: NDArray, areas: NDArray, sigmas: Sequence[float], threshold: float = 0.9
 ) -> list[int]:
-    """Indices of the people kept when near-copies of a better scored one are dropped.
+    """The indices of the people that remain when near-duplicates of a better scored person are dropped, best first.
 
-    points (n, K, 2) image pixels, scores (n,), areas (n,) of the padded boxes, in square pixels.
-    Source: HRNet-Human-Pose-Estimation, lib/nms/nms.py (oks_nms).
-    """
+    points (n, K, 2) in pixels of the image, scores (n,), areas (n,) of the padded boxes in square pixels, sigmas (K,).
+    A person is a near-duplicate where the similarity is above `threshold`. Source: HRNet-Human-Pose-Estimation,
+    lib/nms/nms.py (oks_nms)."""
     variance = (2 * np.asarray(sigmas)) ** 2
     order = list(np.argsort(-scores, kind="stable"))
     keep: list[int] = []

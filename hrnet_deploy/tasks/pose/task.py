@@ -1,9 +1,8 @@
-"""Top-down pose: a crop a person in, heatmaps out, keypoints in pixels of the image.
+"""The pose task: one crop per person in, heatmaps out, keypoints in pixels of the image.
 
-Source of the test protocol: HRNet-Human-Pose-Estimation, lib/core/function.py (validate) and
-lib/dataset/coco.py (evaluate). Differences between engines are told in pixels of the network's input, which do
-not depend on how large the image was.
-"""
+Source of the test protocol: HRNet-Human-Pose-Estimation, lib/core/function.py (validate) and lib/dataset/coco.py
+(evaluate). Differences between engines are given in pixels of the network's input, which do not depend on the size of
+the image."""
 
 from __future__ import annotations
 
@@ -15,26 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.architecture import INPUT
-from hrnet_deploy.cards import Keypoints, ModelCard
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import CROPS, Contract, Feed, Outputs, Sample, Task
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Feed, Outputs, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
-from hrnet_deploy.tasks.heatmaps import keypoints, merge_flip
 from hrnet_deploy.tasks.images import Image, normalised
-from hrnet_deploy.tasks.oks import oks_nms
-from hrnet_deploy.tasks.skeleton import draw_skeleton
+from hrnet_deploy.tasks.pose import ENTRY
+from hrnet_deploy.tasks.pose.drawing import draw_skeleton
+from hrnet_deploy.tasks.pose.heatmaps import keypoints, merge_flip
+from hrnet_deploy.tasks.pose.labels import Keypoints
+from hrnet_deploy.tasks.pose.oks import oks_nms
 
 PERSON = 1  # COCO's category
-DECODE = "quarter_offset"  # heatmaps.keypoints: the maximum, a quarter pixel towards the higher neighbour
-CONFIDENT = 0.2  # a keypoint under this score does not count (official: TEST.IN_VIS_THRE)
+DECODE = "quarter_offset"  # see heatmaps.keypoints: the maximum, moved a quarter pixel towards the higher neighbour
+CONFIDENT = 0.2  # a keypoint with a lower score does not count (official: TEST.IN_VIS_THRE)
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person's crop: where in the image, and how sure the box was."""
+    """One person to look at: the crop, and the score of the detected box (1 for an annotated one)."""
 
     image_id: int
     crop: Crop
@@ -43,7 +44,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Pose:
-    """points (K, 2) in image pixels, in_crop (K, 2) in pixels of the network's input, scores (K,)."""
+    """The keypoints of one person: points (K, 2) in pixels of the image as x, y, in_crop (K, 2) the same in pixels of
+    the network's input, scores (K,)."""
 
     person: Person
     points: NDArray[np.float64]
@@ -52,17 +54,18 @@ class Pose:
 
     @property
     def score(self) -> float:
-        """Mean score of the confident keypoints times the box's, as the official evaluation ranks people."""
+        """The mean score of the confident keypoints times that of the box, by which the official evaluation ranks
+        people."""
         sure = self.scores[self.scores > CONFIDENT]
         return float(sure.mean() * self.person.box_score) if len(sure) else 0.0
 
 
 class PoseTask(Task):
-    """See `tasks.base.Task`."""
+    """See `tasks.base.Task`. A sample is a person, and a prediction is a `Pose`."""
 
-    metric = "AP"
-    # fp32 engines reorder sums and nothing else. A heatmap's maximum or its quarter offset can still tip over where two
-    # pixels are equal to seven digits, so not even fp32 asks for no keypoint at all to move.
+    metric = ENTRY.metric
+    # Engines in fp32 differ only in the order in which they add. Where two pixels of a heatmap are equal to seven
+    # digits, that can still decide which is the maximum, so even fp32 may move a few keypoints.
     limits: Mapping[str, Mapping[str, float]] = {
         "fp32": {"pixels_mean": 0.05, "moved_over_1px": 0.01, "score_relative": 1e-4},
         "fp16": {"pixels_mean": 0.2, "moved_over_1px": 0.05, "score_relative": 1e-2},
@@ -70,10 +73,12 @@ class PoseTask(Task):
         "int8": {"pixels_mean": 1.0, "moved_over_1px": 0.3, "score_relative": 0.5},
     }
 
-    def __init__(self, card: ModelCard, contract: Contract, flip_test: bool = False) -> None:
+    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
+        """Raises BadInput where the card or the file does not allow what is asked for."""
         self.card, self.contract = card, contract
-        self.flip_test = flip_test and not contract.flip_test  # a graph that does it itself needs no second pass
-        self.keypoints = card.keypoints or Keypoints(())
+        # an embedded graph that averages by itself needs no second pass
+        self.flip_test = options.flip_test and not contract.flip_test
+        self.keypoints = card.labels_as(Keypoints)
         if self.keypoints.decode != DECODE:
             raise BadInput(
                 f"{card.name} wants heatmaps decoded by {self.keypoints.decode!r}, this version knows {DECODE!r}"
@@ -83,7 +88,7 @@ class PoseTask(Task):
                 "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
             )
         if self.flip_test and not self.keypoints.flip_pairs:
-            raise BadInput(f"{card.name} does not say which keypoints mirror each other — run without the flip test")
+            raise BadInput(f"{card.name} does not say which keypoints mirror each other — leave --flip-test out")
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         height, width = image.shape[:2]
@@ -95,7 +100,8 @@ class PoseTask(Task):
         return [Sample(item.image_id, self.feed(p.crop.cut(image, *self._size)), p) for p in people]
 
     def _person(self, annotation: Any, image_id: int, height: int, width: int) -> Person | None:
-        """The official cleaning of annotated boxes; detected ones are taken as they are."""
+        """The person of one annotation, or None where it does not count. Annotated boxes are clipped to the image as in
+        the official code; detected boxes, which have a score, are used as they are."""
         if annotation.get("category_id", PERSON) != PERSON or annotation.get("iscrowd", 0):
             return None
         x, y, w, h = (float(v) for v in annotation["bbox"])
@@ -119,7 +125,8 @@ class PoseTask(Task):
         return self.card.input.width / self.card.input.height
 
     def feed(self, crop: Image) -> Feed:
-        """A crop (H, W, 3) RGB uint8 as the model takes it: normalised (1, 3, H, W) float32, or as it is."""
+        """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H,
+        W), or for an embedded file the pixels themselves (1, H, W, 3)."""
         if self.contract.embedded:
             return {CROPS: crop[None]}
         x = normalised(crop, self.card.input)
@@ -141,8 +148,8 @@ class PoseTask(Task):
         return Pose(person, person.crop.to_image(points, width, height), points, scores)
 
     def compare(self, reference: Sequence[Pose], other: Sequence[Pose]) -> Distance:
-        """Distance of the keypoints the reference is confident of (of all where it is of none, as with random
-        weights), in pixels of the network's input, and of their scores."""
+        """How far keypoints moved, in pixels of the network's input, and how their scores changed. Only keypoints that
+        the reference scores above 0.2 count; where it scores none so high, as with random weights, all count."""
         a, b = np.stack([p.in_crop for p in reference]), np.stack([p.in_crop for p in other])
         theirs, ours = np.stack([p.scores for p in reference]), np.stack([p.scores for p in other])
         counted = theirs > CONFIDENT
@@ -160,7 +167,8 @@ class PoseTask(Task):
         }
         sentence = (
             f"{len(reference)} people, {counted.sum()} {which}: moved {figures['pixels_mean']:.4f} px on average, "
-            f"{figures['pixels_p99']:.3f} px at p99, {100 * figures['moved_over_1px']:.2f}% over 1 px (pixels of the input)"
+            f"{figures['pixels_p99']:.3f} px at p99, {100 * figures['moved_over_1px']:.2f}% over 1 px (pixels of the "
+            "input)"
         )
         return Distance(figures, sentence)
 
@@ -175,7 +183,8 @@ class PoseTask(Task):
         if not lengths:
             return "the annotations have no keypoints"
         if lengths != {len(self.keypoints.names)}:
-            return f"the annotations have {'/'.join(map(str, sorted(lengths)))} keypoints, the model {len(self.keypoints.names)}"
+            annotated = "/".join(map(str, sorted(lengths)))
+            return f"the annotations have {annotated} keypoints, the model {len(self.keypoints.names)}"
         if not self.keypoints.sigmas:
             return f"{self.card.dataset} has no OKS sigmas"
         need("pycocotools", "eval")
@@ -193,7 +202,8 @@ class PoseTask(Task):
         return Matches(truth, self.records(predictions), (PERSON,), self.keypoints.sigmas)
 
     def records(self, predictions: Sequence[Pose]) -> list[dict[str, Any]]:
-        """COCO results, near-copies of a person (OKS over 0.9) dropped as the official evaluation does."""
+        """COCO's keypoint results. Near-duplicates of a person (OKS above 0.9) are dropped, as in the official
+        evaluation."""
         by_image: dict[int, list[Pose]] = {}
         for pose in predictions:
             by_image.setdefault(pose.person.image_id, []).append(pose)
@@ -223,6 +233,7 @@ class PoseTask(Task):
 
 
 def _with_keypoints(annotation: Any, count: int) -> dict[str, Any]:
-    """Somebody without keypoints neither counts nor is held against who finds him, as in COCO."""
+    """An annotation with keypoints, zeros where it has none. As in COCO, such a person is neither counted as missed
+    nor, when detected, as a false positive."""
     points = annotation.get("keypoints") or [0] * 3 * count
     return {"category_id": PERSON, "num_keypoints": sum(v > 0 for v in points[2::3]), **annotation, "keypoints": points}

@@ -1,12 +1,19 @@
-"""Segmentation's postprocessing as an ONNX graph, in ONNX's own text form: what `export --embed` puts behind a network.
+"""The decoding of class scores as an ONNX graph in text form, which `export --embed` adds behind a segmentation
+network.
 
-Equal to what `SegmentationTask.decode` does up to the size of the network's input (a test compares them). Shapes are static.
-"""
+It computes what `SegmentationTask.decode` computes up to the size of the network's input; a test compares them. Shapes
+are static."""
 
 from __future__ import annotations
 
-from hrnet_deploy.cards import Classes, Input
+from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.input_graph import HEADER
+
+
+def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
+    """See `tasks.base.Embedding`."""
+    return after(card.input, card.labels_as(Classes), output, flip_test, opset)
 
 
 def after(spec: Input, classes: Classes, logits: tuple[int, ...], flip_test: bool, opset: int) -> str:
@@ -27,10 +34,12 @@ def after(spec: Input, classes: Classes, logits: tuple[int, ...], flip_test: boo
         else "scores = Identity(logits)"
     )
     return f"""{HEADER.format(opset=opset)}
-    after (float[{passes}, {count}, {height}, {width}] logits) => (uint8[{batch}, {spec.height}, {spec.width}] labels)
+    after (float[{passes}, {count}, {height}, {width}] logits)
+        => (uint8[{batch}, {spec.height}, {spec.width}] labels)
     <int64[1] zero = {{0}}, int64[1] minus_one = {{-1}}, int64[1] far_below = {{-1000000}}, int64[1] axis_n = {{0}},
      int64[1] axis_x = {{3}}, int64[1] batch = {{{batch}}}, int64[1] passes = {{{passes}}}, float half = {{0.5}},
-     int64[{count}] order = {{{", ".join(map(str, order))}}}, int64[4] size = {{{batch}, {count}, {spec.height}, {spec.width}}}>
+     int64[{count}] order = {{{", ".join(map(str, order))}}},
+     int64[4] size = {{{batch}, {count}, {spec.height}, {spec.width}}}>
     {{
         {merge}
         large = Resize<mode = "linear", coordinate_transformation_mode = "half_pixel">(scores, , , size)

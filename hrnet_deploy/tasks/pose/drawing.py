@@ -1,4 +1,4 @@
-"""Keypoints and their skeleton on an image: the person's left in one colour, the right in another."""
+"""Draws keypoints and their skeleton: the left side of a person in one colour, the right side in another."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Keypoints
 from hrnet_deploy.tasks.images import Image
+from hrnet_deploy.tasks.pose.labels import Keypoints
 
 LEFT, RIGHT, MIDDLE = (64, 224, 110), (255, 122, 48), (70, 160, 255)
-SHIFT = 4
+SHIFT = 4  # fractional bits of the coordinates that OpenCV draws with
 
 
 def draw_skeleton(image: Image, points: NDArray, scores: NDArray, keypoints: Keypoints, threshold: float = 0.2) -> None:
-    """Draw on `image` in place what scores over `threshold`; line width follows the size of the person."""
+    """Draw on `image` (H, W, 3) in place. points (K, 2) in pixels of the image, scores (K,): keypoints with a score
+    above `threshold` are drawn, with lines whose width grows with the size of the person."""
     sure = scores > threshold
     if not sure.any():
         return

@@ -1,54 +1,50 @@
-"""What each task is trained on: for the cost of a training step, and for the demo networks.
+"""The loss on which Faster R-CNN is trained, for `bench --train` and for the demo network.
 
-Sources: HRNet-Human-Pose-Estimation, lib/core/loss.py (JointsMSELoss); HRNet-Semantic-Segmentation, lib/core/criterion.py;
-mmdetection, configs/_base_/models/faster_rcnn_r50_fpn.py (assigners, samplers, L1 losses).
+Source: mmdetection, configs/_base_/models/faster_rcnn_r50_fpn.py (assigners, samplers, L1 losses).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.architecture.detection import POOLED, REGION, STRIDES
 from hrnet_deploy.networks import boxes
 from hrnet_deploy.networks.detection import STDS, FasterRCNN, level_of
 from hrnet_deploy.networks.operators import nms, roi_align
+from hrnet_deploy.tasks.base import Training
 
-IGNORED = 255  # a pixel nobody judges
+# overlaps from which an anchor is positive and below which it is negative; how many are sampled, and the share of
+# positives
 RPN_POSITIVE, RPN_NEGATIVE, RPN_SAMPLED, RPN_SHARE = 0.7, 0.3, 256, 0.5
-BOX_POSITIVE, BOX_SAMPLED, BOX_SHARE = 0.5, 512, 0.25
-SAMPLES = 2  # a side of a region's cell; at inference as many as the cell spans
-
-
-def pose_loss(heatmaps: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Half the mean squared difference of heatmaps (N, K, h, w), each weighted: (N, K)."""
-    return 0.5 * ((heatmaps - target).square() * weight[:, :, None, None]).mean()
-
-
-def segmentation_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy of logits (N, classes, h, w), brought to the size of the labels (N, H, W)."""
-    logits = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear")
-    return F.cross_entropy(logits, labels, weight, ignore_index=IGNORED)
+BOX_POSITIVE, BOX_SAMPLED, BOX_SHARE = 0.5, 512, 0.25  # the same of proposals
+SAMPLES = 2  # bilinear samples per side of a region's cell; at inference as many as the cell spans
+RANDOM_BOXES = 8  # ground-truth boxes per image of a random target
 
 
 def detection_loss(
-    network: FasterRCNN, image: Tensor, things: Sequence[Tensor], candidates: int = 1000, sampled: int = BOX_SAMPLED
+    network: FasterRCNN,
+    image: Tensor,
+    ground_truth: Sequence[Tensor],
+    candidates: int = 1000,
+    sampled: int = BOX_SAMPLED,
 ) -> Tensor:
-    """Both stages of Faster R-CNN: objectness and boxes of sampled anchors, classes and boxes of sampled proposals.
+    """The loss of both stages: objectness and boxes of sampled anchors, classes and boxes of sampled proposals.
 
-    image (N, 3, H, W); things: (k, 5) an image: class, and corners in pixels of the input. `candidates` a level are looked
-    at before suppression. Which are sampled is torch's random choice.
-    """
+    image (N, 3, H, W) normalised. ground_truth has one tensor (k, 5) per image: the class of each box, and its corners
+    x1, y1, x2, y2 in pixels of the input. On each level the best `candidates` enter suppression. `sampled` proposals
+    per image are used. PyTorch's random generator decides which are sampled."""
     levels = network.pyramid(image)
     heads = network.rpn_head(levels)
     anchors = [_anchors(objectness, stride, network) for (objectness, _), stride in zip(heads, STRIDES, strict=True)]
     scores = [objectness.permute(0, 2, 3, 1).flatten(1).float() for objectness, _ in heads]
     deltas = [d.permute(0, 2, 3, 1).reshape(len(d), -1, 4).float() for _, d in heads]
     losses, regions, classes, targets = [], [], [], []
-    for i, known in enumerate(things):
+    for i, known in enumerate(ground_truth):
         losses.append(
             _anchor_loss(
                 torch.cat(anchors), torch.cat([s[i] for s in scores]), torch.cat([d[i] for d in deltas]), known[:, 1:]
@@ -71,11 +67,13 @@ def detection_loss(
 
 
 def _anchors(objectness: Tensor, stride: int, network: FasterRCNN) -> Tensor:
+    """All anchors (A, 4) of a level with objectness logits (N, ratios, H, W)."""
     at = torch.arange(objectness[0].numel(), device=objectness.device)
     return boxes.anchors(at, objectness.shape[-1], stride, network.shape.anchor_scale, network.shape.ratios)
 
 
 def _proposals(anchors: Tensor, scores: Tensor, deltas: Tensor, size: Tensor, most: int, iou: float) -> Tensor:
+    """The boxes (r, 4) that one level of one image proposes, in an image of `size` (2,)."""
     best, rows = scores.topk(min(most, len(scores)))
     found = boxes.clip(boxes.decode(anchors[rows], deltas[rows]), size)
     stays = nms(found[None], best[None], iou, float("-inf"))[0]
@@ -83,7 +81,9 @@ def _proposals(anchors: Tensor, scores: Tensor, deltas: Tensor, size: Tensor, mo
 
 
 def _anchor_loss(anchors: Tensor, scores: Tensor, deltas: Tensor, known: Tensor) -> Tensor:
-    """An anchor is a thing's where they overlap by 0.7, or where no anchor overlaps that thing more (and by 0.3)."""
+    """The loss of anchors (A, 4) of one image, with their objectness logits (A,) and deltas (A, 4), against boxes (k,
+    4). An anchor belongs to a box that it overlaps by 0.7, or that no other anchor overlaps more and it overlaps by
+    0.3."""
     best, owner = anchors.new_zeros(len(anchors)), anchors.new_zeros(len(anchors), dtype=torch.long)
     if len(known):
         overlap = boxes.overlap(anchors, known)
@@ -101,7 +101,8 @@ def _anchor_loss(anchors: Tensor, scores: Tensor, deltas: Tensor, known: Tensor)
 
 
 def _sampled(found: Tensor, known: Tensor, background: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Regions (r, 4), their classes, and the deltas to their things (zero for the background)."""
+    """Sampled regions (r, 4), their classes (r,), and the deltas (r, 4) to their ground-truth boxes, zero for the
+    background."""
     best, owner = found.new_zeros(len(found)), found.new_zeros(len(found), dtype=torch.long)
     if len(known):
         best, owner = boxes.overlap(found, known[:, 1:]).max(1)
@@ -116,7 +117,7 @@ def _sampled(found: Tensor, known: Tensor, background: int, most: int) -> tuple[
 
 
 def _pooled(levels: Sequence[Tensor], regions: Tensor) -> Tensor:
-    """(R, C, 7, 7) of one image's levels (C, H_i, W_i)."""
+    """Regions (R, 4) of one image, pooled from its levels (C, H_i, W_i) each: (R, C, 7, 7)."""
     number = level_of(regions)
     parts, rows = [], []
     for i, (level, stride) in enumerate(zip(levels[:POOLED], STRIDES[:POOLED], strict=True)):
@@ -126,6 +127,8 @@ def _pooled(levels: Sequence[Tensor], regions: Tensor) -> Tensor:
 
 
 def _box_loss(logits: Tensor, offsets: Tensor, classes: Tensor, targets: Tensor) -> Tensor:
+    """The loss of the box head: logits (r, classes + 1) and deltas (r, 4 classes) against classes (r,) and deltas (r,
+    4)."""
     background = logits.shape[1] - 1
     rows = (classes < background).nonzero()[:, 0]
     own = offsets.view(len(offsets), background, 4)[rows, classes[rows]]
@@ -133,6 +136,24 @@ def _box_loss(logits: Tensor, offsets: Tensor, classes: Tensor, targets: Tensor)
 
 
 def _some(mask: Tensor, most: int) -> Tensor:
-    """The numbers of at most so many that hold, at random."""
+    """The numbers of at most `most` places where the mask is true, chosen at random."""
     found = mask.nonzero()[:, 0]
     return found[torch.randperm(len(found), device=found.device)[:most]] if len(found) > most else found
+
+
+def random_loss(network: FasterRCNN, architecture: Architecture, image: Tensor) -> Callable[[], Tensor]:
+    """See `tasks.base.Training`."""
+    batch, _, height, width = image.shape
+    corner = torch.rand(batch, RANDOM_BOXES, 2) * torch.tensor([width, height]) * 0.5
+    side = (0.1 + 0.4 * torch.rand(batch, RANDOM_BOXES, 2)) * torch.tensor([width, height])
+    classes = torch.randint(0, architecture.labels, (batch, RANDOM_BOXES, 1))
+    ground_truth = list(torch.cat([classes, corner, corner + side], -1).to(image.device))
+    return lambda: detection_loss(network, image, ground_truth)
+
+
+def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Stochastic gradient descent, with a rate so small that a step of measured training changes little."""
+    return torch.optim.SGD(parameters, 1e-6, momentum=0.9)
+
+
+TRAINING = Training(random_loss, optimizer)

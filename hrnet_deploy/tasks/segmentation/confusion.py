@@ -1,9 +1,8 @@
-"""Intersection over union of label maps, and its interval by the bootstrap over images.
+"""Intersection over union of label maps, and its bootstrap interval over images.
 
-Of a confusion matrix the diagonal and the two margins are enough, so an image is three counts a class, however large.
-A class that is neither there nor found is left out of the means, as mmsegmentation does; over a whole validation set
-that is every class, as in HRNet-Semantic-Segmentation's testval (lib/core/function.py).
-"""
+Only the diagonal and the two margins of a confusion matrix are needed, so three counts per class describe an image. A
+class that is neither annotated nor predicted is left out of the means, as in mmsegmentation. Over a whole validation
+set every class occurs, so the means are those of HRNet-Semantic-Segmentation's testval (lib/core/function.py)."""
 
 from __future__ import annotations
 
@@ -12,39 +11,41 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.tasks.images import Labels
 
-Counts = NDArray[np.int64]  # (3, classes): pixels found rightly, pixels there, pixels found
+Counts = NDArray[np.int64]  # (3, classes): correctly predicted pixels, annotated pixels, predicted pixels
 
 
 def counts_of(truth: Labels, found: Labels, classes: int, ignore: int) -> Counts:
-    """What one image adds. truth, found (H, W); pixels whose truth is `ignore` are not judged."""
-    judged = truth != ignore
-    there, said = truth[judged], found[judged]
-    rows = (there[there == said], there, said)
+    """The counts of one image. truth and found are label maps (H, W); pixels whose truth is `ignore` are not scored."""
+    scored = truth != ignore
+    annotated, predicted = truth[scored], found[scored]
+    rows = (annotated[annotated == predicted], annotated, predicted)
     return np.stack([np.bincount(r, minlength=classes) for r in rows]).astype(np.int64)
 
 
 def figures_of(counts: NDArray) -> dict[str, float]:
-    """mIoU, and accuracy a pixel and a class, in 0..1, of counts (3, classes) summed over images."""
-    right, there, found = counts
-    union = there + found - right
+    """mIoU, and the accuracy over pixels and over classes, in 0..1, from counts (3, classes) summed over images. All
+    are not a number where no pixel was scored."""
+    correct, annotated, predicted = counts
+    union = annotated + predicted - correct
     seen = union > 0
     if not seen.any():
         return {"mIoU": float("nan"), "pixel accuracy": float("nan"), "mean accuracy": float("nan")}
-    accuracy = right[there > 0] / there[there > 0]
+    accuracy = correct[annotated > 0] / annotated[annotated > 0]
     return {
-        "mIoU": float((right[seen] / union[seen]).mean()),
-        "pixel accuracy": float(right.sum() / max(there.sum(), 1)),
+        "mIoU": float((correct[seen] / union[seen]).mean()),
+        "pixel accuracy": float(correct.sum() / max(annotated.sum(), 1)),
         "mean accuracy": float(accuracy.mean()) if len(accuracy) else 0.0,
     }
 
 
 class SegmentationScore:
-    """mIoU of one set of label maps on one dataset. counts: (images, 3, classes), in the order of the dataset."""
+    """The mIoU of one set of label maps on one data set. counts: (images, 3, classes), in the order of the data set."""
 
     def __init__(self, counts: NDArray[np.int64]) -> None:
         self.counts = counts
 
     def figures(self) -> dict[str, float]:
+        """See `tasks.base.Score`."""
         return figures_of(self.counts.sum(0))
 
     def difference(

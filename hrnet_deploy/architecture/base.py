@@ -1,0 +1,85 @@
+"""What every architecture states of itself: the contract that the rest of the package relies on."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import ClassVar, Self
+
+from hrnet_deploy.architecture.body import INPUT, Upsample
+
+
+class Architecture(abc.ABC):
+    """The shape of a network as plain data. Each family derives one frozen dataclass from this class.
+
+    Fields hold numbers, strings, tuples and other frozen dataclasses, so that an architecture can be compared, hashed
+    and written as JSON. To add a family, add one line to `hrnet_deploy.registry`.
+
+    Class attributes that a family sets:
+
+    * `family`: its name in cards and ONNX files. `task`: the name of the task it is for.
+    * `inputs`, `outputs`: the names of the tensors it takes and gives. `image` (N, 3, H, W) is the normalised image;
+      `image_size` (N, 2) is the height and width of the part of it that is not padding.
+    * `not_in_weights`: fields that cannot be inferred from the tensors of a checkpoint, and so need a default.
+    * `static_reason`: why a graph of it cannot have open axes; empty where it can.
+    """
+
+    family: ClassVar[str]
+    task: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]] = (INPUT,)
+    outputs: ClassVar[tuple[str, ...]]
+    not_in_weights: ClassVar[tuple[str, ...]] = ()
+    static_reason: ClassVar[str] = ""
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """What a reader calls this network, with its size and the number of its labels."""
+
+    @property
+    @abc.abstractmethod
+    def labels(self) -> int:
+        """How many labels it tells apart: keypoints, classes."""
+
+    @property
+    @abc.abstractmethod
+    def scale(self) -> str:
+        """Its size in short, for the name of a card: w32, resnet101."""
+
+    @property
+    @abc.abstractmethod
+    def divisor(self) -> int:
+        """Input height and width must be multiples of this; 1 where any size fits."""
+
+    @property
+    def smallest_side(self) -> int:
+        """The smallest input height and width it takes, in pixels."""
+        return self.divisor
+
+    @property
+    def shared_body(self) -> object:
+        """The part it has in common with networks of other tasks or with other heads, None where there is no such part.
+        Cards of the same body are preferred when an unknown checkpoint needs one."""
+        return None
+
+    @property
+    def open_upsampling(self) -> Upsample | None:
+        """The rule by which branches are upsampled, where the weights do not show it; else None."""
+        return None
+
+    def with_upsampling(self, rule: Upsample) -> Self:
+        """The same network with its branches upsampled by `rule`. Unchanged where `open_upsampling` is None."""
+        return self
+
+    @property
+    def assumption(self) -> str:
+        """What was assumed because the weights do not show it, as part of a sentence with the cure; empty where a user
+        has nothing to decide."""
+        return ""
+
+    def with_defaults(self) -> Self:
+        """The same network, with the default in place of everything the weights do not show. Two architectures that are
+        equal after this cannot be told apart by their tensors."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self) if f.name in self.not_in_weights}  # type: ignore[arg-type]
+        same = dataclasses.replace(self, **defaults) if defaults else self  # type: ignore[type-var]
+        return same.with_upsampling(Upsample()) if self.open_upsampling else same

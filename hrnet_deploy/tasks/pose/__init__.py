@@ -1,0 +1,17 @@
+"""Top-down pose estimation: a crop of one person in, keypoints in pixels of the image out."""
+
+from hrnet_deploy.registry import TaskEntry
+from hrnet_deploy.tasks.pose.labels import Keypoints
+
+ENTRY = TaskEntry(
+    name="pose",
+    implementation="hrnet_deploy.tasks.pose.task:PoseTask",
+    metric="AP",
+    labels=Keypoints,
+    label_kind="keypoints",
+    label_word="keypoint",
+    default_card="pose_hrnet_w32_256x192",
+    options=frozenset({"--flip-test"}),
+    embedding="hrnet_deploy.tasks.pose.graph:embedding",
+    training="hrnet_deploy.tasks.pose.training:TRAINING",
+)
