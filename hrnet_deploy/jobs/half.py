@@ -16,7 +16,7 @@ from hrnet_deploy.engines.base import Source, run_rows
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph.calibrate import with_outputs
-from hrnet_deploy.graph.fp16 import to_fp16, too_large, values_of
+from hrnet_deploy.graph.fp16 import convertible, to_fp16, too_large
 from hrnet_deploy.graph.metadata import describe, description_of, load_model, save_model
 from hrnet_deploy.parity import budget_for, compare_on_images, judge
 from hrnet_deploy.results.figures import Check, TaskFigures, all_passed
@@ -72,7 +72,7 @@ def half(
         raise BadInput(f"{model_file} is float16 already — halve the file it was made from")
     dataset = load_dataset(images, limit=IMAGES) if images else sample_images()
     task = task_of(description.card)
-    names = values_of(model)
+    names = convertible(model)
     peaks = np.zeros(len(names))
     with tempfile.TemporaryDirectory() as folder:
         tapped, candidate = Path(folder, "tapped.onnx"), Path(folder, "half.onnx")

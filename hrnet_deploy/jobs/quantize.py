@@ -14,8 +14,7 @@ from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph import quantize as graph
-from hrnet_deploy.graph.calibrate import Feed as NamedFeed
-from hrnet_deploy.graph.calibrate import Statistics, calibrate
+from hrnet_deploy.graph.calibrate import NamedInput, Statistics, calibrate
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, ranges
 from hrnet_deploy.parity import budget_for
@@ -119,7 +118,7 @@ def quantize(
     names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(model, t).ranged))
     statistics, notes = _statistics(request, names), SavedFindings(beside(request.statistics))
 
-    def feeds() -> Iterable[NamedFeed]:
+    def feeds() -> Iterable[NamedInput]:
         for item, _, samples in dataset_samples(task, parts.calibration):
             for sample in samples:
                 yield item.path.name, sample.feed
