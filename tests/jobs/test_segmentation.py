@@ -68,11 +68,12 @@ def int8(
 
 def test_what_is_assumed_is_said_and_a_flag_says_otherwise(seg_checkpoint: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "a.onnx"
-    assert "upsampled bilinear, align_corners False — where they are not" in run("inspect", seg_checkpoint)[1]
+    assumed = "upsampling of its branches is assumed to be bilinear, align_corners False — if it is not"
+    assert assumed in run("inspect", seg_checkpoint)[1]
     code, text, _ = run("export", seg_checkpoint, "-o", out, "--size", SIZE, "--align-corners")
     assert code == 0
-    assert "are taken to be upsampled" not in text
-    assert "19 classes are taken to be those of cityscapes" in text
+    assert "upsampling of its branches" not in text
+    assert "19 classes are assumed to be those of cityscapes" in text
     found = read_description(out).card.architecture
     assert isinstance(found, arch.SegHRNet)
     assert found.body.upsample == arch.Upsample("bilinear", align_corners=True)
