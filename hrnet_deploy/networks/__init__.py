@@ -1,4 +1,4 @@
-"""PyTorch modules of the architectures, under the parameter names of the official repositories."""
+"""The networks as PyTorch modules. Their parameters have the names of the official repositories."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ _MODULES: dict[type, type[nn.Module]] = {
 
 
 def build_network(shape: architecture.Architecture) -> nn.Module:
-    """The network of an architecture in evaluation mode, its weights as PyTorch initialises them."""
+    """The network of an architecture, in evaluation mode, with PyTorch's initial weights."""
     return _MODULES[type(shape)](shape).eval()
 
 
 def random_weights(network: nn.Module, seed: int = 0) -> None:
-    """Fill a network with weights that keep activations alive: for latency, where no checkpoint is at hand.
+    """Fill a network with random weights in place, to measure its latency without a checkpoint.
 
-    Convolutions by He et al., batch norm scales of 0.25 to 0.65, small biases, so that a hundred layers
-    neither explode nor fade to the denormals that slow a CPU down. A detector's heads are calmed, so that it proposes as many
-    boxes as a trained one and has as much to do.
+    Convolutions are initialised after He et al., batch norms have scales from 0.25 to 0.65, and biases are small. So
+    activations neither overflow in a hundred layers nor fade to denormal numbers, which slow down a CPU. The outputs of
+    a detector's heads are scaled down, so that it proposes about as many boxes as a trained one and takes as long.
+
+    Args:
+        network: the network.
+        seed: the same seed gives the same weights.
     """
     import torch
 

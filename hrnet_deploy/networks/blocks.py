@@ -1,7 +1,7 @@
-"""The two residual units every network here is made of, under their official parameter names.
+"""The two residual units of all networks here, with their official parameter names.
 
-Source: "Deep Residual Learning" in the torchvision form that the HRNet repositories use: in a bottleneck
-the 3x3 convolution carries the stride, and batch norm's eps is 1e-5.
+Source: "Deep Residual Learning for Image Recognition" in torchvision's variant, which the HRNet repositories use: in a
+bottleneck the 3x3 convolution has the stride, and the eps of batch norms is 1e-5.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride and the dilation), 1x1 and a shortcut. (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride).
+    """Convolutions of 1x1, 3x3 (with stride and dilation) and 1x1, and a shortcut.
 
-    `groups` and `base_width` are ResNeXt's: how many groups the 3x3 has, and how wide each is where `channels` is 64.
+    (N, inputs, H, W) -> (N, 4 channels, H/stride, W/stride). `groups` and `base_width` are those of ResNeXt: the number
+    of groups of the 3x3 convolution, and the channels of each group if `channels` is 64.
     """
 
     expansion = 4
@@ -63,7 +64,7 @@ class Bottleneck(nn.Module):
 
 
 def grouped(groups: int, base_width: int) -> type[Bottleneck]:
-    """The bottleneck of a ResNeXt with so many groups."""
+    """A bottleneck class for a ResNeXt with this number of groups and this width per group."""
     return type("GroupedBottleneck", (Bottleneck,), {"groups": groups, "base_width": base_width})
 
 
@@ -71,7 +72,7 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "
 
 
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    """The projection on a shortcut, where shape changes; None where the input itself is added."""
+    """The projection on a shortcut if the shape changes, or None if the input itself is added."""
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(*conv_bn(inputs, outputs, 1, stride))
@@ -85,8 +86,10 @@ def residual_layer(
     stride: int = 1,
     dilation: int = 1,
 ) -> nn.Sequential:
-    """`count` units in a row; the first carries the stride and the change of width. In a layer that dilates it looks half
-    as far as the others (mmsegmentation's `contract_dilation`)."""
+    """`count` residual units in a row. The first has the stride and changes the number of channels.
+
+    In a dilated layer the first unit has half the dilation of the others (mmsegmentation's `contract_dilation`).
+    """
     outputs = channels * block.expansion
     units = [block(inputs, channels, stride, max(dilation // 2, 1))]
     units += [block(outputs, channels, dilation=dilation) for _ in range(count - 1)]

@@ -1,7 +1,7 @@
-"""The arithmetic of boxes: anchors, what a network says of a box relative to another, clipping, overlap.
+"""Arithmetic of boxes: anchors, box deltas, clipping and overlap.
 
-Boxes are (..., 4) as x1, y1, x2, y2 in pixels, x2 - x1 wide: no pixel is added. Source: mmdetection 2 and later,
-mmdet/core/anchor/anchor_generator.py and mmdet/core/bbox/coder/delta_xywh_bbox_coder.py.
+Boxes are (..., 4) tensors of x1, y1, x2, y2 in pixels. Their width is x2 - x1, without an additional pixel. Source:
+mmdetection 2 and later, mmdet/core/anchor/anchor_generator.py and mmdet/core/bbox/coder/delta_xywh_bbox_coder.py.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-LARGEST_STEP = math.log(1000 / 16)  # a box may be 62.5 times as large as what it was said of, or as small
+LARGEST_STEP = math.log(1000 / 16)  # the sides of a box change by a factor of at most 62.5
 UNIT = (1.0, 1.0, 1.0, 1.0)
 
 
 def anchors(at: Tensor, width: int, stride: int, scale: float, ratios: Sequence[float]) -> Tensor:
-    """Some of a level's anchors, (K, 4), by their numbers `at` (K,): (y * width + x) * len(ratios) + ratio, where `width`
-    is the level's. `scale` times the stride large, centred on the cell's corner (x * stride, y * stride), ratios of height
-    to width."""
+    """Some of the anchors of a pyramid level, (K, 4).
+
+    An anchor is centred on the corner of its cell, (x * stride, y * stride), and has the area (scale * stride)².
+
+    Args:
+        at: (K,) the numbers of the anchors, (y * width + x) * len(ratios) + index of the ratio.
+        width: the width of the level in cells.
+        stride: the side of a cell in pixels.
+        scale: the side of a square anchor in cells.
+        ratios: the ratios of height to width.
+    """
     roots = torch.tensor(ratios, device=at.device).sqrt()
     half = torch.stack([stride / roots, stride * roots], -1) * scale * 0.5
     cell = at.div(len(ratios), rounding_mode="floor")
@@ -30,8 +38,14 @@ def anchors(at: Tensor, width: int, stride: int, scale: float, ratios: Sequence[
 
 
 def decode(boxes: Tensor, deltas: Tensor, stds: Sequence[float] = UNIT) -> Tensor:
-    """What the deltas make of boxes: dx, dy move the centre in units of the size, dw, dh are logarithms of how it grows.
-    Shapes broadcast."""
+    """Boxes changed by deltas. The shapes broadcast.
+
+    Args:
+        boxes: (..., 4) boxes.
+        deltas: (..., 4) as dx, dy, dw, dh. The centre moves by dx and dy times the size; dw and dh are the logarithms
+            of the factors by which the size grows.
+        stds: factors that the deltas are multiplied by first.
+    """
     steps = deltas * torch.tensor(stds, device=deltas.device)
     size = boxes[..., 2:] - boxes[..., :2]
     centre = (boxes[..., :2] + boxes[..., 2:]) * 0.5 + size * steps[..., :2]
@@ -40,24 +54,31 @@ def decode(boxes: Tensor, deltas: Tensor, stds: Sequence[float] = UNIT) -> Tenso
 
 
 def encode(boxes: Tensor, wanted: Tensor, stds: Sequence[float] = UNIT) -> Tensor:
-    """The deltas that make `wanted` of `boxes`: the inverse of `decode`, for training. Both need a width and a height."""
+    """The deltas that turn `boxes` into `wanted`, the inverse of `decode`. It is used in training.
+
+    No box may be empty.
+    """
     size, new = boxes[..., 2:] - boxes[..., :2], wanted[..., 2:] - wanted[..., :2]
     moved = (wanted[..., :2] + wanted[..., 2:] - boxes[..., :2] - boxes[..., 2:]) * 0.5 / size
     return torch.cat([moved, (new / size).log()], -1) / torch.tensor(stds, device=boxes.device)
 
 
 def clip(boxes: Tensor, image_size: Tensor) -> Tensor:
-    """Boxes cut to an image of `image_size` (2,) as height and width."""
+    """Boxes clipped to an image. `image_size` is (2,), height and width in pixels."""
     limit = image_size.flip(0).repeat(2)
     return boxes.clamp(min=0).minimum(limit)
 
 
 def area(boxes: Tensor) -> Tensor:
+    """(...,) the areas of boxes in square pixels."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of every box of `a` (A, 4) with every one of `b` (B, 4): (A, B). 0 where both are empty."""
+    """(A, B) intersection over union of each box of `a` (A, 4) with each box of `b` (B, 4).
+
+    It is 0 for two empty boxes.
+    """
     corner = torch.maximum(a[:, None, :2], b[None, :, :2])
     inside = (torch.minimum(a[:, None, 2:], b[None, :, 2:]) - corner).clamp(min=0).prod(-1)
     union = area(a)[:, None] + area(b)[None] - inside

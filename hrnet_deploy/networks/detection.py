@@ -1,8 +1,11 @@
-"""Faster R-CNN under mmdetection's parameter names (version 2 and later): a pyramid, proposals from it, boxes from those.
+"""Faster R-CNN with the parameter names of mmdetection 2 and later.
 
-Source: mmdetection, mmdet/models/detectors/two_stage.py, dense_heads/rpn_head.py (get_bboxes), roi_heads/standard_roi_head.py,
-roi_heads/bbox_heads/bbox_head.py (get_bboxes) and core/post_processing/bbox_nms.py. There results are as many as were found; here
-their number is fixed and the rest filled up, so that a graph of this network has static shapes.
+A feature pyramid gives proposals, and regions of the pyramid at the proposals give detections. In mmdetection the
+number of results depends on the image. Here it is fixed and empty results fill it up, so that a graph of the network
+has static shapes.
+
+Source: mmdetection, mmdet/models/detectors/two_stage.py, dense_heads/rpn_head.py (get_bboxes),
+roi_heads/standard_roi_head.py, roi_heads/bbox_heads/bbox_head.py (get_bboxes) and core/post_processing/bbox_nms.py.
 """
 
 from __future__ import annotations
@@ -21,27 +24,38 @@ from hrnet_deploy.networks.necks import FPN, HRFPN
 from hrnet_deploy.networks.operators import nms, pool_regions
 from hrnet_deploy.networks.resnet import ResNet
 
-STDS = (0.1, 0.1, 0.2, 0.2)  # of the box head's deltas
-BOUNDARIES = (112, 224, 448)  # a box of at least so many pixels (the root of its area) is pooled from a higher level
-NOTHING = -1  # the label, and the level, of what fills up the results
+STDS = (0.1, 0.1, 0.2, 0.2)  # factors of the box head's deltas
+BOUNDARIES = (112, 224, 448)  # sizes in pixels (square root of the area) from which a box is pooled from the next level
+NOTHING = -1  # the label and the pyramid level of an empty box
 
 
 class RoIHead(nn.Module):
-    """What is done with proposals. It has no parameters but the box head's, and gives those their names."""
+    """The second stage: pools regions at the proposals and runs the box head on them.
+
+    The box head has all of its parameters; this module gives them mmdetection's names.
+    """
 
     def __init__(self, shape: architecture.FasterRCNN) -> None:
         super().__init__()
         self.bbox_head = BoxHead(shape.neck, shape.hidden, shape.classes)
 
     def forward(self, levels: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """levels (1, width, H_i, W_i), boxes (R, 4) -> what the box head says of them. Empty boxes are pooled from nowhere."""
+        """Run the box head on proposals of one image.
+
+        Args:
+            levels: the levels of the pyramid, (1, width, H_i, W_i) each.
+            boxes: (R, 4) proposals in pixels of the input. The regions of empty boxes are zero.
+
+        Returns:
+            Class logits (R, classes + 1) and box deltas (R, 4 classes).
+        """
         level = torch.where(area(boxes) > 0, level_of(boxes), NOTHING)
         regions: Tensor = pool_regions(list(levels[:POOLED]), boxes, level, list(STRIDES[:POOLED]), REGION)
         return self.bbox_head(regions)
 
 
 class FasterRCNN(nn.Module):
-    """Images and their sizes to boxes, scores, labels and their count."""
+    """The detector. It takes images and their sizes, and gives boxes, scores, labels and the number of detections."""
 
     def __init__(self, shape: architecture.FasterRCNN) -> None:
         super().__init__()
@@ -56,18 +70,30 @@ class FasterRCNN(nn.Module):
         self.roi_head = RoIHead(shape)
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), H and W multiples of 32 -> five levels (N, neck, H/4, W/4) to (N, neck, H/64, W/64)."""
+        """(N, 3, H, W) -> five levels from (N, neck, H/4, W/4) to (N, neck, H/64, W/64).
+
+        H and W are multiples of 32.
+        """
         return self.neck(self.backbone(image))
 
     def forward(self, image: Tensor, image_size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """image (N, 3, H, W) normalised, image_size (N, 2) height and width without padding -> boxes (N, K, 4) in pixels of
-        the input, scores (N, K) falling, labels (N, K) int64, count (N,) int64, with K = detections.kept."""
+        """Detect objects.
+
+        Args:
+            image: (N, 3, H, W) normalised images, padded to a common size.
+            image_size: (N, 2) height and width of each image without padding, in pixels.
+
+        Returns:
+            boxes (N, K, 4) in pixels of the input, scores (N, K) in descending order, labels (N, K) int64 and the
+            number of detections (N,) int64. K is `shape.detections.kept`. Unused boxes and scores are 0, unused labels
+            -1.
+        """
         levels = self.pyramid(image)
-        said = self.rpn_head(levels)
+        rpn_outputs = self.rpn_head(levels)
         found = []
         for i in range(image.shape[0]):
             size = image_size[i]
-            proposed, scores = proposals([(c[i], d[i]) for c, d in said], size, self.shape)
+            proposed, scores = proposals([(c[i], d[i]) for c, d in rpn_outputs], size, self.shape)
             logits, deltas = self.roi_head([level[i : i + 1] for level in levels], proposed)
             found.append(detections(proposed, scores > 0, logits, deltas, size, self.shape))
         boxes, scores, labels = (torch.stack(parts) for parts in zip(*found, strict=True))
@@ -75,16 +101,23 @@ class FasterRCNN(nn.Module):
 
 
 def proposals(
-    said: Sequence[tuple[Tensor, Tensor]], image_size: Tensor, shape: architecture.FasterRCNN
+    rpn_outputs: Sequence[tuple[Tensor, Tensor]], image_size: Tensor, shape: architecture.FasterRCNN
 ) -> tuple[Tensor, Tensor]:
-    """From what the RPN says of every anchor of one image, boxes (R, 4) and scores (R,), the best first; where there are
-    fewer than R, empty boxes of score 0.
+    """Select the proposals of one image.
 
-    said: of each level, objectness logits (A, H, W) and deltas (4 A, H, W).
+    Args:
+        rpn_outputs: of each level, objectness logits (A, H, W) and box deltas (4 A, H, W), with A anchors per cell.
+        image_size: (2,) height and width without padding, in pixels.
+        shape: the architecture. `shape.proposals` says how many candidates each level gives, above which overlap a
+            candidate is suppressed, and how many proposals are kept.
+
+    Returns:
+        boxes (R, 4) and scores (R,) in descending order. If fewer than R are found, the others are empty boxes of score
+        0.
     """
     keep = shape.proposals
     boxes, scores = [], []
-    for (logits, deltas), stride in zip(said, STRIDES, strict=True):
+    for (logits, deltas), stride in zip(rpn_outputs, STRIDES, strict=True):
         flat = logits.permute(1, 2, 0).flatten().sigmoid()
         best, at = flat.topk(min(keep.candidates, len(flat)))
         steps = deltas.permute(1, 2, 0).reshape(-1, 4)[at]
@@ -99,7 +132,7 @@ def proposals(
 
 
 def level_of(boxes: Tensor) -> Tensor:
-    """From which level of the pyramid each box (R, 4) is pooled, (R,) int64: p2 below 112 pixels, p5 from 448."""
+    """(R,) int64, the pyramid level that each box (R, 4) is pooled from: 0 (p2) below 112 pixels, 3 (p5) from 448."""
     large = area(boxes)
     return torch.stack([large >= b**2 for b in BOUNDARIES]).sum(0)
 
@@ -107,15 +140,25 @@ def level_of(boxes: Tensor) -> Tensor:
 def detections(
     proposed: Tensor, real: Tensor, logits: Tensor, deltas: Tensor, image_size: Tensor, shape: architecture.FasterRCNN
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """From what the box head says of proposals (R, 4) of one image, boxes (K, 4), scores (K,) and labels (K,).
+    """Select the detections of one image.
 
-    real (R,): which proposals are any. logits (R, classes + 1), deltas (R, 4 classes). A proposal can become one
-    box a class; a box cut to nothing at the border stays one, as in mmdetection.
+    One proposal can give one box per class. A box that is empty after clipping at the border is kept, as in
+    mmdetection.
+
+    Args:
+        proposed: (R, 4) proposals.
+        real: (R,) bool, False for the empty boxes that fill up the proposals.
+        logits: (R, classes + 1) class logits, the background last.
+        deltas: (R, 4 classes) box deltas.
+        image_size: (2,) height and width without padding, in pixels.
+        shape: the architecture. `shape.detections` holds the thresholds and the number of detections.
+
+    Returns:
+        boxes (K, 4), scores (K,) in descending order and labels (K,) int64, filled up with zeros and the label -1.
     """
     keep, classes = shape.detections, shape.classes
-    boxes = clip(decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS), image_size).transpose(
-        0, 1
-    )  # (classes, R, 4)
+    decoded = decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS)
+    boxes = clip(decoded, image_size).transpose(0, 1)  # (classes, R, 4)
     scores = (logits.softmax(1)[:, :classes] * real[:, None]).t()
     scores = scores * nms(boxes, scores, keep.iou, keep.score)
     flat, at = nn.functional.pad(scores.flatten(), (0, max(keep.kept - scores.numel(), 0))).topk(keep.kept)

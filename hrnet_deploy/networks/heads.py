@@ -1,4 +1,4 @@
-"""The two heads of Faster R-CNN: what each says of an anchor, and of a region. What is made of it is in `detection`.
+"""The two heads of Faster R-CNN. `detection` turns their outputs into boxes.
 
 Source: mmdetection, mmdet/models/dense_heads/rpn_head.py and roi_heads/bbox_heads/convfc_bbox_head.py.
 """
@@ -14,7 +14,11 @@ from hrnet_deploy.architecture.detection import REGION
 
 
 class RPNHead(nn.Module):
-    """One head for all levels: (N, width, H, W) each -> (objectness logits (N, A, H, W), deltas (N, 4 A, H, W)) each."""
+    """The head of the region proposal network, which all pyramid levels share.
+
+    Each level (N, width, H, W) gives objectness logits (N, A, H, W) and box deltas (N, 4 A, H, W), with A anchors per
+    cell.
+    """
 
     def __init__(self, width: int, anchors: int) -> None:
         super().__init__()
@@ -24,18 +28,24 @@ class RPNHead(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, levels: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        seen = [self.relu(self.rpn_conv(level)) for level in levels]
-        return [(self.rpn_cls(x), self.rpn_reg(x)) for x in seen]
+        features = [self.relu(self.rpn_conv(level)) for level in levels]
+        return [(self.rpn_cls(x), self.rpn_reg(x)) for x in features]
 
     def calm(self) -> None:
-        """Bring random weights to the size training gives them: boxes stay near their anchors, scores apart from 0 and 1."""
+        """Scale random weights down to the size of trained ones.
+
+        Boxes then stay near their anchors, and scores do not saturate at 0 and 1.
+        """
         _scale(self.rpn_cls, 0.25)
         _scale(self.rpn_reg, 0.03)
 
 
 class BoxHead(nn.Module):
-    """Two shared fully connected layers: regions (R, width, 7, 7) -> logits (R, classes + 1), the background last, and a
-    set of deltas a class (R, 4 classes)."""
+    """The head of the second stage, with two fully connected layers that scores and deltas share.
+
+    Regions (R, width, 7, 7) give class logits (R, classes + 1), the background last, and box deltas per class
+    (R, 4 classes).
+    """
 
     def __init__(self, width: int, hidden: int, classes: int) -> None:
         super().__init__()
@@ -51,7 +61,7 @@ class BoxHead(nn.Module):
         return self.fc_cls(x), self.fc_reg(x)
 
     def calm(self) -> None:
-        """As `RPNHead.calm`."""
+        """Scale random weights down to the size of trained ones, as `RPNHead.calm` does."""
         _scale(self.fc_cls, 0.5)
         _scale(self.fc_reg, 0.2)
 

@@ -1,8 +1,8 @@
-"""The HRNet body: stem, stages of parallel branches, and the fusion between them.
+"""The HRNet body: a stem, stages of parallel branches, and the fusion between branches.
 
-One body serves every variant. HRNetV1 (pose) takes the high-resolution branch of the last stage, V2 and V2p
-take all of them. What differs between the official repositories in the body itself is how a branch of lower
-resolution is brought up before it is added: that is `Upsample`, a part of the `Body` given to the constructor.
+All variants share this body. HRNetV1 (pose) uses the high-resolution branch of the last stage, V2 and V2p use all
+branches. Within the body, the official repositories differ only in how a branch of lower resolution is upsampled before
+it is added. This is `Upsample`, a part of the `Body` that the constructor takes.
 
 Source: "Deep High-Resolution Representation Learning for Visual Recognition", section 3;
 parameter names of HRNet-Human-Pose-Estimation, lib/models/pose_hrnet.py.
@@ -20,19 +20,30 @@ from hrnet_deploy.networks.blocks import BLOCKS, conv_bn, residual_layer
 
 
 def upsampled(x: Tensor, rule: Upsample, factor: int, size: Sequence[int]) -> Tensor:
-    """A branch at the resolution of another one: `factor` times larger, which is `size`."""
+    """A branch upsampled to the resolution of another one.
+
+    Args:
+        x: (N, C, h, w) the branch.
+        rule: the interpolation.
+        factor: the ratio of the two resolutions.
+        size: height and width to reach. They differ from `factor` times those of `x` if a size was rounded on the way
+            down.
+    """
     if rule.by_factor:
         return F.interpolate(x, scale_factor=float(factor), mode="nearest")
     if rule.two_steps:
         x = F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=rule.align_corners)
         sizes = [*x.shape[-2:], *size]
-        if all(type(s) is int for s in sizes) and sizes[:2] == sizes[2:]:  # in an export an open axis has no number
+        if all(type(s) is int for s in sizes) and sizes[:2] == sizes[2:]:  # a dynamic axis has no number during export
             return x
     return F.interpolate(x, size=list(size), mode="bilinear", align_corners=rule.align_corners)
 
 
 class HighResolutionModule(nn.Module):
-    """Parallel branches of residual units, then every wanted output fused from all of them."""
+    """Parallel branches of residual units, and their fusion into `outputs` branches.
+
+    Takes and gives a list of branches, (N, C_i, H/2^i, W/2^i) each.
+    """
 
     def __init__(self, stage: Stage, inputs: Sequence[int], upsample: Upsample, outputs: int) -> None:
         super().__init__()
@@ -53,7 +64,7 @@ class HighResolutionModule(nn.Module):
         return [self.fuse(target, branches) for target in range(len(self.fuse_layers))]
 
     def fuse(self, target: int, branches: Sequence[Tensor]) -> Tensor:
-        """One output, of all branches."""
+        """The output of index `target`: all branches brought to its resolution and width, and added."""
         total: Tensor | None = None
         for source, branch in enumerate(branches):
             y: Tensor = self.fuse_layers[target][source](branch)  # type: ignore[index]
@@ -65,7 +76,10 @@ class HighResolutionModule(nn.Module):
 
 
 def _fuse_path(width: Sequence[int], source: int, target: int) -> nn.Module:
-    """From branch `source` to branch `target`: 1x1 before going up, strided 3x3s on the way down."""
+    """The layers between branch `source` and output `target`.
+
+    A 1x1 convolution comes before upsampling. To go down, a 3x3 convolution of stride 2 halves the size at each step.
+    """
     if source == target:
         return nn.Identity()
     if source > target:
@@ -79,7 +93,7 @@ def _fuse_path(width: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
-    """Between two stages: adapt the width of the branches that go on, add one of half the resolution."""
+    """The layers between two stages, which change the channels of branches and add one of half the resolution."""
     paths: list[nn.Module] = []
     for i, channels in enumerate(after):
         if i >= len(before):
@@ -95,8 +109,10 @@ def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
 class HRNet(nn.Module):
     """The body. (N, 3, H, W) -> the branches of the last stage, (N, C 2^i, H/2^(i+2), W/2^(i+2)) each.
 
-    `multi_scale=False` fuses the high-resolution branch alone in the last module, as HRNetV1 does: the
-    official checkpoints hold no weights for the others.
+    Args:
+        body: the numbers of modules, units and channels, and how branches are upsampled.
+        multi_scale: False makes the last module fuse the high-resolution branch only, as in HRNetV1. The official pose
+            checkpoints have no weights for the fusion of the other branches.
     """
 
     def __init__(self, body: Body, multi_scale: bool = True) -> None:
@@ -116,12 +132,13 @@ class HRNet(nn.Module):
         self.outputs = width if multi_scale else width[:1]
 
     def features(self, x: Tensor) -> list[Tensor]:
+        """The branches of the last stage."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
         branches = [self.layer1(x)]
         for number in range(2, len(self.body.stages) + 2):
             transition = getattr(self, f"transition{number - 1}")
-            # a branch that already exists goes on from itself, a new one starts from the lowest
+            # an existing branch continues from itself, a new one from the branch of lowest resolution
             branches = [path(branches[min(i, len(branches) - 1)]) for i, path in enumerate(transition)]
             branches = getattr(self, f"stage{number}")(branches)
         return branches

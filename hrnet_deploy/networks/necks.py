@@ -1,6 +1,6 @@
-"""What makes a pyramid of five levels of one width, strides 4 to 64, of a body's four branches or layers.
+"""Feature pyramids: from the four branches or layers of a body to five levels of equal width, with strides 4 to 64.
 
-Parameter names are mmdetection's, whose convolutions lie in a module of their own (`fpn_convs.0.conv`).
+The parameters have mmdetection's names, where each convolution is in a module of its own (`fpn_convs.0.conv`).
 Source: mmdetection, mmdet/models/necks/hrfpn.py and fpn.py.
 """
 
@@ -20,7 +20,10 @@ LEVELS = 5
 
 
 class HRFPN(nn.Module):
-    """HRNetV2p: the branches at the size of the first, concatenated and reduced to `width`, then pooled to each level.
+    """The pyramid of HRNetV2p.
+
+    The branches are upsampled to the size of the first, concatenated, reduced to `width` channels, and average-pooled
+    to the size of each level.
 
     [(N, C 2^i, H/2^i, W/2^i) for 4 branches] -> [(N, width, floor(H/2^i), floor(W/2^i)) for 5 levels].
     """
@@ -39,7 +42,10 @@ class HRFPN(nn.Module):
 
 
 class FPN(nn.Module):
-    """Top down: each layer reduced to `width` and added to by the one above it, enlarged; p6 is every second cell of p5.
+    """The top-down pyramid of ResNets.
+
+    Each layer is reduced to `width` channels, and the layer above it is upsampled and added. The fifth level, p6, takes
+    every second cell of p5.
 
     [(N, C_i, H/2^i, W/2^i) for 4 layers] -> [(N, width, ceil(H/2^i), ceil(W/2^i)) for 5 levels].
     """

@@ -1,4 +1,4 @@
-"""The ResNet body of the baselines the HRNet paper compares with.
+"""The ResNet bodies of the baselines that the HRNet paper compares with.
 
 Source: HRNet-Human-Pose-Estimation, lib/models/pose_resnet.py (the torchvision ResNet without its classifier);
 HRNet-Object-Detection, mmdet/models/backbones/resnext.py.
@@ -13,8 +13,15 @@ from hrnet_deploy.networks.blocks import Bottleneck, conv_bn, grouped, residual_
 
 
 class ResNet(nn.Module):
-    """(N, 3, H, W) -> the outputs of four bottleneck layers after a 7x7 stem and max pooling: (N, 256, ceil(H/4), ceil(W/4))
-    to (N, 2048, ceil(H/32), ceil(W/32)). More than one of `groups` make it a ResNeXt."""
+    """A ResNet, or a ResNeXt if `groups` is more than one: a 7x7 stem, max pooling and four bottleneck layers.
+
+    (N, 3, H, W) -> the outputs of the layers, (N, 256, ceil(H/4), ceil(W/4)) to (N, 2048, ceil(H/32), ceil(W/32)).
+
+    Args:
+        depth: 50, 101 or 152.
+        groups: the number of groups of each 3x3 convolution.
+        base_width: the channels of a group in the first layer.
+    """
 
     def __init__(self, depth: int, groups: int = 1, base_width: int = 64) -> None:
         super().__init__()
@@ -31,6 +38,7 @@ class ResNet(nn.Module):
             self.outputs.append(inputs)
 
     def features(self, x: Tensor) -> list[Tensor]:
+        """The outputs of the four layers."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         layers = []
         for number in range(1, 5):
@@ -43,8 +51,12 @@ class ResNet(nn.Module):
 
 
 class DilatedBody(nn.Module):
-    """(N, 3, H, W) -> (N, 2048, H/8, W/8): three 3x3 convolutions for a stem, and dilations of 2 and 4 where the last
-    two layers would halve the resolution. Source: mmsegmentation, mmseg/models/backbones/resnet.py (ResNetV1c)."""
+    """A dilated ResNet. (N, 3, H, W) -> (N, 2048, H/8, W/8).
+
+    Its stem has three 3x3 convolutions. The last two layers have dilations of 2 and 4 instead of a stride.
+
+    Source: mmsegmentation, mmseg/models/backbones/resnet.py (ResNetV1c).
+    """
 
     def __init__(self, depth: int) -> None:
         super().__init__()

@@ -1,9 +1,10 @@
-"""Networks that give every pixel a class: HRNetV2, with OCR or without, and the dilated ResNets of the paper's table.
+"""Segmentation networks: HRNetV2 with and without OCR, and the dilated ResNets of the paper's cost table.
+
+All take normalised RGB images, (N, 3, H, W), and give class logits, (N, classes, h, w), at 1/4 (HRNetV2) or 1/8
+(dilated ResNets) of the input's size. The segmentation task upsamples them to the size of the image.
 
 Sources: HRNet-Semantic-Segmentation, lib/models/seg_hrnet.py and seg_hrnet_ocr.py (HighResolutionNet); mmsegmentation,
-mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry. All take
-normalised RGB, (N, 3, H, W), and give class scores before the softmax, (N, classes, h, w): at 1/4 (HRNetV2) or 1/8. Bringing
-them to the size of the image is the task's.
+mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets have.
 """
 
 from __future__ import annotations
@@ -17,16 +18,14 @@ from hrnet_deploy.networks.blocks import conv_bn
 from hrnet_deploy.networks.hrnet import HRNet
 from hrnet_deploy.networks.resnet import DilatedBody
 
-OCR_CHANNELS, OCR_KEYS = (
-    512,
-    256,
-)  # of a pixel's features, and of what is compared; the same in every public configuration
-POOLS = (1, 2, 3, 6)  # PSPNet's grids
-DILATIONS = (1, 12, 24, 36)  # DeepLabV3's, at 1/8
+OCR_CHANNELS = 512  # of a pixel's features in OCR; this and OCR_KEYS are the same in all public configurations
+OCR_KEYS = 256  # channels of the queries, keys and values of OCR's attention
+POOLS = (1, 2, 3, 6)  # cells per side of PSPNet's grids
+DILATIONS = (1, 12, 24, 36)  # of DeepLabV3, at 1/8 of the input's size
 
 
 def _head(inputs: int, classes: int, kernel: int = 1) -> nn.Sequential:
-    """The linear classifier: 1x1 (with a bias, as the official one has), batch norm, ReLU, and a score a class."""
+    """The classifier: a 1x1 convolution with a bias (as in the official code), batch norm, ReLU, and the logits."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 1),
         nn.BatchNorm2d(inputs),
@@ -36,7 +35,10 @@ def _head(inputs: int, classes: int, kernel: int = 1) -> nn.Sequential:
 
 
 class SegHRNet(HRNet):
-    """HRNetV2: every branch brought to 1/4 and concatenated."""
+    """HRNetV2, with or without OCR.
+
+    All branches are upsampled to 1/4 of the input's size, concatenated and classified.
+    """
 
     def __init__(self, shape: architecture.SegHRNet) -> None:
         super().__init__(shape.body)
@@ -61,15 +63,18 @@ class SegHRNet(HRNet):
         )
         if not self.ocr:
             return self.last_layer(pixels)
-        guess = self.aux_head(pixels)
+        rough = self.aux_head(pixels)
         pixels = self.conv3x3_ocr(pixels)
-        # the mean features of each class, over the pixels that are most likely it
-        regions = torch.matmul(guess.flatten(2).softmax(2), pixels.flatten(2).transpose(1, 2))  # (N, classes, 512)
+        # the mean features of each class, weighted by how likely each pixel belongs to it
+        regions = torch.matmul(rough.flatten(2).softmax(2), pixels.flatten(2).transpose(1, 2))  # (N, classes, 512)
         return self.cls_head(self.ocr_distri_head(pixels, regions.transpose(1, 2).unsqueeze(3)))
 
 
 class _Attention(nn.Module):
-    """For every pixel the classes' features, weighted by how much the pixel is like each class."""
+    """For each pixel, the features of the classes, weighted by the pixel's similarity to each class.
+
+    pixels (N, 512, H, W) and regions (N, 512, classes, 1) -> (N, 512, H, W).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,13 +88,16 @@ class _Attention(nn.Module):
         query = self.f_pixel(pixels).flatten(2).transpose(1, 2)  # (N, H W, 256)
         key = self.f_object(regions).flatten(2)  # (N, 256, classes)
         value = self.f_down(regions).flatten(2).transpose(1, 2)  # (N, classes, 256)
-        likeness = (torch.matmul(query, key) * OCR_KEYS**-0.5).softmax(2)
-        context = torch.matmul(likeness, value).transpose(1, 2)
+        similarity = (torch.matmul(query, key) * OCR_KEYS**-0.5).softmax(2)
+        context = torch.matmul(similarity, value).transpose(1, 2)
         return self.f_up(context.reshape(context.shape[0], OCR_KEYS, *pixels.shape[-2:]))
 
 
 class _Context(nn.Module):
-    """Each pixel's features beside those of the classes it is like, (N, 512, H, W)."""
+    """Combines each pixel's features with those of the classes it resembles.
+
+    pixels (N, 512, H, W) and regions (N, 512, classes, 1) -> (N, 512, H, W).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,13 +109,13 @@ class _Context(nn.Module):
 
 
 def _conv(inputs: int, outputs: int) -> list[nn.Module]:
-    """1x1, then batch norm and ReLU as one module, as the official names have it."""
+    """A 1x1 convolution, and a module of batch norm and ReLU, as the official parameter names demand."""
     conv, norm = conv_bn(inputs, outputs, 1)
     return [conv, nn.Sequential(norm, nn.ReLU(inplace=True))]
 
 
 class _ConvModule(nn.Module):
-    """mmcv's: convolution without a bias, batch norm, ReLU. (N, inputs, H, W) -> (N, outputs, H, W)."""
+    """mmcv's ConvModule: a convolution without bias, batch norm, ReLU. (N, inputs, H, W) -> (N, outputs, H, W)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
@@ -119,9 +127,10 @@ class _ConvModule(nn.Module):
 
 
 class _Bins(nn.Module):
-    """Adaptive average pooling to `count` x `count`, by PyTorch's bins: from floor(i n / count) to ceil((i + 1) n / count).
+    """Adaptive average pooling, (N, C, H, W) -> (N, C, count, count).
 
-    As two products with averaging matrices, which ONNX has for every size; it has no adaptive pooling.
+    Bin i of n cells extends from floor(i n / count) to ceil((i + 1) n / count), as in PyTorch. ONNX has no adaptive
+    pooling, so this multiplies by two averaging matrices, which works for any size.
     """
 
     def __init__(self, count: int) -> None:
@@ -142,7 +151,7 @@ class _Bins(nn.Module):
 
 
 class _PyramidPooling(nn.Module):
-    """PSPNet's head: means over grids of 1, 2, 3 and 6 cells a side, brought back to size beside the map itself."""
+    """PSPNet's head: means over grids of 1, 2, 3 and 6 cells per side are upsampled and concatenated with the input."""
 
     def __init__(self, inputs: int, channels: int, classes: int) -> None:
         super().__init__()
@@ -157,7 +166,7 @@ class _PyramidPooling(nn.Module):
 
 
 class _AtrousPooling(nn.Module):
-    """DeepLabV3's head: the mean of the map, and convolutions that look 1, 12, 24 and 36 pixels far."""
+    """DeepLabV3's head: the mean over the image and convolutions of dilations 1, 12, 24 and 36 are concatenated."""
 
     def __init__(self, inputs: int, channels: int, classes: int) -> None:
         super().__init__()
@@ -167,15 +176,15 @@ class _AtrousPooling(nn.Module):
         self.bottleneck = _ConvModule((len(DILATIONS) + 1) * channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        whole = F.interpolate(self.image_pool(x), size=list(x.shape[-2:]), mode="bilinear", align_corners=False)
-        return self.conv_seg(self.bottleneck(torch.cat([whole, *(m(x) for m in self.aspp_modules)], 1)))
+        mean = F.interpolate(self.image_pool(x), size=list(x.shape[-2:]), mode="bilinear", align_corners=False)
+        return self.conv_seg(self.bottleneck(torch.cat([mean, *(m(x) for m in self.aspp_modules)], 1)))
 
 
 HEADS: dict[str, type[_PyramidPooling] | type[_AtrousPooling]] = {"psp": _PyramidPooling, "aspp": _AtrousPooling}
 
 
 class DilatedResNet(nn.Module):
-    """PSPNet and DeepLabV3."""
+    """PSPNet or DeepLabV3: a dilated ResNet and the head that `shape.head` names."""
 
     def __init__(self, shape: architecture.DilatedResNet) -> None:
         super().__init__()
