@@ -1,4 +1,4 @@
-"""Quantized graphs with ranges that are made up."""
+"""Quantized graphs with invented ranges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RANGE: Range = (-3.0, 4.0)
 
 
 def placed(path: Path, target: str, exclude: tuple[str, ...] = ()) -> tuple[onnx.ModelProto, Placement]:
-    """A quantized graph with the same range everywhere, none below zero after a ReLU."""
+    """A quantized graph, and its placement. All tensors have the same range, but none below zero after a ReLU."""
     model = load_model(path)
     placement = place(model, TARGETS[target], exclude)
     producer = GraphIndex(model).producer
