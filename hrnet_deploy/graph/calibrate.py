@@ -162,8 +162,8 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """Statistics without the outliers.
+class CalibrationResult:
+    """Statistics, and the same without outliers.
 
     Attributes:
         statistics: the statistics of all inputs.
@@ -185,7 +185,7 @@ def calibrate(
     inputs: InputStream,
     tick: Callable[[], None] = lambda: None,
     keep: Callable[[], None] = lambda: None,
-) -> Calibrated:
+) -> CalibrationResult:
     """Run the network on every input, add its activations to `statistics`, and remove the outliers.
 
     Inputs that `statistics` already holds are skipped, so an interrupted calibration continues where it stopped.
@@ -246,7 +246,7 @@ def _add_all(
             adding.result()
 
 
-def without_outliers(statistics: Statistics, run: Run, inputs: InputStream) -> Calibrated:
+def without_outliers(statistics: Statistics, run: Run, inputs: InputStream) -> CalibrationResult:
     """Remove outlier images from the histograms, by running them once more and subtracting their counts.
 
     An image whose peak in a tensor is more than SPREAD times the tensor's median peak is ignored for that tensor. If
@@ -272,7 +272,7 @@ def without_outliers(statistics: Statistics, run: Run, inputs: InputStream) -> C
         worst = int(ratio.argmax())
         if ratio[worst] > outliers.get(name, ("", 0.0))[1]:
             outliers[name] = (statistics.names[worst], float(ratio[worst]))
-    return Calibrated(statistics, counts, kept, outliers)
+    return CalibrationResult(statistics, counts, kept, outliers)
 
 
 def _key(name: str, arrays: Mapping[str, NDArray]) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.graph.calibrate import BINS, Calibrated, centres
+from hrnet_deploy.graph.calibrate import BINS, CalibrationResult, centres
 
 Counts = NDArray[np.int64]
 Range = tuple[float, float]
@@ -56,7 +56,7 @@ def scale_of(low: float, high: float, grid: Grid) -> tuple[np.float32, int]:
     return scale, int(np.clip(round(grid.low - low / float(scale)), grid.low, grid.high))
 
 
-def ranges(calibrated: Calibrated, method: str, grid: Grid) -> tuple[dict[str, Range], list[str]]:
+def ranges(calibrated: CalibrationResult, method: str, grid: Grid) -> tuple[dict[str, Range], list[str]]:
     """The range of every tensor, and the names of the tensors that are zero on all images.
 
     Args:

@@ -51,6 +51,6 @@ def width_warning(model: onnx.ModelProto, precision: str) -> str:
     if cost < NARROW:
         return ""
     return (
-        "int8 tensor cores compute channels in multiples of 32, so with the channel counts of this network they compute "
-        f"{cost:.2f} times what it needs — measure float16 as well"
+        "int8 tensor cores compute channels in multiples of 32, so with the channel counts of this network they "
+        f"compute {cost:.2f} times what it needs — measure float16 as well"
     )

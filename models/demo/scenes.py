@@ -67,9 +67,7 @@ def _draw(arguments: tuple[int, int]) -> tuple[NDArray, NDArray, tuple[int, int]
 
 def scenes(work: Path, count: int, seed: int) -> Scenes:
     """`count` scenes of the series `seed`. They are drawn on the first call and memory-mapped afterwards."""
-    paths = [
-        work / f"{kind}-{seed}-{count}.npy" for kind in ("images", "parts", "sizes", "things")
-    ]  # "things" are the boxes
+    paths = [work / f"{kind}-{seed}-{count}.npy" for kind in ("images", "parts", "sizes", "boxes")]
     if not paths[-1].exists():
         images = np.lib.format.open_memmap(paths[0], "w+", np.uint8, (count, STORE, STORE, 3))
         parts = np.lib.format.open_memmap(paths[1], "w+", np.uint8, (count, STORE, STORE))

@@ -16,7 +16,7 @@ from hrnet_deploy.graph.calibrate import (
     HALF,
     LOWEST,
     MANTISSA,
-    Calibrated,
+    CalibrationResult,
     NamedInput,
     Statistics,
     calibrate,
@@ -47,7 +47,7 @@ def run(arrays: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
     return [t * factor for t in drawn(int(number))]
 
 
-def calibrated(inputs: list[NamedInput]) -> Calibrated:
+def calibrated(inputs: list[NamedInput]) -> CalibrationResult:
     return calibrate(Statistics.empty("digest", (RELU, SIGNED)), run, lambda: inputs)
 
 
