@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source, run_rows
-from hrnet_deploy.graph.calibrate import Feed, Statistics, calibrate, with_outputs
+from hrnet_deploy.graph.calibrate import NamedInput, Statistics, calibrate, with_outputs
 from hrnet_deploy.graph.metadata import save_model
 from hrnet_deploy.graph.quantize import TARGETS, place
 from hrnet_deploy.graph.ranges import METHODS, U8, ranges
@@ -51,7 +51,7 @@ def main() -> None:
         outputs = {**run_rows(engine, feed), **feed}
         return [outputs[n] for n in names]
 
-    def feeds() -> Iterator[Feed]:
+    def feeds() -> Iterator[NamedInput]:
         for i in range(args.images):
             yield str(i), noise(chosen, 1, i)
 

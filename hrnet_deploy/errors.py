@@ -1,6 +1,6 @@
-"""How a command may end badly: one sentence that says the cure, and an exit code.
+"""The errors that a user can do something about. Each has an exit code and a message of one sentence.
 
-A verdict of no (exit code 1) is not an error but a result, so it has no class here.
+A failed verdict (exit code 1) is a result, not an error, so it has no class here.
 """
 
 from __future__ import annotations
@@ -10,25 +10,33 @@ from types import ModuleType
 
 
 class DeployError(Exception):
-    """Something the user can mend. The message is one sentence: what is wrong, and how to mend it."""
+    """An error the user can fix. The message is one sentence, which says what is wrong and how to fix it."""
 
     exit_code = 2
 
 
 class BadInput(DeployError):
-    """A file or argument that cannot be used."""
+    """A file or an argument cannot be used."""
 
     exit_code = 2
 
 
 class Unavailable(DeployError):
-    """A library, device or file this machine does not have."""
+    """A library, a device or a file is not available on this machine."""
 
     exit_code = 3
 
 
 def need(module: str, extra: str) -> ModuleType:
-    """Import a module of an optional extra, or say which extra brings it."""
+    """Import a module of an optional dependency.
+
+    Args:
+        module: the module to import.
+        extra: the extra of this package that installs it.
+
+    Raises:
+        Unavailable: the module is not installed. The message has the command that installs it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:

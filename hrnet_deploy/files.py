@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all; inputs are identified by what they hold."""
+"""Checks and helpers for input and output files. An output file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from hrnet_deploy.errors import BadInput
 
 
 def check_output(path: Path, force: bool) -> None:
-    """Refuse early what could not be written at the end: an existing file, a missing or closed folder."""
+    """Check at the start of a job that its output can be written at the end.
+
+    Args:
+        path: the output file.
+        force: whether an existing file may be replaced.
+
+    Raises:
+        BadInput: the path is a folder, the file exists already, or its folder is missing or not writable.
+    """
     if path.is_dir():
         raise BadInput(f"{path} is a folder — name a file in it")
     if path.exists() and not force:
@@ -29,7 +37,11 @@ def check_output(path: Path, force: bool) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, which becomes `path` when the block ends well and is gone otherwise."""
+    """Write a file atomically.
+
+    The block gets a temporary path in the folder of `path`. If it ends without an exception, the temporary file
+    replaces `path`; otherwise it is deleted.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     part = Path(name)
@@ -46,11 +58,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def json_text(value: Any) -> str:
-    """JSON that every reader takes: what is no number (a diverged output's figures) becomes null."""
+    """A value as strictly valid JSON. NaN and infinity, such as the figures of a diverged output, become null."""
     return json.dumps(_finite(value), indent=1, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
+    """The value with None for each number in it that is not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
@@ -61,20 +74,30 @@ def _finite(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically."""
     with atomic_write(path) as part:
         part.write_text(json_text(value) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, what: str) -> Any:
-    """A JSON file, or the sentence that says why it is none. `what` names what was expected."""
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        what: what the file should be, for the error message.
+
+    Raises:
+        BadInput: the file is missing, cannot be read, or is not JSON.
+    """
     require_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # text that is no UTF-8 is a ValueError too
+    except (ValueError, RecursionError) as error:  # invalid UTF-8 is a ValueError, too
         raise BadInput(f"{path} is not JSON ({error}) — expected {what}") from error
 
 
 def require_file(path: Path) -> None:
+    """Raises BadInput unless the path is a file that can be read."""
     if path.is_dir():
         raise BadInput(f"{path} is a folder — name a file")
     if not path.exists():
@@ -84,5 +107,6 @@ def require_file(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
+    """The sha256 digest of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

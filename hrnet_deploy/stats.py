@@ -1,7 +1,7 @@
-"""What a list of times says. Nothing is clipped; a median comes with its interval.
+"""Statistics of measured times. No sample is discarded, and each median has a confidence interval.
 
-Samples of one round are neighbours in time and not independent; rounds, which are seconds apart and have other rows
-between them, nearly are. So intervals are taken over rounds.
+The samples of one round follow each other directly and are not independent. Rounds are seconds apart, with measurements
+of other rows between them, and are nearly independent. So intervals are computed over rounds.
 """
 
 from __future__ import annotations
@@ -18,14 +18,21 @@ MEMORY_TOLERANCE = 0.05
 # A computed figure (a score on the same images) differs wherever it is not equal, but for the order in which another
 # machine adds up floating-point numbers: this share of the figure, or this much where it is below 1.
 COMPUTED_TOLERANCE = 1e-6
-FEWEST_ROUNDS = 6  # fewer cannot bound a median at 95%
-UNSTABLE = 0.10  # spread of the rounds' medians, over which a row is flagged
+FEWEST_ROUNDS = 6  # with fewer rounds there is no 95% interval of a median
+UNSTABLE = 0.10  # a row is marked as unstable if the spread of its rounds' medians is larger
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Milliseconds. p50 is of all samples; low and high bound the rounds' median at 95%; cv is the standard deviation
-    over the mean; spread is the interquartile range of the rounds' medians over their median."""
+    """Statistics of one row and region. Times are in milliseconds.
+
+    Attributes:
+        n: the number of samples.
+        min, p50, p90, p95, p99, mean: the smallest sample, percentiles and the mean of all samples.
+        cv: the coefficient of variation, the standard deviation divided by the mean.
+        low, high: the 95% interval of the median of the rounds' medians.
+        spread: the interquartile range of the rounds' medians divided by their median.
+    """
 
     n: int
     min: float
@@ -41,6 +48,7 @@ class Summary:
 
     @property
     def unstable(self) -> bool:
+        """Whether the rounds differ so much that the figures should not be relied on."""
         return self.spread > UNSTABLE
 
     def differs(self, other: Summary) -> bool:
@@ -50,7 +58,7 @@ class Summary:
 
 
 def summarise(rounds: Sequence[Sequence[float]]) -> Summary:
-    """All samples of all rounds, each a list of milliseconds."""
+    """The statistics of the samples of all rounds. Each round is a list of milliseconds."""
     samples = np.concatenate([np.asarray(r, float) for r in rounds])
     medians = np.sort([np.median(r) for r in rounds])
     low, high = median_interval(len(medians))
@@ -73,8 +81,11 @@ def summarise(rounds: Sequence[Sequence[float]]) -> Summary:
 
 
 def median_interval(n: int) -> tuple[int, int]:
-    """Indices into n sorted independent values that bound their median at 95%, whatever its distribution: the number
-    of values below the median is binomial(n, 1/2). With fewer than six it is all there is, and bounds it less."""
+    """The indices of two of n sorted, independent values between which their median lies with 95% confidence.
+
+    This holds for any distribution, because the number of values below the median is binomial(n, 1/2). With fewer than
+    FEWEST_ROUNDS values it gives the smallest and the largest, whose confidence is lower.
+    """
     below, term = 0.0, 0.5**n
     k = 0
     while k < n // 2 and below + term <= (1 - LEVEL) / 2:
@@ -87,7 +98,7 @@ def median_interval(n: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times faster `row` is than `base`, with a 95% interval."""
+    """How many times faster one row is than another, with the bounds of its 95% interval."""
 
     ratio: float
     low: float
@@ -95,11 +106,16 @@ class Ratio:
 
     @property
     def differs(self) -> bool:
+        """Whether the interval excludes 1, so that the rows differ."""
         return not self.low <= 1 <= self.high
 
 
 def faster(base: Sequence[Sequence[float]], row: Sequence[Sequence[float]]) -> Ratio:
-    """base time over row time, paired by round: neighbours in time are compared, so drift of the machine cancels."""
+    """The time of `base` divided by the time of `row`, each a list of rounds in milliseconds.
+
+    Rounds are compared in pairs. The two rounds of a pair were measured one after the other, so drift of the machine
+    cancels out.
+    """
     pairs = np.sort([np.median(b) / np.median(r) for b, r in zip(base, row, strict=False)])
     low, high = median_interval(len(pairs))
     return Ratio(float(np.median(pairs)), float(pairs[low]), float(pairs[high]))

@@ -1,4 +1,4 @@
-"""How many threads this process may really use: the affinity mask and the cgroup's quota, not the host's cores."""
+"""How many threads this process can use, by its affinity mask and its cgroup's quota, not by the cores of the host."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def affinity() -> int:
-    """Cores this process may be scheduled on."""
+    """The number of cores this process may be scheduled on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def cgroup_quota(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Cores' worth of time the cgroup grants (version 2, then 1), or None where it sets no limit."""
+    """The CPU time that cgroups (version 2 and 1) grant, as a number of cores, or None if they set no limit.
+
+    Args:
+        root: where the cgroup file system is mounted.
+        own: the file that names the cgroup of this process.
+    """
     try:
         inside = next((ln.split("::", 1)[1] for ln in own.read_text().splitlines() if ln.startswith("0::")), "/")
     except OSError:
         inside = "/"
     quotas: list[float] = []
     place = root / inside.lstrip("/")
-    for folder in (place, *place.parents):  # a limit of any group above holds too
+    for folder in (place, *place.parents):  # the limits of all parent groups apply as well
         try:
             quota, period = (folder / "cpu.max").read_text().split()
             if quota != "max":
@@ -43,7 +48,7 @@ def cgroup_quota(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> 
 
 
 def available_threads() -> int:
-    """The default number of threads of every engine."""
+    """The number of threads that engines use by default: the cores or the quota, whichever is less, but at least 1."""
     quota = cgroup_quota()
     cores = affinity()
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))

@@ -1,7 +1,7 @@
-"""The first tensor in which an ONNX graph differs from its PyTorch network.
+"""Find the first tensor in which an ONNX graph differs from the PyTorch network it was exported from.
 
-A tensor of a graph that was exported here is called after the module whose output it is (`graph.names`), so each can be
-compared with the output of that module.
+The tensors of an exported graph are named after the module whose output they are (see `graph.names`), so each can be
+compared with the output of its module.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a graph goes wrong.
+    """The first tensor that differs.
 
     Attributes:
-        tensor: the tensor, by the name of its module.
-        node: the ONNX node that computes it.
-        relative: the largest difference over the tensor's largest magnitude.
+        tensor: its name, which is that of a module.
+        node: the ONNX operator that computes it.
+        relative: the largest difference divided by the largest magnitude of the tensor.
     """
 
     tensor: str
@@ -40,14 +40,19 @@ class Difference:
 
 
 class Tracer:
-    """A graph that gives all its inner tensors, beside the network it was exported from; both are opened once."""
+    """Compares all named tensors of an ONNX file with the outputs of a network's modules.
+
+    Args:
+        path: the ONNX file.
+        network: the network it was exported from, in evaluation mode.
+    """
 
     def __init__(self, path: Path, network: nn.Module) -> None:
         self.network = network
         modules = {n for n, _ in network.named_modules() if n}
         model = load_model(path)
-        # Each is (tensor, the module call whose output it is, node). The output of the graph is called after the card,
-        # but the layer that computes it still has the name of the module.
+        # The tensor, the call of a module that it is the output of, and the operator. An output of the graph has a name
+        # of its own, but the operator that computes it still has the module's.
         self.tensors: list[tuple[str, str, str]] = []
         for node in model.graph.node:
             for output in node.output:
@@ -57,9 +62,15 @@ class Tracer:
         self._session = _opened(model, [t for t, _, _ in self.tensors])
 
     def first_difference(self, feed: Mapping[str, NDArray], tolerance: float) -> Difference | None:
-        """The first tensor, in the order of computation, that differs by more than `tolerance` of its own maximum.
+        """Run both on one input and compare them in the order of computation.
 
-        None where every named tensor agrees, or where the graph has no such names (the torchscript exporter).
+        Args:
+            feed: input arrays by name.
+            tolerance: the largest difference allowed, relative to the largest magnitude of a tensor.
+
+        Returns:
+            The first tensor that differs by more. None if all agree, or if the graph has no module names, as with the
+            torchscript exporter.
         """
         if not self.tensors:
             return None
@@ -77,7 +88,7 @@ class Tracer:
 
 
 def _opened(model: onnx.ModelProto, names: list[str]) -> Any:
-    """A session of the graph that gives these tensors too."""
+    """An ONNX Runtime session of the model with these tensors as additional outputs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -89,7 +100,7 @@ def _opened(model: onnx.ModelProto, names: list[str]) -> Any:
 
 
 def _module_outputs(network: nn.Module, names: set[str], feed: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """The output of each named module at each of its calls: name, name#1, name#2, ..."""
+    """The output of each named module at each of its calls, by name, name#1, name#2 and so on."""
     import torch
 
     calls: Counter[str] = Counter()
@@ -99,7 +110,7 @@ def _module_outputs(network: nn.Module, names: set[str], feed: Mapping[str, NDAr
         def record(_module: Any, _inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor):
                 key = f"{name}{SEPARATOR}{calls[name]}" if calls[name] else name
-                outputs[key] = output.numpy().copy()  # a ReLU works in place and overwrites it
+                outputs[key] = output.numpy().copy()  # a copy, because a ReLU overwrites it in place
                 calls[name] += 1
 
         return record

@@ -1,15 +1,21 @@
-"""Any public checkpoint layout to a network, strictly: what is missing or left over is an error with names."""
+"""Load a checkpoint of any public layout into a network.
+
+Loading is strict: a missing, unexpected or misshapen tensor is an error that names it. A file is read by `reading`, its
+    tensors
+are renamed by `layouts` and `detectors`, its architecture is found by `recognise`, and `completeness` checks the rest.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_deploy.architecture import Architecture, with_known
 from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
+from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
 from hrnet_deploy.checkpoints.reading import read_tensors
@@ -21,13 +27,23 @@ from hrnet_deploy.registry import task_entry
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-COUNTER = "num_batches_tracked"  # of batch norms; training only, and absent from older files
+__all__ = ["COUNTER", "Checkpoint", "load", "resolve"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that fits its architecture: official names, float32. `told`: what no tensor tells of the architecture
-    is known from elsewhere."""
+    """A checkpoint whose tensors fit its architecture.
+
+    Attributes:
+        path: the file.
+        sha256: the digest of the file.
+        layout: which project's names the file uses, such as "official" or "mmpose 1.x, prefix module.".
+        architecture: the recognised architecture.
+        card: the model card of the file or of its architecture.
+        state: the tensors by official name. Floating-point tensors are float32.
+        inferred: True if properties that are not in the weights, such as how branches are upsampled, are assumed; False
+            if they are known from elsewhere.
+    """
 
     path: Path
     sha256: str
@@ -38,47 +54,62 @@ class Checkpoint:
     inferred: bool = True
 
     def with_known(self, architecture: Architecture) -> Checkpoint:
-        """The same weights in the network somebody says they are of, as far as the tensors leave that open."""
+        """The same weights in an architecture known from elsewhere, for example from a card.
+
+        Only properties that are not in the weights are taken from it. If the weights contradict it, nothing is.
+        """
         known = with_known(self.architecture, architecture)
         return dataclasses.replace(
             self, architecture=known, card=card_for(known, self.sha256), inferred=known != architecture
         )
 
     def network(self) -> nn.Module:
-        """The PyTorch network with these weights, in evaluation mode: the reference of every comparison."""
+        """The PyTorch network with these weights, in evaluation mode. It is the reference of all comparisons."""
         from hrnet_deploy.networks import build_network
 
         network = build_network(self.architecture)
-        network.load_state_dict(dict(self.state), strict=False)  # only counters can be missing: `load` checked
+        network.load_state_dict(dict(self.state), strict=False)  # `load` checked: only batch counters can be missing
         return network
 
     @property
     def assumption(self) -> str:
-        """What the tensors do not tell and was taken from the card, or from what is usual; empty where the file is known
-        by its digest."""
+        """What is assumed about the network because it is not in the weights, with the option that corrects it.
+
+        It is empty if the file is one that a card lists by its digest.
+        """
         if self.card.is_of(self.sha256):
             return ""
-        said = []
+        assumptions = []
         if self.layout.startswith(OLD):
-            said.append(
-                "its boxes were a pixel wider when it was trained, which the rules of mmdetection 2 it is run by do not know"
+            assumptions.append(
+                "it was trained with boxes that are one pixel wider than those of mmdetection 2, whose rules are "
+                "applied here"
             )
         if self.architecture.assumption and self.inferred:
-            said.append(self.architecture.assumption)
+            assumptions.append(self.architecture.assumption)
         if self.card.dataset != UNKNOWN:
-            said.append(
-                f"its {self.architecture.labels} {task_entry(self.card.task).label_kind} are taken to be those of {self.card.dataset} — where they "
-                "are not, give a card of your own with --card FILE.yaml"
+            labels = f"{self.architecture.labels} {task_entry(self.card.task).label_kind}"
+            assumptions.append(
+                f"its {labels} are assumed to be those of {self.card.dataset} — if they are not, give a card of your "
+                "own with --card FILE.yaml"
             )
-        return "; ".join(said)
+        return "; ".join(assumptions)
 
     @property
     def summary(self) -> str:
+        """One line about the file: its architecture and its layout. `load` has checked the counts it ends with."""
         return f"{self.architecture.title}, {self.layout} layout, 0 missing, 0 unexpected"
 
 
 def resolve(name: str | Path) -> Path:
-    """A path as it is, or the checkpoint of a card that comes with one."""
+    """The path of a checkpoint.
+
+    Args:
+        name: a path, or the name of a card that has a checkpoint with it.
+
+    Raises:
+        BadInput: there is no such file, or the card has no checkpoint with it.
+    """
     path = Path(name)
     if not path.exists() and str(name) in cards():
         shipped = shipped_checkpoint(cards()[str(name)])
@@ -92,7 +123,15 @@ def resolve(name: str | Path) -> Path:
 
 
 def load(name: str | Path) -> Checkpoint:
-    """Read, recognise and check a checkpoint. Raises BadInput with the reason and the cure."""
+    """Read a checkpoint, recognise its architecture and check that it is complete.
+
+    Args:
+        name: a path, or the name of a card that has a checkpoint with it.
+
+    Raises:
+        BadInput: the file cannot be read, is of an unknown architecture, or does not fit the one it resembles.
+        Unavailable: PyTorch is not installed.
+    """
     need("torch", "export")
     path = resolve(name)
     layout, tensors = to_official(read_tensors(path))
@@ -103,9 +142,9 @@ def load(name: str | Path) -> Checkpoint:
         architecture = None
     tensors = zero_biases(layout, tensors)
     shapes = _shapes(tensors)
-    architecture = architecture or _nearest(shapes)
-    _check_complete(architecture, shapes, path)
-    _check_finite(tensors, path)
+    architecture = architecture or nearest_architecture(shapes)
+    check_complete(architecture, shapes, path)
+    check_finite(tensors, path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
     found = Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state)
@@ -114,52 +153,3 @@ def load(name: str | Path) -> Checkpoint:
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {n: tuple(t.shape) for n, t in tensors.items()}
-
-
-def _expected(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """The state dict of an architecture, names and shapes; no memory is taken."""
-    import torch
-
-    from hrnet_deploy.networks import build_network
-
-    with torch.device("meta"):
-        return {n: tuple(t.shape) for n, t in build_network(architecture).state_dict().items()}
-
-
-def _nearest(shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
-    """The known network that shares most with some tensors: to say what they lack."""
-    known = {c.architecture for c in cards().values()}
-    given = set(shapes.items())
-    return max(known, key=lambda a: len(given & set(_expected(a).items())))
-
-
-def _check_complete(architecture: Architecture, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    expected = _expected(architecture)
-    missing = [n for n in expected if n not in shapes and not n.endswith(COUNTER)]
-    unexpected = [n for n in shapes if n not in expected]
-    if missing or unexpected:
-        parts = [_listed(kind, names) for kind, names in (("missing", missing), ("unexpected", unexpected)) if names]
-        raise BadInput(
-            f"{path} looks like {architecture.title}, but does not fit it: {'; '.join(parts)} — it is damaged, or of another variant"
-        )
-    wrong = [n for n in expected if n in shapes and shapes[n] != expected[n]]
-    if wrong:
-        first = f"{wrong[0]} is {shapes[wrong[0]]}, expected {expected[wrong[0]]}"
-        raise BadInput(
-            f"{path} looks like {architecture.title}, but {len(wrong)} tensors have another shape ({first}) — it is "
-            "damaged, or of another variant"
-        )
-
-
-def _listed(kind: str, names: Sequence[str]) -> str:
-    return f"{len(names)} {kind} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
-
-
-def _check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    import torch
-
-    bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
-    if bad:
-        raise BadInput(
-            f"{path} has NaN or infinite values in {_listed('tensors', bad)} — training diverged; use an earlier checkpoint"
-        )

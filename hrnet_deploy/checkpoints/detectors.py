@@ -1,8 +1,10 @@
-"""Detectors of mmdetection 0.x and 1.x, brought to the names and the class order of version 2 and later.
+"""Convert detectors of mmdetection 0.x and 1.x to the names and the class order of version 2 and later.
 
-Until version 2 background was class 0 and had deltas of its own. Since then it comes last, without. Sources: the key lists
-of both, and mmdetection's tools/model_converters/upgrade_model_version.py. What the old code did with the heads' outputs (boxes
-a pixel wider, anchors rounded) no tensor holds: such a checkpoint is run by the rules of version 2.
+Before version 2 the background was class 0 and had box deltas of its own. Since then it is the last class and has none.
+The weights do not show how the old code treated the heads' outputs (its boxes were one pixel wider, its anchors
+rounded), so such a checkpoint is run by the rules of version 2.
+
+Sources: the key lists of both versions, and mmdetection's tools/model_converters/upgrade_model_version.py.
 """
 
 from __future__ import annotations
@@ -26,17 +28,22 @@ MMDETECTION, OLD = "mmdetection", "mmdetection before 2.0"
 
 
 def is_detector(names: Mapping[str, object]) -> bool:
+    """Whether these tensors are those of a detector with a region proposal network."""
     return any(n.startswith("rpn_head.") for n in names)
 
 
 def to_current(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
-    """The name of the layout, and the same tensors under the names of version 2."""
+    """The name of the layout, and the tensors under the names of version 2. The tensors themselves are not changed."""
     layout = OLD if any(n.startswith(OLD_HEAD) for n in tensors) else MMDETECTION
     return layout, {_renamed(n): t for n, t in tensors.items()}
 
 
 def background_last(layout: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The rows of an old box head in the order of version 2: those of background last, its deltas left out."""
+    """The tensors with the rows of the box head in the order of version 2.
+
+    In an old layout the background's scores move to the end, and its deltas are removed. A current layout stays as it
+    is.
+    """
     moved = dict(tensors)
     if layout.startswith(OLD):
         for name in (f"{HEAD}fc_cls.weight", f"{HEAD}fc_cls.bias"):

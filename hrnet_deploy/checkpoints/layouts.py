@@ -1,8 +1,9 @@
-"""The names a checkpoint gives its tensors, brought to those of the official repositories.
+"""Rename the tensors of a checkpoint to the names of the official repositories.
 
-Sources: HRNet-Human-Pose-Estimation (official), mmpose 0.x TopdownHeatmapSimpleHead and 1.x HeatmapHead, which
-put the body under `backbone.` and keep its names otherwise; HRNet-Semantic-Segmentation (official) and mmsegmentation's
-FCNHead and OCRHead. What has no official names (dilated ResNets) keeps mmsegmentation's.
+Sources: HRNet-Human-Pose-Estimation and HRNet-Semantic-Segmentation (official); TopdownHeatmapSimpleHead of mmpose 0.x
+    and
+HeatmapHead of mmpose 1.x, which add the prefix `backbone.` to the names of the body; FCNHead and OCRHead of
+mmsegmentation. Dilated ResNets have no official names and keep those of mmsegmentation.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from hrnet_deploy.checkpoints.detectors import is_detector, to_current
 
 T = TypeVar("T")
 
-WRAPPER_PREFIXES = ("module.", "model.")  # DataParallel, Lightning, EMA and FullModel wrappers
+WRAPPER_PREFIXES = ("module.", "model.")  # of DataParallel, Lightning, EMA and FullModel
 HEADS = {"head.": "mmpose 1.x", "keypoint_head.": "mmpose 0.x"}
-# mean and std as mmengine keeps them (the card has its own), class weights of a loss, a head for training alone
+# mmengine's mean and std (the card has them), class weights of a loss, a head that is used in training only
 NOT_WEIGHTS = ("data_preprocessor.", "loss.", "auxiliary_head.")
 MMSEG = "mmsegmentation"
 _OCR, _BLOCK = "decode_head.1.", "ocr_distri_head.object_context_block."
-# the first beginning that fits is replaced
+# mmsegmentation's prefixes and the official ones; the first that matches is replaced
 MMSEG_HRNET = {
     "backbone.": "",
     "decode_head.convs.0.conv.": "last_layer.0.",
@@ -45,12 +46,12 @@ for _theirs, _ours in (("query_project", "f_pixel"), ("key_project", "f_object")
 for _theirs, _ours in (("value_project", "f_down"), ("out_project", "f_up")):
     MMSEG_HRNET[f"{_OCR}object_context_block.{_theirs}.conv."] = f"{_BLOCK}{_ours}.0."
     MMSEG_HRNET[f"{_OCR}object_context_block.{_theirs}.bn."] = f"{_BLOCK}{_ours}.1.0."
-# official convolutions whose bias mmsegmentation leaves out, since a batch norm follows
+# convolutions that have a bias officially, but none in mmsegmentation, because a batch norm follows them
 WITHOUT_BIAS = ("last_layer.0", "aux_head.0", "conv3x3_ocr.0")
 
 
 def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
-    """The name of the layout, and the same tensors under their official names."""
+    """The name of the layout, and the tensors under their official names, without those that are no weights."""
     names, prefix = _weights(tensors), ""
     while True:
         found = [p for p in WRAPPER_PREFIXES if names and all(n.startswith(p) for n in names)]
@@ -72,7 +73,7 @@ def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
 
 
 def zero_biases(layout: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same network with the biases mmsegmentation does without."""
+    """The tensors with zeros for the biases that mmsegmentation leaves out."""
     added = {}
     if layout.startswith(MMSEG):
         for name in WITHOUT_BIAS:

@@ -1,9 +1,9 @@
-"""A checkpoint file to plain tensors. Nothing in the file is ever executed.
+"""Read the tensors of a checkpoint file. Nothing in the file is ever executed.
 
-PyTorch files (zip and the legacy format) are read with `weights_only=True`, safetensors by their own library.
-What training frameworks leave beside the weights (message buffers, configs, numpy scalars) is taken in as inert
-values, so that such a file needs no framework installed and still runs nothing. Declared sizes are held against
-the size of the file before memory is taken.
+PyTorch files (in the zip format and in the legacy format) are read with `weights_only=True`, safetensors files by their
+own library. Training frameworks save objects beside the weights, such as message buffers, configurations and numpy
+scalars. These are replaced by inert stand-ins, so the framework need not be installed and none of its code runs.
+Declared sizes are compared with the size of the file before memory is allocated.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema", "state_dict_ema")
-LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # the number PyTorch's legacy format begins with
+LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # the first bytes of PyTorch's legacy format
 
-# Left by trainers beside the weights: objects, and things that are dictionaries. The names are only matched; nothing
-# of these packages is imported, and nothing that is called is the thing it is called after.
+# Objects that training frameworks save beside the weights, and those of them that are dictionaries. These are names
+# only: nothing of these packages is imported, and `Inert` or `InertMapping` is called in place of the named object.
 OBJECTS = (
     "mmengine.logging.history_buffer.HistoryBuffer",
     "numpy.core.multiarray._reconstruct",
@@ -57,7 +57,7 @@ MAPPINGS = (
 
 
 class Inert:
-    """Stands for an object of a trainer's: takes any arguments and state, does nothing with them."""
+    """A stand-in for an object. It accepts any arguments and any state, and ignores them."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
@@ -65,14 +65,19 @@ class Inert:
 
 
 class InertMapping:
-    """Stands for a dictionary of a trainer's: a plain one is made instead."""
+    """A stand-in for a dictionary type: it gives a plain dictionary."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return OrderedDict()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict in a `.pth`, `.pt` or `.safetensors` file, unwrapped. Raises BadInput with the reason."""
+    """The state dict in a `.pth`, `.pt` or `.safetensors` file, without the dictionaries around it.
+
+    Raises:
+        BadInput: the file is missing, damaged or no checkpoint, would run code, or declares more data than it holds.
+        Unavailable: torch or safetensors is not installed.
+    """
     require_file(path)
     with path.open("rb") as file:
         start = file.read(512)
@@ -105,15 +110,18 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return dict(torch_part.load_file(path))
     except (library.SafetensorError, OSError) as error:
-        raise BadInput(f"{path} is not a whole safetensors file ({error}) — fetch or save it again") from error
+        raise BadInput(f"{path} is not a complete safetensors file ({error}) — fetch or save it again") from error
 
 
 def _check_zip(path: Path) -> None:
-    """A whole archive, stored as PyTorch stores it: nothing in it is larger than the file."""
+    """Raises BadInput unless the file is a complete zip archive that unpacks to no more than its own size.
+
+    PyTorch stores its entries uncompressed, so only a file that was made to exhaust memory unpacks to more.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:  # a name may be no text, a feature unknown
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:  # also for undecodable names
         raise BadInput(f"{path} is truncated or damaged ({error}) — fetch or copy it again") from error
     if not any(e.filename.endswith("data.pkl") for e in entries):
         raise BadInput(f"{path} is a zip archive, but not a PyTorch checkpoint — unpack it, or name the file inside")
@@ -122,7 +130,10 @@ def _check_zip(path: Path) -> None:
 
 
 def _check_declared_sizes(path: Path) -> None:
-    """The legacy format names the size of each storage in its pickles: read them as text, run nothing."""
+    """Raises BadInput if a legacy file declares a tensor that is larger than the file.
+
+    The sizes are in the pickles of the file. Their opcodes are parsed and not executed.
+    """
     limit = path.stat().st_size
     with path.open("rb") as file:
         try:
@@ -138,6 +149,7 @@ def _check_declared_sizes(path: Path) -> None:
 
 
 def _not_of_pytorch(path: Path) -> BadInput:
+    """The error for a pickle that PyTorch did not write."""
     with path.open("rb") as file:
         called = _called(file)
     if called:
@@ -148,7 +160,10 @@ def _not_of_pytorch(path: Path) -> BadInput:
 
 
 def _called(pickled: IO[bytes]) -> str:
-    """The first thing a pickle would call that a state dict has no need of; its opcodes are read as text."""
+    """The name of the first function or class a pickle calls that no state dict needs; empty if there is none.
+
+    The opcodes are parsed and not executed.
+    """
     strings: list[str] = []
     try:
         for opcode, argument, _ in pickletools.genops(pickled):
@@ -168,7 +183,7 @@ def _called(pickled: IO[bytes]) -> str:
 
 def _runs_code(path: Path, name: str) -> BadInput:
     return BadInput(
-        f"{path} is a pickle that wants to run code when opened ({name}); nothing of it was run — ask for a plain "
+        f"{path} is a pickle that would run code when opened ({name}); it was not run — ask its author for a plain "
         "state dict (torch.save(model.state_dict(), ...)) or a .safetensors file"
     )
 
@@ -181,7 +196,7 @@ def _torch(path: Path) -> Any:
         with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
             warnings.simplefilter("ignore")  # about pickle protocols
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen unrelated types; every one means the file is no good
+    except Exception as error:  # torch raises unrelated types, and each of them means that the file is damaged
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         called = name[1] if name else _called_in_archive(path)
         if called:
@@ -191,6 +206,7 @@ def _torch(path: Path) -> Any:
 
 
 def _called_in_archive(path: Path) -> str:
+    """`_called` for the pickle in a zip archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             pickles = [n for n in archive.namelist() if n.endswith("data.pkl")]
@@ -200,7 +216,7 @@ def _called_in_archive(path: Path) -> str:
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """Look through `{"state_dict": ...}` and its like, to a mapping of names to tensors."""
+    """The mapping of names to tensors in the content of a file, which may be nested as in `{"state_dict": ...}`."""
     import torch
 
     for _ in range(3):
@@ -220,7 +236,10 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """A tensor may be a view that repeats one stored value a billion times: no file of weights needs that."""
+    """Raises BadInput if the tensors are larger than the file.
+
+    A tensor can be a view that repeats one stored value a billion times, which no file of weights needs.
+    """
     if sum(t.numel() * t.element_size() for t in tensors.values()) > 2 * path.stat().st_size:
         raise _exhausting(path, "more data than it holds")
 

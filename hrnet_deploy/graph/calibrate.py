@@ -1,9 +1,12 @@
-"""What values the tensors of a graph take on real input: running statistics, in memory that no image adds to.
+"""Collect statistics of the activations of a graph on real inputs, in memory that does not grow with their number.
 
-A histogram's bins are the leading bits of a float32 (sign, exponent, first bits of the mantissa), so one array of
-counts holds any range at a resolution relative to the value. Nothing has to be known beforehand, and an image a
-thousand times larger than the rest leaves the resolution of the rest alone. Counts add up, so such an image can be
-taken out again afterwards by running it once more: that is how outliers are dropped, whatever the order.
+The bins of a histogram are the leading bits of a float32: its sign, its exponent and the first bits of its mantissa. So
+    one
+array of counts covers any range, at a resolution relative to the value. The range need not be known beforehand, and an
+image with values a thousand times larger than the rest does not coarsen the bins of the rest.
+
+Counts of several images add up, so an image can also be subtracted again by running it once more. This is how outlier
+images are removed, whatever their position in the data set.
 """
 
 from __future__ import annotations
@@ -25,35 +28,41 @@ from numpy.typing import NDArray
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write
 
-MANTISSA = 6  # bits: 64 bins an octave, each 1.6% to 0.8% of its value wide
-LOWEST, OCTAVES = -24, 64  # magnitudes from 2**-24; below counts as zero, above in the last bin
+MANTISSA = 6  # bits of the mantissa in a bin: 64 bins per octave, each 0.8% to 1.6% of its value wide
+LOWEST, OCTAVES = -24, 64  # magnitudes below 2**-24 count as zero, magnitudes above the last octave in the last bin
 HALF = OCTAVES << MANTISSA
 BINS = 2 * HALF + 1  # negative values, zero, positive values
-SAMPLE = 65_536  # values of a tensor that one image adds to its histogram; extremes are of all
-KEEP_EVERY = 10.0  # seconds of work a killed run may lose
-SPREAD = 10.0  # an image whose peak is over this many times a tensor's median peak says nothing of that tensor
-EVERYWHERE = 0.05  # and where that is so of this share of the tensors, it says nothing of any
+SAMPLE = 65_536  # the most values per tensor and image that enter a histogram; minimum and maximum are of all values
+KEEP_EVERY = 10.0  # seconds between two calls of `keep`, which is the most work that a killed process loses
+SPREAD = 10.0  # an image is an outlier in a tensor if its peak is more than this many times the tensor's median peak
+EVERYWHERE = 0.05  # an image that is an outlier in more than this share of the tensors is ignored in all of them
 
-Feed = tuple[str, Mapping[str, NDArray]]  # the name of an image, and what the network takes, (passes, ...) each
-Feeds = Callable[[], Iterable[Feed]]
+NamedInput = tuple[str, Mapping[str, NDArray]]  # the name of an image, and arrays by the names of the network's inputs
+InputStream = Callable[[], Iterable[NamedInput]]  # every call starts again from the first input
 Run = Callable[[Mapping[str, NDArray]], Sequence[NDArray]]
 
 
 def histogram(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """(BINS,) counts of a flat contiguous array, of at most SAMPLE values of it, evenly spaced by a step that is odd,
-    so that it meets every column.
+    """Count values by bin.
 
-    Only the leading half of a float32 decides its bin, and halves can be sorted by radix: several times faster than
-    counting the values as they come, where equal ones in a row (a ReLU's zeros) wait for each other.
+    At most SAMPLE values are counted. They are evenly spaced in the array, by an odd step, so that no column of a
+    feature map is left out. Only the upper 16 bits of a float32 decide its bin, and 16-bit values can be sorted by
+    radix. This is several times faster than counting values in the order they come.
+
+    Args:
+        values: a flat, contiguous array without NaN.
+
+    Returns:
+        (BINS,) counts.
     """
     step = -(-len(values) // SAMPLE)
     halves = np.sort(values.view(np.uint16)[sys.byteorder == "little" :: 2 * (step | 1 if step > 1 else 1)])
-    last = np.append(np.flatnonzero(halves[1:] != halves[:-1]), len(halves) - 1)  # of each run of equal ones
+    last = np.append(np.flatnonzero(halves[1:] != halves[:-1]), len(halves) - 1)  # the end of each run of equal values
     return np.bincount(_BIN_OF[halves[last]], np.diff(last, prepend=-1), BINS).astype(np.int64)
 
 
 def _bins() -> NDArray[np.intp]:
-    """(65536,) the bin of every float32, by its leading half."""
+    """(65536,) the bin of a float32 by its upper 16 bits."""
     magnitude = np.arange(1 << 16) & 0x7FFF
     index = np.clip((magnitude >> (7 - MANTISSA)) - ((127 + LOWEST) << MANTISSA) + 1, 0, HALF)
     return HALF + np.where(np.arange(1 << 16) >> 15, -index, index)
@@ -63,7 +72,7 @@ _BIN_OF = _bins()
 
 
 def centres() -> NDArray[np.float64]:
-    """(BINS,) the middle of each bin."""
+    """(BINS,) the value in the middle of each bin."""
     edges = ((np.arange(HALF + 1, dtype=np.int64) + ((127 + LOWEST) << MANTISSA)) << (23 - MANTISSA)).astype(np.int32)
     values = edges.view(np.float32).astype(np.float64)
     positive = (values[:-1] + values[1:]) / 2
@@ -72,20 +81,35 @@ def centres() -> NDArray[np.float64]:
 
 @dataclass
 class Statistics:
-    """Of each tensor: a histogram, and the extremes of each image. `done` names the inputs that are in."""
+    """A histogram of each tensor, and the minimum and maximum of each tensor on each input.
 
-    model: str  # sha256 of the graph they are of
+    Attributes:
+        model: the sha256 of the ONNX file the tensors belong to.
+        names: the names of the tensors.
+        counts: (tensors, BINS) the histograms over all inputs.
+        low: per input, (tensors,) the smallest values.
+        high: per input, (tensors,) the largest values.
+        done: per input, a key of the image's name and the digest of its arrays.
+    """
+
+    model: str
     names: tuple[str, ...]
-    counts: NDArray[np.int64] = field(repr=False)  # (tensors, BINS)
-    low: list[NDArray[np.float32]] = field(default_factory=list)  # (tensors,) an input
+    counts: NDArray[np.int64] = field(repr=False)
+    low: list[NDArray[np.float32]] = field(default_factory=list)
     high: list[NDArray[np.float32]] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
 
     @classmethod
     def empty(cls, model: str, names: Sequence[str]) -> Statistics:
+        """Statistics of these tensors before the first input."""
         return cls(model, tuple(names), np.zeros((len(names), BINS), np.int64))
 
     def add(self, key: str, tensors: Sequence[NDArray]) -> None:
+        """Add the values of all tensors on one input.
+
+        Raises:
+            BadInput: a value is infinite or NaN. Nothing of this input is added then.
+        """
         low, high = np.empty((2, len(self.names)), np.float32)
         fresh = []
         for t, tensor in enumerate(tensors):
@@ -95,7 +119,7 @@ class Statistics:
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             bad = self.names[int(np.argmin(np.isfinite(low) & np.isfinite(high)))]
             raise BadInput(
-                f"{key.rpartition(':')[0]} makes {bad} infinite or NaN — leave that image out, or look at the checkpoint"
+                f"{key.rpartition(':')[0]} makes {bad} infinite or NaN — leave that image out, or check the checkpoint"
             )
         for row, counts in zip(self.counts, fresh, strict=True):
             row += counts
@@ -105,15 +129,16 @@ class Statistics:
 
     @property
     def peaks(self) -> NDArray[np.float32]:
-        """(inputs, tensors) largest magnitude."""
+        """(inputs, tensors) the largest magnitudes."""
         return np.maximum(-np.stack(self.low), np.stack(self.high))
 
     @property
     def digest(self) -> str:
-        """Of the calibration set: what the network was fed, in whatever order."""
+        """The sha256 of the calibration set. It depends on the inputs, not on their order."""
         return hashlib.sha256("\n".join(sorted(self.done)).encode()).hexdigest()
 
     def save(self, path: Path) -> None:
+        """Write a compressed `.npz` file, replacing an existing one."""
         meta = json.dumps({"model": self.model, "names": self.names, "done": self.done})
         with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(
@@ -122,6 +147,7 @@ class Statistics:
 
     @classmethod
     def load(cls, path: Path) -> Statistics:
+        """Read what `save` wrote. Raises BadInput if the file holds something else."""
         try:
             with np.load(path, allow_pickle=False) as saved:
                 meta = json.loads(str(saved["meta"]))
@@ -136,57 +162,79 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """Statistics without what was out of all proportion. `outliers` maps an image's name to the worst of its tensors
-    and how many times that tensor's median peak it reached."""
+class CalibrationResult:
+    """Statistics, and the same without outliers.
+
+    Attributes:
+        statistics: the statistics of all inputs.
+        counts: (tensors, BINS) the histograms without the outliers.
+        kept: (inputs, tensors) False where an input is an outlier.
+        outliers: by the name of an image, the tensor in which it stands out most, and how many times that tensor's
+            median peak it reaches.
+    """
 
     statistics: Statistics
-    counts: NDArray[np.int64]  # (tensors, BINS)
-    kept: NDArray[np.bool_]  # (inputs, tensors)
+    counts: NDArray[np.int64]
+    kept: NDArray[np.bool_]
     outliers: dict[str, tuple[str, float]]
 
 
 def calibrate(
     statistics: Statistics,
     run: Run,
-    feeds: Feeds,
+    inputs: InputStream,
     tick: Callable[[], None] = lambda: None,
     keep: Callable[[], None] = lambda: None,
-) -> Calibrated:
-    """Feed a network's inputs one at a time into `statistics`, those it holds already excepted, then take out what
-    is out of all proportion. `run` gives the tensors of `statistics.names`; `tick` is called at each image, `keep` now and
-    then and when interrupted, to save."""
+) -> CalibrationResult:
+    """Run the network on every input, add its activations to `statistics`, and remove the outliers.
+
+    Inputs that `statistics` already holds are skipped, so an interrupted calibration continues where it stopped.
+
+    Args:
+        statistics: is added to in place.
+        run: gives the tensors of `statistics.names` for the arrays of one input.
+        inputs: starts the stream of inputs. Several inputs in a row may belong to one image.
+        tick: is called once per image.
+        keep: is called every KEEP_EVERY seconds, at the end and when interrupted, to save `statistics`.
+
+    Raises:
+        BadInput: `statistics` holds an input that is not in the stream, there is no input, or an activation is not
+            finite.
+    """
     done = set(statistics.done)
-    if done and done - {_key(*f) for f in feeds()}:
+    if done and done - {_key(*i) for i in inputs()}:
         raise BadInput("the statistics kept are of other images — name another file, or give the images they are of")
     try:
-        _add_all(statistics, run, feeds, tick, keep)
+        _add_all(statistics, run, inputs, tick, keep)
     except KeyboardInterrupt:
         keep()
         raise
     if not statistics.done:
         raise BadInput("no image to calibrate on has anything on it — check the annotations")
     keep()
-    return without_outliers(statistics, run, feeds)
+    return without_outliers(statistics, run, inputs)
 
 
 def _add_all(
-    statistics: Statistics, run: Run, feeds: Feeds, tick: Callable[[], None], keep: Callable[[], None]
+    statistics: Statistics, run: Run, inputs: InputStream, tick: Callable[[], None], keep: Callable[[], None]
 ) -> None:
-    """One thread runs the network, another adds up what it gave the time before: it costs next to no time, and no
-    interrupt, which reaches the main thread alone, leaves an input half added."""
+    """Add every new input. The network runs in this thread while a second one adds the activations of the input before.
+
+    Adding costs next to no time this way. An interrupt reaches this thread only, so it never leaves an input half
+    added.
+    """
     done = set(statistics.done)
     image, kept = "", time.monotonic()
     with ThreadPoolExecutor(1) as adder:
         adding: Future[None] | None = None
-        for name, feed in feeds():
+        for name, arrays in inputs():
             if name != image:
                 tick()
                 image = name
-            key = _key(name, feed)
+            key = _key(name, arrays)
             if key in done:
                 continue
-            tensors = run(feed)
+            tensors = run(arrays)
             if adding is not None:
                 adding.result()
             if time.monotonic() - kept > KEEP_EVERY:
@@ -198,37 +246,42 @@ def _add_all(
             adding.result()
 
 
-def without_outliers(statistics: Statistics, run: Run, feeds: Feeds) -> Calibrated:
-    """Where an input's peak in a tensor is over SPREAD times the tensor's median peak, it is taken out of that tensor;
-    where that holds for many tensors, out of all: in some of them it will be large without being out of proportion."""
+def without_outliers(statistics: Statistics, run: Run, inputs: InputStream) -> CalibrationResult:
+    """Remove outlier images from the histograms, by running them once more and subtracting their counts.
+
+    An image whose peak in a tensor is more than SPREAD times the tensor's median peak is ignored for that tensor. If
+    this is so in more than EVERYWHERE of the tensors, the image is ignored for all of them, because its values are then
+    likely to be too large in the other tensors as well, though by less than SPREAD.
+    """
     peaks = statistics.peaks
     typical = np.array([np.median(p[p > 0]) if (p > 0).any() else 0.0 for p in peaks.T])
     kept = (peaks <= SPREAD * typical) | (typical == 0)
     kept[(~kept).mean(axis=1) > EVERYWHERE] = False
-    kept[:, ~kept.any(axis=0)] = True  # a tensor nothing else is known of
+    kept[:, ~kept.any(axis=0)] = True  # if all inputs are outliers in a tensor, they are all there is to go by
     counts = statistics.counts.copy()
     outliers: dict[str, tuple[str, float]] = {}
     wild = {statistics.done[i]: i for i in np.flatnonzero(~kept.all(axis=1))}
-    for name, feed in feeds() if wild else ():
-        index = wild.get(_key(name, feed))
+    for name, arrays in inputs() if wild else ():
+        index = wild.get(_key(name, arrays))
         if index is None:
             continue
-        tensors = run(feed)
+        tensors = run(arrays)
         for t in np.flatnonzero(~kept[index]):
             counts[t] -= histogram(np.ascontiguousarray(tensors[int(t)], np.float32).ravel())
         ratio = peaks[index] / np.where(typical > 0, typical, np.inf)
         worst = int(ratio.argmax())
         if ratio[worst] > outliers.get(name, ("", 0.0))[1]:
             outliers[name] = (statistics.names[worst], float(ratio[worst]))
-    return Calibrated(statistics, counts, kept, outliers)
+    return CalibrationResult(statistics, counts, kept, outliers)
 
 
-def _key(name: str, feed: Mapping[str, NDArray]) -> str:
-    return f"{name}:{hashlib.sha256(b''.join(v.tobytes() for v in feed.values())).hexdigest()[:16]}"
+def _key(name: str, arrays: Mapping[str, NDArray]) -> str:
+    """What identifies an input: the image's name and a digest of the arrays."""
+    return f"{name}:{hashlib.sha256(b''.join(v.tobytes() for v in arrays.values())).hexdigest()[:16]}"
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """A copy of a model that gives these tensors too."""
+    """A copy of a model that has these float32 tensors as additional outputs. Inputs are not repeated as outputs."""
     wider = onnx.ModelProto()
     wider.CopyFrom(model)
     have = {o.name for o in wider.graph.output} | {i.name for i in wider.graph.input}

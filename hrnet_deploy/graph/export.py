@@ -1,7 +1,8 @@
-"""A PyTorch network to an ONNX graph.
+"""Export a PyTorch network to an ONNX graph.
 
-torch's dynamo exporter by default; `torchscript` is the way out where that one goes wrong (it has corrupted
-convolutional networks before: pytorch 166797, 168224). Either is only believed after parity has been measured.
+The default is torch's dynamo exporter. It has corrupted convolutional networks before (pytorch issues 166797 and
+168224), so `torchscript` is offered as an alternative. `jobs.export` compares the graph of either with the PyTorch
+network.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from hrnet_deploy.tasks.base import noise
 if TYPE_CHECKING:
     from torch import nn
 
-OPSET = 20  # the first with fp16 scales in every operator that later passes use is 19; TensorRT 10 reads 20
-AXES = ("batch", "height", "width")
-MAX_BATCH = 256
+OPSET = 20  # float16 scales need 19 or newer; TensorRT 10 reads up to 20
+AXES = ("batch", "height", "width")  # that can be dynamic
+MAX_BATCH = 256  # with a dynamic batch
 Exporter = Literal["dynamo", "torchscript"]
 
 
@@ -41,10 +42,23 @@ def export_graph(
     opset: int = OPSET,
     exporter: Exporter = "dynamo",
 ) -> onnx.ModelProto:
-    """The graph of a network: `image` (N, 3, H, W) and what else it asks for, outputs as the architecture names them.
+    """Export a network.
 
-    `dynamic` names the axes (batch, height, width) that stay open; the others are fixed to `batch` and to the
-    card's size. Raises BadInput where the exporter refuses the arguments.
+    Args:
+        network: the PyTorch network, in evaluation mode.
+        card: says what inputs and outputs are called and how large the input is.
+        batch: the batch size, unless it is dynamic.
+        dynamic: those of AXES whose size stays open.
+        opset: the ONNX opset.
+        exporter: which of torch's exporters to use.
+
+    Returns:
+        A graph with the input `image`, float32 (N, 3, H, W), further inputs if the architecture has any, and the
+        outputs the architecture names. Operators and tensors are named after PyTorch modules.
+
+    Raises:
+        BadInput: an axis is unknown, the network cannot be exported with a dynamic axis, or the exporter failed.
+        Unavailable: torch or onnxscript is not installed.
     """
     torch = need("torch", "export")
     need("onnxscript", "export")
@@ -56,7 +70,7 @@ def export_graph(
             f"{card.architecture.title} takes one size of input and batch, because {card.architecture.static_reason} — leave --dynamic "
             "out, and export one file per size"
         )
-    # the dynamo exporter takes an axis of size 1 for a constant, so an open batch is traced with 2
+    # the dynamo exporter treats an axis of size 1 as a constant, so a dynamic batch is traced with 2
     feed = noise(card, 2 if "batch" in dynamic else batch, seed=0)
     sample = tuple(torch.from_numpy(feed[i]) for i in inputs)
     with tempfile.TemporaryDirectory() as folder, _quiet(), torch.no_grad():
@@ -70,7 +84,7 @@ def export_graph(
             else:
                 axes = {name: dict(_axes(dynamic)) for name in (INPUT, *outputs)}
                 torch.onnx.export(network, sample, path, dynamo=False, dynamic_axes=axes, **common)
-        except Exception as error:  # exporters fail in many types; the file they were to write does not exist
+        except Exception as error:  # the exporters raise exceptions of many types
             if _interrupted(error):
                 raise KeyboardInterrupt from error
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -82,7 +96,7 @@ def export_graph(
     given = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if given != opset:
         raise BadInput(
-            f"torch's {exporter} exporter gave opset {given} where {opset} was asked for — use --opset {given}, or {OPSET}"
+            f"torch's {exporter} exporter wrote opset {given} instead of {opset} — use --opset {given}, or {OPSET}"
         )
     rename_by_module(model)
     strip_traces(model)
@@ -92,11 +106,13 @@ def export_graph(
 
 
 def _axes(dynamic: Collection[str]) -> Iterator[tuple[int, str]]:
+    """The position and the name of each dynamic axis of the input."""
     positions = {"batch": 0, "height": 2, "width": 3}
     return ((positions[a], a) for a in AXES if a in dynamic)
 
 
 def _dimensions(architecture: Architecture, dynamic: Collection[str]) -> dict[int, Any]:
+    """The dynamic axes as the dynamo exporter takes them. Heights and widths are multiples of the divisor."""
     from torch.export import Dim
 
     step = architecture.divisor
@@ -110,7 +126,7 @@ def _dimensions(architecture: Architecture, dynamic: Collection[str]) -> dict[in
 
 
 def _name_axes(model: onnx.ModelProto, dynamic: Collection[str]) -> None:
-    """Open axes of the input are called batch, height, width; of an output batch, output_height, ..."""
+    """Name the dynamic axes: batch, height and width of the input; batch, output_height and output_width of outputs."""
     for value, prefix in [(model.graph.input[0], ""), *((o, "output_") for o in model.graph.output)]:
         shape = value.type.tensor_type.shape.dim
         for position, axis in _axes(dynamic):
@@ -118,7 +134,7 @@ def _name_axes(model: onnx.ModelProto, dynamic: Collection[str]) -> None:
 
 
 def _interrupted(error: BaseException | None) -> bool:
-    """Whether it was Ctrl-C that an exporter took for a failure of its own."""
+    """Whether Ctrl-C caused an exception; the exporters report it as a failure of their own."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -126,7 +142,7 @@ def _interrupted(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Exporters print and log; what matters of it arrives as an exception."""
+    """Silence the exporters, which print and log. Their failures arrive as exceptions."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

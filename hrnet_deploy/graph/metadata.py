@@ -1,7 +1,8 @@
-"""What an ONNX file made here says of itself, in its `metadata_props`.
+"""The description that every exported ONNX file carries in its `metadata_props`.
 
-The model card, how the file wants to be fed, its precision, what was done to it and with which figures, and the
-digests of what it was made from. Nothing of a machine and no time, so the same export gives the same bytes.
+It holds the model card, the contract (which arrays the file takes and gives), the precision, the steps by which the
+file was made with their figures, and the digests of the files it was made from. It holds nothing about the machine and
+no time, so that the same export gives the same bytes.
 """
 
 from __future__ import annotations
@@ -27,24 +28,33 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Description:
-    """Everything a later command needs of an ONNX file besides the graph."""
+    """What later commands need to know about an ONNX file besides its graph.
+
+    Attributes:
+        card: the model card.
+        contract: whether preprocessing and decoding are in the graph.
+        precision: fp32, fp16 or int8.
+        provenance: sha256 digests by role (checkpoint, parent, calibration).
+        history: one entry per step: its name under `step`, and the facts of that step.
+    """
 
     card: ModelCard
     contract: Contract = field(default_factory=Contract)
     precision: str = "fp32"
-    provenance: Mapping[str, str] = field(default_factory=dict)  # sha256 by role: checkpoint, parent, calibration
-    history: tuple[Mapping[str, Any], ...] = ()  # one entry a step: what was done, how far it moved
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[Mapping[str, Any], ...] = ()
 
     def with_step(self, step: str, **facts: Any) -> Description:
+        """The description with one more step at the end of its history. Facts are JSON values."""
         return dataclasses.replace(self, history=(*self.history, {"step": step, **facts}))
 
     def step(self, name: str) -> Mapping[str, Any]:
-        """The facts of the last step of that name, empty if it was not taken."""
+        """The last entry of the history with that name; empty if there is none."""
         return next((h for h in reversed(self.history) if h["step"] == name), {})
 
 
-def values_of(description: Description) -> dict[str, Any]:
-    """A description as JSON values; `from_values` reads them."""
+def to_values(description: Description) -> dict[str, Any]:
+    """A description as JSON values, which `from_values` reads."""
     return {
         "schema": SCHEMA,
         "card": description.card.to_dict(),
@@ -56,11 +66,16 @@ def values_of(description: Description) -> dict[str, Any]:
 
 
 def from_values(values: Any, path: Path) -> Description:
-    """Raises BadInput that names `path`, where the values are another version's or none of a description."""
+    """A description from its JSON values.
+
+    Raises:
+        BadInput: the values were written by another version or are no description. The message names `path`.
+    """
     try:
         if values["schema"] != SCHEMA:
             raise BadInput(
-                f"{path} was made by another version of hrnet-deploy (schema {values['schema']}, here {SCHEMA}) — export it again"
+                f"{path} was made by another version of hrnet-deploy (schema {values['schema']}, here {SCHEMA}) — "
+                "export it again"
             )
         return Description(
             card=ModelCard.from_dict(values["card"]),
@@ -74,12 +89,13 @@ def from_values(values: Any, path: Path) -> Description:
 
 
 def describe(model: onnx.ModelProto, description: Description) -> None:
-    """Write the description into a model, replacing what was there."""
+    """Write the description into a model. It replaces all metadata the model had."""
     del model.metadata_props[:]
-    model.metadata_props.add(key=KEY, value=json.dumps(values_of(description), sort_keys=True, allow_nan=False))
+    model.metadata_props.add(key=KEY, value=json.dumps(to_values(description), sort_keys=True, allow_nan=False))
 
 
 def description_of(model: onnx.ModelProto, path: Path) -> Description:
+    """The description in a model. Raises BadInput, naming `path`, if the model has none or a damaged one."""
     found = next((p.value for p in model.metadata_props if p.key == KEY), None)
     if found is None:
         raise BadInput(f"{path} carries no model card — make the file with `hrnet-deploy export`")
@@ -91,11 +107,11 @@ def description_of(model: onnx.ModelProto, path: Path) -> Description:
 
 
 def load_model(path: Path) -> onnx.ModelProto:
-    """The ONNX model in a file. Raises BadInput where it is none."""
+    """Read an ONNX model. Raises BadInput if the file cannot be read or is not an ONNX model."""
     require_file(path)
     try:
         model = onnx.load_model(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's own error types differ between its versions
+    except Exception as error:  # the exception types differ between versions of protobuf
         raise BadInput(
             f"{path} is not an ONNX file, or a damaged one — expected a file written by `hrnet-deploy export`"
         ) from error
@@ -107,7 +123,7 @@ def load_model(path: Path) -> onnx.ModelProto:
 
 
 def read_description(path: Path) -> Description:
-    """What an ONNX file says of itself; of a plan, what the ONNX file it was built of said."""
+    """The description in an ONNX file, or for a TensorRT plan that of the ONNX file it was built from."""
     if is_plan(path):
         require_file(path)
         return from_values(read_manifest(path).description, path)
@@ -115,5 +131,5 @@ def read_description(path: Path) -> Description:
 
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:
-    """The bytes of a model, the same for the same model."""
+    """Write a model to a file. Equal models give equal bytes."""
     path.write_bytes(model.SerializeToString(deterministic=True))

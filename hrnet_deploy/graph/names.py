@@ -1,8 +1,8 @@
-"""Names a reader can place, instead of the exporter's counters.
+"""Name the operators and tensors of a graph after PyTorch modules, in place of the exporter's counters.
 
-A convolution is called after its parameter (`stage3.1.branches.0.2.conv1`), a tensor after the PyTorch module
-whose output it is (`stage3.1.branches.0.2.bn1`, since batch norms are folded): so a layer can be named on a
-command line, and a tensor of the graph can be held against the module's own output.
+A convolution has the name of its parameter (`stage3.1.branches.0.2.conv1`). A tensor has the name of the module whose
+output it is (`stage3.1.branches.0.2.bn1`, since batch norms are folded into convolutions). So an operator can be named
+on the command line, and a tensor of the graph can be compared with the output of its module.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections import Counter
 import onnx
 
 SCOPES = "pkg.torch.onnx.name_scopes"
-SEPARATOR = "#"  # a module that is called more than once: layer1.0.relu, layer1.0.relu#1, ...
+SEPARATOR = "#"  # of a number, if a module is called several times: layer1.0.relu, layer1.0.relu#1, ...
 
 
 def rename_by_module(model: onnx.ModelProto) -> None:
-    """Rename nodes and tensors in place. Nodes the exporter did not annotate keep their names."""
+    """Rename operators and tensors in place. Operators without the exporter's annotation keep their names."""
     graph = model.graph
     fixed = {v.name for v in (*graph.input, *graph.output)} | {i.name for i in graph.initializer}
     renamed: dict[str, str] = {}
@@ -41,14 +41,14 @@ def rename_by_module(model: onnx.ModelProto) -> None:
 
 
 def strip_traces(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes of the machine it ran on: stack traces with paths, graph signatures."""
-    for thing in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        del thing.metadata_props[:]
-        thing.doc_string = ""
+    """Remove the exporter's notes about the machine it ran on, such as stack traces with paths."""
+    for annotated in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del annotated.metadata_props[:]
+        annotated.doc_string = ""
 
 
 def _module(node: onnx.NodeProto) -> str | None:
-    """The innermost PyTorch module a node came from ("" is the network itself)."""
+    """The innermost PyTorch module a node was exported from: "" for the network itself, None if it is not known."""
     found = next((p.value for p in node.metadata_props if p.key == SCOPES), None)
     if found is None:
         return None
@@ -57,12 +57,13 @@ def _module(node: onnx.NodeProto) -> str | None:
 
 
 def _named(node: onnx.NodeProto, module: str) -> str:
-    """Modules give a tensor their name; an operator inside a container (a sum, a resize) adds its own."""
+    """The module's name for a layer. For an operator between layers, such as a sum, its type is appended."""
     leaf = module.rpartition(".")[2]
     own = node.op_type in ("Conv", "Relu", "ConvTranspose", "MaxPool") and leaf != ""
     return module if own else f"{module}.{node.op_type.lower()}".lstrip(".")
 
 
 def _unique(seen: Counter[str], name: str) -> str:
+    """The name itself the first time, with a number after SEPARATOR the next times."""
     seen[name] += 1
     return name if seen[name] == 1 else f"{name}{SEPARATOR}{seen[name] - 1}"

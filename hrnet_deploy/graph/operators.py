@@ -1,4 +1,4 @@
-"""What the operators of `networks.operators` are in ONNX: standard operators, put in their place by torch's exporter."""
+"""How the operators of `networks.operators` are exported: as standard ONNX operators."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from typing import Any
 
 import numpy as np
 
-EVERY = 2**31 - 1  # at most so many boxes of a group may stay
-OUTSIDE = (
-    -4.0,
-    -4.0,
-    -3.0,
-    -3.0,
-)  # a box of one cell, in cells: each of its samples is more than one away from the map
+NO_LIMIT = 2**31 - 1  # the number of boxes per group that suppression may keep
+# A box of one cell, in cells. All its samples are more than one cell outside the feature map, where RoiAlign gives
+# zero.
+OUTSIDE = (-4.0, -4.0, -3.0, -3.0)
 
 
 def translations() -> dict[Any, Callable[..., Any]]:
-    """For the exporter's `custom_translation_table`."""
+    """What torch's dynamo exporter takes as `custom_translation_table`: a function for each of our operators."""
     import torch
 
-    import hrnet_deploy.networks.operators  # noqa: F401 - there they are defined
+    import hrnet_deploy.networks.operators  # noqa: F401 - registers the operators
 
     known = torch.ops.hrnet_deploy
     return {known.nms.default: _nms, known.pool_regions.default: _pool_regions}
 
 
 def _nms(boxes: Any, scores: Any, iou: float, score: float) -> Any:
-    """NonMaxSuppression lists what stays, which has no fixed size; a mask of the boxes has."""
+    """Non-maximum suppression, (groups, boxes) bool: True for each box that is kept.
+
+    ONNX's NonMaxSuppression lists the boxes it keeps. The length of this list is not known beforehand; a mask has a
+    fixed shape.
+    """
     import onnx_ir
 
     op = _opset()
     groups = op.Unsqueeze(scores, op.Constant(value_ints=[1]))
-    limits = [op.Constant(value_int=EVERY), op.Constant(value_float=iou), op.Constant(value_float=score)]
+    limits = [op.Constant(value_int=NO_LIMIT), op.Constant(value_float=iou), op.Constant(value_float=score)]
     chosen = op.NonMaxSuppression(boxes, groups, *limits)  # (M, 3): group, 0, box
     places = op.Gather(chosen, op.Constant(value_ints=[0, 2]), axis=1)
     yes = op.ConstantOfShape(_rows(chosen), value=onnx_ir.tensor([True]))
-    nobody = op.ConstantOfShape(op.Shape(scores), value=onnx_ir.tensor([False]))
-    return op.ScatterND(nobody, places, yes)
+    none_kept = op.ConstantOfShape(op.Shape(scores), value=onnx_ir.tensor([False]))
+    return op.ScatterND(none_kept, places, yes)
 
 
 def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequence[int], size: int) -> Any:
-    """One RoiAlign over all levels, put below each other with their border repeated around each.
+    """Pool regions from all levels of the pyramid with one RoiAlign, (regions, channels, size, size).
 
-    Boxes lie inside the image, so no sample is more than half a cell outside its level, where the border counts; a RoiAlign a level
-    would visit every box four times. What is pooled from no level lies outside, where all is zero.
+    The levels are concatenated vertically. Each has its border cells repeated around it, because samples may lie up to
+    half a cell outside their level, where RoiAlign uses the border. One RoiAlign per level would pool every region four
+    times. A region with level -1 is moved outside the map, where RoiAlign gives zero.
     """
     import onnx_ir
 
@@ -59,10 +61,10 @@ def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequen
     scales = op.Constant(value=_table([[1 / s] * 4 for s in strides] + [[0.0] * 4]))
     corners = op.Constant(value=_table([[1, y, 1, y] for y in above] + [OUTSIDE]))
     scaled = op.Mul(boxes, op.Gather(scales, level))
-    own = op.Add(scaled, op.Gather(corners, level))  # level -1 reads the last row
+    shifted = op.Add(scaled, op.Gather(corners, level))  # level -1 reads the last row
     return op.RoiAlign(
         op.Concat(*padded, axis=2),
-        own,
+        shifted,
         op.ConstantOfShape(_rows(boxes), value=onnx_ir.tensor(np.zeros(1, np.int64))),
         coordinate_transformation_mode="half_pixel",
         mode="avg",
@@ -74,6 +76,7 @@ def _pool_regions(levels: Sequence[Any], boxes: Any, level: Any, strides: Sequen
 
 
 def _table(rows: Sequence[Sequence[float]]) -> Any:
+    """A float32 constant with these rows."""
     import onnx_ir
 
     return onnx_ir.tensor(np.array(rows, np.float32))

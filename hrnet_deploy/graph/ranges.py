@@ -1,12 +1,12 @@
-"""From calibration statistics to the range each tensor is quantized over, and from a range to scale and zero point.
+"""Calibration methods: from statistics to the range of each tensor, and from a range to scale and zero point.
 
-A range always holds zero, so that zero (padding, a all_zero ReLU) is exact.
+A range always includes zero, so that zero (padding, the output of an inactive ReLU) is represented exactly.
 
-minmax      what was seen
-average     the mean of each image's extremes (what a moving average over many images tends to)
-percentile  what all but 0.001% of the values lie in
-mse         the least expected squared error: clipping the tail against rounding the rest
-entropy     the least information lost, by Kullback-Leibler divergence (as TensorRT's calibrator of that name)
+minmax      from the smallest to the largest value seen
+average     the mean over images of the smallest and of the largest value (what a moving average converges to)
+percentile  the interval that holds all but 0.001% of the values
+mse         the range with the smallest expected squared error, which weighs clipping the tails against coarser rounding
+entropy     the range that loses least information by Kullback-Leibler divergence, as TensorRT's entropy calibrator
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.graph.calibrate import BINS, Calibrated, centres
+from hrnet_deploy.graph.calibrate import BINS, CalibrationResult, centres
 
 Counts = NDArray[np.int64]
 Range = tuple[float, float]
-SMALLEST = 1e-6  # a range narrower than this is of a tensor that is all_zero: a floor keeps its scale a number
-PERCENTILE = 99.999
+SMALLEST = 1e-6  # a narrower range belongs to a tensor that is always zero; this floor keeps its scale above zero
+PERCENTILE = 99.999  # the share of values, in percent, that the percentile method keeps
 _CENTRES = centres()
 _WIDTHS = np.gradient(_CENTRES)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The integers a tensor is rounded to."""
+    """The integers a tensor is rounded to: `low` to `high`, both included. A symmetric grid has a zero point of 0."""
 
     low: int
     high: int
-    symmetric: bool  # zero point 0
+    symmetric: bool
 
     @property
     def levels(self) -> int:
+        """The number of steps from the lowest integer to the highest."""
         return self.high - self.low
 
 
@@ -44,7 +45,10 @@ U8, S8 = Grid(0, 255, symmetric=False), Grid(-127, 127, symmetric=True)
 
 
 def scale_of(low: float, high: float, grid: Grid) -> tuple[np.float32, int]:
-    """Scale and zero point that put [low, high], widened to hold zero, on a grid. Never zero, infinite or NaN."""
+    """Scale and zero point that map the range [low, high], extended to include zero, to a grid.
+
+    The scale is never zero, infinite or NaN if the range is finite.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
     if grid.symmetric:
         return np.float32(max(-low, high, SMALLEST / 2) / grid.high), 0
@@ -52,8 +56,14 @@ def scale_of(low: float, high: float, grid: Grid) -> tuple[np.float32, int]:
     return scale, int(np.clip(round(grid.low - low / float(scale)), grid.low, grid.high))
 
 
-def ranges(calibrated: Calibrated, method: str, grid: Grid) -> tuple[dict[str, Range], list[str]]:
-    """The range of every tensor by one of METHODS, and the names of tensors that were all_zero on all images."""
+def ranges(calibrated: CalibrationResult, method: str, grid: Grid) -> tuple[dict[str, Range], list[str]]:
+    """The range of every tensor, and the names of the tensors that are zero on all images.
+
+    Args:
+        calibrated: what `calibrate` gave.
+        method: one of METHODS.
+        grid: the integers to round to.
+    """
     found, all_zero = {}, []
     lows, highs = np.stack(calibrated.statistics.low), np.stack(calibrated.statistics.high)
     for t, name in enumerate(calibrated.statistics.names):
@@ -65,16 +75,24 @@ def ranges(calibrated: Calibrated, method: str, grid: Grid) -> tuple[dict[str, R
     return found, all_zero
 
 
+# Every method takes (BINS,) counts, the (images,) smallest and largest values, and the grid, and gives a range.
+
+
 def minmax(_: Counts, low: NDArray, high: NDArray, __: Grid) -> Range:
+    """From the smallest to the largest value."""
     return low.min(), high.max()
 
 
 def average(_: Counts, low: NDArray, high: NDArray, __: Grid) -> Range:
+    """The mean of the images' smallest values to the mean of their largest."""
     return low.mean(), high.mean()
 
 
 def percentile(counts: Counts, low: NDArray, high: NDArray, _: Grid, share: float = PERCENTILE) -> Range:
-    """Each tail loses half of the rest, where there is a tail: a ReLU has one."""
+    """The interval that holds `share` percent of the values. Half of the others lie below it, half above.
+
+    After a ReLU the lower bound is zero, so only the upper half is cut.
+    """
     cumulative = np.cumsum(counts)
     tail = cumulative[-1] * (1 - share / 100) / 2
     first = int(np.searchsorted(cumulative, tail, side="right"))
@@ -83,7 +101,10 @@ def percentile(counts: Counts, low: NDArray, high: NDArray, _: Grid, share: floa
 
 
 def mse(counts: Counts, low: NDArray, high: NDArray, grid: Grid) -> Range:
-    """Both ends shrunk together, then each alone."""
+    """The range with the smallest expected squared error.
+
+    Both ends are scaled by the same factor first, then each end alone, by factors from 0.2 to 1.
+    """
     best = (float(min(low.min(), 0.0)), float(max(high.max(), 0.0)))
     used = np.flatnonzero(counts)
     values, widths, weights = _CENTRES[used], _WIDTHS[used], counts[used]
@@ -98,7 +119,18 @@ def mse(counts: Counts, low: NDArray, high: NDArray, grid: Grid) -> Range:
 def squared_error(
     values: NDArray, widths: NDArray, weights: NDArray, scale: np.float32, zero: int, grid: Grid
 ) -> float:
-    """Expected squared rounding and clipping error of a histogram. Bins wider than a step hold every remainder alike."""
+    """The expected squared error of rounding and clipping a histogram, summed over its values.
+
+    In a bin wider than one step of the grid, values are taken to be spread evenly, with an error of step²/12.
+
+    Args:
+        values: (k,) the centres of the bins.
+        widths: (k,) their widths.
+        weights: (k,) their counts.
+        scale: the step of the grid.
+        zero: its zero point.
+        grid: its integers.
+    """
     step = float(scale)
     levels = np.round(values / step) + zero
     rounded = (np.clip(levels, grid.low, grid.high) - zero) * step
@@ -108,13 +140,22 @@ def squared_error(
 
 
 def entropy(counts: Counts, low: NDArray, high: NDArray, grid: Grid, bins: int = 2048, levels: int = 128) -> Range:
-    """The magnitude at which clipping loses the least: the distribution's divergence from itself on `levels` levels."""
+    """The range that clips magnitudes where the least information is lost.
+
+    Every threshold is tried that is a multiple of 1/128 of the largest magnitude, from `levels` bins on. The
+    information lost is the divergence between the clipped distribution and the same distribution on `levels` levels.
+
+    Args:
+        counts, low, high, grid: as every method takes them. The grid makes no difference.
+        bins: the number of bins of equal width that magnitudes are counted in.
+        levels: the number of levels of the quantized distribution.
+    """
     lowest, highest = float(min(low.min(), 0.0)), float(max(high.max(), 0.0))
     peak = max(-lowest, highest)
     if peak < SMALLEST:
         return lowest, highest
     magnitudes = _linear(counts, peak, bins)
-    magnitudes[0] = 0  # exact zeros are exact whatever the range
+    magnitudes[0] = 0  # zeros are represented exactly with every range
     if not magnitudes.any():
         return lowest, highest
     best, threshold = np.inf, bins
@@ -127,7 +168,10 @@ def entropy(counts: Counts, low: NDArray, high: NDArray, grid: Grid, bins: int =
 
 
 def _linear(counts: Counts, peak: float, bins: int) -> NDArray[np.float64]:
-    """Magnitudes in bins of one width up to `peak`: each bin's count spread evenly over where it lies."""
+    """(bins,) counts of magnitudes up to `peak` in bins of equal width.
+
+    The counts of each bin of the histogram are spread evenly over its width.
+    """
     half = BINS // 2
     both = counts[half + 1 :] + counts[:half][::-1]
     centre, width = _CENTRES[half + 1 :], _WIDTHS[half + 1 :]
@@ -141,7 +185,7 @@ def _linear(counts: Counts, peak: float, bins: int) -> NDArray[np.float64]:
 
 
 def _divergence(magnitudes: NDArray[np.float64], end: int, levels: int) -> float:
-    """KL divergence of the first `end` bins, the rest put on the last, from what `levels` levels keep of them."""
+    """The KL divergence between a distribution clipped to its first `end` bins and the same on `levels` levels."""
     p = magnitudes[:end].copy()
     q = p.copy()
     p[-1] += magnitudes[end:].sum()

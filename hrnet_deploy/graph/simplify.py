@@ -1,7 +1,7 @@
-"""onnxsim in a process of its own, believed only after comparing outputs.
+"""Simplify a graph with onnxsim, in a separate process, and keep the result only if the outputs stay the same.
 
-It has crashed and it has changed results (onnxsim 452 and others). So it runs where a crash hurts nobody, and
-where it fails or outputs move the model stays as it was, with the reason in the file.
+onnxsim has crashed and has changed results before (onnxsim issue 452 and others). A crash of the separate process does
+no harm. If onnxsim fails or an output changes, the model stays unsimplified and the exported file records the reason.
 """
 
 from __future__ import annotations
@@ -11,24 +11,46 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import onnx
 
 from hrnet_deploy.graph.metadata import save_model
 
-TOLERANCE = 1e-5  # of the largest output: folding constants reorders sums, nothing more
-TIMEOUT = 600
+# The largest change of an output that is accepted, relative to its maximum. Folding constants changes the order of
+# sums, and nothing else is expected to change the outputs.
+TOLERANCE = 1e-5
+TIMEOUT = 600  # seconds
 
 
-def simplify(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The simplified model, or the given one, and what happened. `feeds` is what outputs are compared on."""
+class SimplifyFacts(TypedDict, total=False):
+    """What the history of an exported file says about this step.
+
+    `applied` is always there. `reason` says why the model was not simplified; `nodes` are the numbers of operators
+    before and after.
+    """
+
+    applied: bool
+    reason: str
+    nodes: list[int]
+
+
+def simplify(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> tuple[onnx.ModelProto, SimplifyFacts]:
+    """Simplify a model.
+
+    Args:
+        model: the model; it is not changed.
+        feeds: input arrays by name, on which the outputs before and after are compared.
+
+    Returns:
+        The simplified model and the facts, or the given model and the reason why it was not simplified.
+    """
     before = len(model.graph.node)
     with tempfile.TemporaryDirectory() as folder:
         given, result = Path(folder, "given.onnx"), Path(folder, "simplified.onnx")
         save_model(model, given)
-        problem = _in_child(given, result) or _compared(given, result, feeds)
+        problem = _in_child(given, result) or _output_change(given, result, feeds)
         if problem:
             return model, {"applied": False, "reason": problem.replace(folder, "").strip()}
         simpler = onnx.load_model(str(result))
@@ -36,8 +58,8 @@ def simplify(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> tuple[onnx.Mod
 
 
 def _in_child(given: Path, result: Path) -> str:
-    """Empty where it went well, else the reason in a few words."""
-    # -P: what lies in the current folder under the name of a library is not imported
+    """Run onnxsim in a child process. The result is empty if it succeeded, otherwise the reason of the failure."""
+    # -P keeps Python from importing files of the current folder that are named like a library
     command = [sys.executable, "-P", "-m", "hrnet_deploy.graph.simplify", str(given), str(result)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
@@ -50,8 +72,8 @@ def _in_child(given: Path, result: Path) -> str:
     return ""
 
 
-def _compared(given: Path, result: Path, feeds: Mapping[str, Any]) -> str:
-    """Empty where both give the same outputs, else what is wrong with the simplified one."""
+def _output_change(given: Path, result: Path, feeds: Mapping[str, Any]) -> str:
+    """What is wrong with the simplified model's outputs. The result is empty if they agree with the given model's."""
     import onnxruntime
 
     def run(path: Path) -> list[np.ndarray]:
@@ -64,12 +86,12 @@ def _compared(given: Path, result: Path, feeds: Mapping[str, Any]) -> str:
     before = run(given)
     try:
         after = run(result)
-    except Exception as error:  # onnxruntime has a type an error code, all unrelated
+    except Exception as error:  # onnxruntime has an unrelated exception type for each error code
         return f"the simplified graph does not run ({type(error).__name__})"
     if [b.shape for b in before] != [a.shape for a in after]:
-        return "the simplified graph gives other shapes"
+        return "the simplified graph has outputs of other shapes"
     moved = max(float(np.abs(b - a).max() / max(np.abs(b).max(), 1e-12)) for b, a in zip(before, after, strict=True))
-    return "" if moved <= TOLERANCE else f"outputs moved by {moved:.1e} of their maximum"
+    return "" if moved <= TOLERANCE else f"outputs changed by {moved:.1e} of their maximum"
 
 
 def _main(given: str, result: str) -> None:

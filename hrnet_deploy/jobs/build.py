@@ -14,7 +14,7 @@ from hrnet_deploy.engines.base import Source
 from hrnet_deploy.engines.driver import probe
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import check_output, sha256
-from hrnet_deploy.graph.metadata import description_of, load_model, values_of
+from hrnet_deploy.graph.metadata import description_of, load_model, to_values
 from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, write_plan
 from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.progress import SILENT, Progress
@@ -74,7 +74,7 @@ def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
         identity=gpu.identity,
         options=dataclasses.asdict(options),
         profiles=made.profiles,
-        description=values_of(description),
+        description=to_values(description),
         build_seconds=round(made.seconds, 2),
         warning=width_warning(graph, description.precision),
     )

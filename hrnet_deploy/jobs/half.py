@@ -16,7 +16,7 @@ from hrnet_deploy.engines.base import Source, run_rows
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph.calibrate import with_outputs
-from hrnet_deploy.graph.fp16 import to_fp16, too_large, values_of
+from hrnet_deploy.graph.fp16 import convertible, to_fp16, too_large
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
 from hrnet_deploy.parity import budget_for, compare_on_images, judge
 from hrnet_deploy.progress import SILENT, Progress
@@ -95,7 +95,7 @@ def _peaks(
     model: onnx.ModelProto, description: Description, task: Task, dataset: Dataset, path: Path, progress: Progress
 ) -> dict[str, float]:
     """The largest magnitude of every float tensor on the images. `path` is a file for the graph that gives them."""
-    names: Sequence[str] = values_of(model)
+    names: Sequence[str] = convertible(model)
     peaks = np.zeros(len(names))
     save_model(with_outputs(model, names), path)
     engine = open_engine("ort", Source(description.card, path))

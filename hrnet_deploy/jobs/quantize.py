@@ -15,8 +15,7 @@ from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output, sha256
 from hrnet_deploy.graph import quantize as graph
-from hrnet_deploy.graph.calibrate import Calibrated, Statistics, calibrate
-from hrnet_deploy.graph.calibrate import Feed as NamedFeed
+from hrnet_deploy.graph.calibrate import CalibrationResult, NamedInput, Statistics, calibrate
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, ranges
 from hrnet_deploy.parity import budget_for
@@ -126,7 +125,7 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
     return dataclasses.replace(result, path=str(request.output), size=request.output.stat().st_size, speed=measured)
 
 
-def _feeds(task: Task, calibration: Dataset) -> Iterable[NamedFeed]:
+def _feeds(task: Task, calibration: Dataset) -> Iterable[NamedInput]:
     """The name of each image with each input that is made of it."""
     for item, _, samples in dataset_samples(task, calibration):
         for sample in samples:
@@ -135,7 +134,7 @@ def _feeds(task: Task, calibration: Dataset) -> Iterable[NamedFeed]:
 
 def _calibrated(
     request: QuantizeRequest, workbench: Workbench, task: Task, parts: Parts, progress: Progress
-) -> Calibrated:
+) -> CalibrationResult:
     """Statistics of every tensor that any target needs a range of, so that one cache serves all targets."""
     names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(workbench.model, t).ranged))
     statistics = _statistics(request, names)
@@ -150,7 +149,7 @@ def _calibrated(
 
 
 def _recipe(
-    request: QuantizeRequest, model: onnx.ModelProto, found: Calibrated, in_float: Sequence[str]
+    request: QuantizeRequest, model: onnx.ModelProto, found: CalibrationResult, in_float: Sequence[str]
 ) -> tuple[Recipe, Sequence[str]]:
     """How int8 graphs are made, and the tensors that were zero on every image."""
     target = graph.TARGETS[request.target]
@@ -166,7 +165,7 @@ def _result(
     description: Description,
     recipe: Recipe,
     parts: Parts,
-    found: Calibrated,
+    found: CalibrationResult,
     all_zero: Sequence[str],
     trials: Sequence[Trial],
     blocks: Sequence[BlockCost],

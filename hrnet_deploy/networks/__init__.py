@@ -1,4 +1,4 @@
-"""PyTorch modules of the architectures, under the parameter names of the official repositories."""
+"""The networks as PyTorch modules. Their parameters have the names of the official repositories."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The two residual units of which every network here is made, under their official parameter names.
 
-Source: "Deep Residual Learning" in the torchvision form that the HRNet repositories use: in a bottleneck
-the 3x3 convolution carries the stride, and batch norm's eps is 1e-5.
+Source: "Deep Residual Learning for Image Recognition" in torchvision's variant, which the HRNet repositories use: in a
+bottleneck the 3x3 convolution has the stride, and the eps of batch norms is 1e-5.
 """
 
 from __future__ import annotations

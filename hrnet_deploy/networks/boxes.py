@@ -48,7 +48,7 @@ def encode(boxes: Tensor, wanted: Tensor, stds: Sequence[float] = UNIT) -> Tenso
 
 
 def clip(boxes: Tensor, image_size: Tensor) -> Tensor:
-    """Boxes cut to an image of `image_size` (2,) as height and width."""
+    """Boxes clipped to an image. `image_size` is (2,), height and width in pixels."""
     limit = image_size.flip(0).repeat(2)
     return boxes.clamp(min=0).minimum(limit)
 

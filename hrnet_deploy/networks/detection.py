@@ -62,7 +62,10 @@ class FasterRCNN(nn.Module):
         self.roi_head = RoIHead(shape)
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), H and W multiples of 32 -> five levels (N, neck, H/4, W/4) to (N, neck, H/64, W/64)."""
+        """(N, 3, H, W) -> five levels from (N, neck, H/4, W/4) to (N, neck, H/64, W/64).
+
+        H and W are multiples of 32.
+        """
         return self.neck(self.backbone(image))
 
     def forward(self, image: Tensor, image_size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -119,9 +122,8 @@ def detections(
     real (R,): which proposals are not padding. logits (R, classes + 1) and deltas (R, 4 classes) are the outputs of the
     box head. A proposal can become one box per class. A box that clipping leaves empty is kept, as in mmdetection."""
     keep, classes = shape.detections, shape.classes
-    boxes = clip(decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS), image_size).transpose(
-        0, 1
-    )  # (classes, R, 4)
+    decoded = decode(proposed[:, None], deltas.reshape(-1, classes, 4), STDS)
+    boxes = clip(decoded, image_size).transpose(0, 1)  # (classes, R, 4)
     scores = (logits.softmax(1)[:, :classes] * real[:, None]).t()
     scores = scores * nms(boxes, scores, keep.iou, keep.score)
     flat, at = nn.functional.pad(scores.flatten(), (0, max(keep.kept - scores.numel(), 0))).topk(keep.kept)

@@ -26,8 +26,8 @@ class RPNHead(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, levels: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        seen = [self.relu(self.rpn_conv(level)) for level in levels]
-        return [(self.rpn_cls(x), self.rpn_reg(x)) for x in seen]
+        features = [self.relu(self.rpn_conv(level)) for level in levels]
+        return [(self.rpn_cls(x), self.rpn_reg(x)) for x in features]
 
     def calm(self) -> None:
         """Scale random weights to about the size of trained ones: boxes stay near their anchors, and scores away from 0
@@ -54,7 +54,7 @@ class BoxHead(nn.Module):
         return self.fc_cls(x), self.fc_reg(x)
 
     def calm(self) -> None:
-        """As `RPNHead.calm`."""
+        """Scale random weights down to the size of trained ones, as `RPNHead.calm` does."""
         _scale(self.fc_cls, 0.5)
         _scale(self.fc_reg, 0.2)
 

@@ -1,4 +1,4 @@
-"""The HRNet body: stem, stages of parallel branches, and the fusion between them.
+"""The HRNet body: a stem, stages of parallel branches, and the fusion between branches.
 
 One body serves every variant. HRNetV1 (pose) takes the high-resolution branch of the last stage, V2 and V2p
 take all of them. The bodies of the official repositories differ only in how a branch of lower
@@ -32,7 +32,10 @@ def upsampled(x: Tensor, rule: Upsample, factor: int, size: Sequence[int]) -> Te
 
 
 class HighResolutionModule(nn.Module):
-    """Parallel branches of residual units, then every wanted output fused from all of them."""
+    """Parallel branches of residual units, and their fusion into `outputs` branches.
+
+    Takes and gives a list of branches, (N, C_i, H/2^i, W/2^i) each.
+    """
 
     def __init__(self, stage: Stage, inputs: Sequence[int], upsample: Upsample, outputs: int) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """Networks that give one heatmap per keypoint: HRNetV1 and SimpleBaseline.
 
-Source: HRNet-Human-Pose-Estimation, lib/models/pose_hrnet.py (PoseHighResolutionNet) and pose_resnet.py
-(PoseResNet). Both take normalised RGB, (N, 3, H, W), and give heatmaps, (N, keypoints, H/4, W/4).
+Both take normalised RGB images, (N, 3, H, W), and give heatmaps, (N, keypoints, H/4, W/4).
+
+Source: HRNet-Human-Pose-Estimation, lib/models/pose_hrnet.py (PoseHighResolutionNet) and pose_resnet.py (PoseResNet).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from hrnet_deploy import architecture
 from hrnet_deploy.networks.hrnet import HRNet
 from hrnet_deploy.networks.resnet import ResNet
 
-# kernel: padding, output padding (official _get_deconv_cfg)
+# padding and output padding by kernel size (_get_deconv_cfg of the official repository)
 DECONV_PADDING = {4: (1, 0), 3: (1, 1), 2: (0, 0)}
 
 
 class PoseHRNet(HRNet):
-    """HRNetV1: a convolution on the high-resolution branch. H and W must be multiples of 32."""
+    """HRNetV1: a convolution on the high-resolution branch gives the heatmaps. H and W must be multiples of 32."""
 
     def __init__(self, shape: architecture.PoseHRNet) -> None:
         super().__init__(shape.body, multi_scale=False)

@@ -1,4 +1,7 @@
-"""Networks that give every pixel a class: HRNetV2, with OCR or without, and the dilated ResNets of the paper's table.
+"""Segmentation networks: HRNetV2 with and without OCR, and the dilated ResNets of the paper's cost table.
+
+All take normalised RGB images, (N, 3, H, W), and give class logits, (N, classes, h, w), at 1/4 (HRNetV2) or 1/8
+(dilated ResNets) of the input's size. The segmentation task upsamples them to the size of the image.
 
 Sources: HRNet-Semantic-Segmentation, lib/models/seg_hrnet.py and seg_hrnet_ocr.py (HighResolutionNet); mmsegmentation,
 mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry. All take
@@ -169,15 +172,15 @@ class _AtrousPooling(nn.Module):
         self.bottleneck = _ConvModule((len(DILATIONS) + 1) * channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        whole = F.interpolate(self.image_pool(x), size=list(x.shape[-2:]), mode="bilinear", align_corners=False)
-        return self.conv_seg(self.bottleneck(torch.cat([whole, *(m(x) for m in self.aspp_modules)], 1)))
+        mean = F.interpolate(self.image_pool(x), size=list(x.shape[-2:]), mode="bilinear", align_corners=False)
+        return self.conv_seg(self.bottleneck(torch.cat([mean, *(m(x) for m in self.aspp_modules)], 1)))
 
 
 HEADS: dict[str, type[_PyramidPooling] | type[_AtrousPooling]] = {"psp": _PyramidPooling, "aspp": _AtrousPooling}
 
 
 class DilatedResNet(nn.Module):
-    """PSPNet and DeepLabV3."""
+    """PSPNet or DeepLabV3: a dilated ResNet and the head that `shape.head` names."""
 
     def __init__(self, shape: architecture.DilatedResNet) -> None:
         super().__init__()

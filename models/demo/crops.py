@@ -1,4 +1,4 @@
-"""What the demo pose network is trained on: crops of drawn people, augmented, with their heatmaps."""
+"""Training data of the demo pose network: augmented crops of drawn people, with heatmaps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from hrnet_deploy.tasks.pose.labels import Keypoints
 
 CARD = card("pose_hrnet_w16_demo_128x96")
 HEIGHT, WIDTH, STRIDE, SIGMA = CARD.input.height, CARD.input.width, 4, 1.5
-STORE, ROOM = 192, 1.45  # side in pixels of a stored crop, and how much more it shows than the network sees
+STORE = 192  # side of a stored crop in pixels
+MARGIN = 1.45  # how many times larger than the network's input the area of a stored crop is, per side
 PAIRS = CARD.labels_as(Keypoints).flip_pairs
 SWAP = np.arange(17)
 for left, right in PAIRS:
@@ -34,14 +35,14 @@ Batch = tuple[Tensor, Tensor, Tensor]  # input, heatmaps, weight of each pixel i
 
 
 def _draw(arguments: tuple[int, int]) -> list[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-    """Everybody of one scene: a square crop with room for augmentation, and (17, 3) keypoints in it."""
+    """The people of one scene: for each a square crop with a margin for augmentation, and (17, 3) keypoints in it."""
     drawn = scene(*arguments)
     people = []
     for person in drawn.people:
         if person["num_keypoints"] < 4:
             continue
         box = crop_of_box(person["bbox"], WIDTH / HEIGHT)
-        crop = Crop(box.centre, (box.size[1] * ROOM,) * 2)
+        crop = Crop(box.centre, (box.size[1] * MARGIN,) * 2)
         points = np.array(person["keypoints"], np.float32).reshape(-1, 3)
         matrix = crop.matrix(STORE, STORE)
         points[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
@@ -50,7 +51,16 @@ def _draw(arguments: tuple[int, int]) -> list[tuple[NDArray[np.uint8], NDArray[n
 
 
 def people(work: Path, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """`count` crops and their keypoints, drawn on the first call, memory-mapped afterwards."""
+    """Crops of people and their keypoints. They are drawn on the first call and memory-mapped afterwards.
+
+    Args:
+        work: the folder to keep them in.
+        count: the number of people.
+        seed: the seed of the series of scenes.
+
+    Returns:
+        images (count, STORE, STORE, 3) uint8 RGB, and keypoints (count, 17, 3) as x, y in pixels and COCO's visibility.
+    """
     images, points = work / f"people-{seed}-{count}.npy", work / f"points-{seed}-{count}.npy"
     if not points.exists():
         store = np.lib.format.open_memmap(images, "w+", np.uint8, (count, STORE, STORE, 3))
@@ -72,8 +82,8 @@ def people(work: Path, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArra
 def augmented(
     image: NDArray[np.uint8], points: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """What the network sees of one stored crop: shifted, scaled, turned, mirrored."""
-    zoom = STORE / ROOM * math.exp(rng.uniform(-0.3, 0.3))
+    """A randomly shifted, scaled, rotated and mirrored view of a stored crop, with keypoints, at the input's size."""
+    zoom = STORE / MARGIN * math.exp(rng.uniform(-0.3, 0.3))
     centre = STORE / 2 + rng.normal(0, 0.03, 2) * STORE
     turn = rng.uniform(-35, 35) if rng.random() < 0.6 else 0.0
     crop = Crop((centre[0], centre[1]), (zoom * WIDTH / HEIGHT, zoom), turn)
@@ -88,7 +98,7 @@ def augmented(
 
 
 def normalised(images: NDArray[np.uint8]) -> Tensor:
-    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, channels_last."""
+    """(N, H, W, 3) uint8 RGB -> (N, 3, H, W) float32 normalised, as a view with channels last in memory."""
     x = (torch.from_numpy(images).float() / 255 - MEAN) / STD
     return x.permute(0, 3, 1, 2)
 
@@ -96,7 +106,10 @@ def normalised(images: NDArray[np.uint8]) -> Tensor:
 def batches(
     images: NDArray[np.uint8], points: NDArray[np.float32], size: int, seed: int, first: int, last: int
 ) -> Iterator[Batch]:
-    """Batch `step` is a function of the seed and the step alone, so a resumed run sees what it would have."""
+    """The batches of steps `first` to `last`, each made while the one before is used.
+
+    A batch depends on the seed and its step only, so a resumed run sees the same batches as an uninterrupted one.
+    """
 
     def batch(step: int) -> Batch:
         rng = np.random.default_rng([seed, 1, step])
@@ -118,7 +131,10 @@ def batches(
 
 
 def targets(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Gaussian heatmaps of (N, 17, 3) keypoints in crop pixels, and what each pixel weighs in the loss."""
+    """Gaussian heatmaps of (N, 17, 3) keypoints in pixels of the input, and the weight of each pixel in the loss.
+
+    Both are (N, 17, H/4, W/4). The weights are 0 for a keypoint that is not labelled or lies outside the crop.
+    """
     x, y = points[..., 0:1] / STRIDE, points[..., 1:2] / STRIDE
     gx = torch.exp(-((torch.arange(WIDTH // STRIDE) - x) ** 2) / (2 * SIGMA**2))
     gy = torch.exp(-((torch.arange(HEIGHT // STRIDE) - y) ** 2) / (2 * SIGMA**2))

@@ -1,7 +1,7 @@
-"""Draw a dataset: `python models/demo/generate.py --count 500 --seed 7 -o DIR`.
+"""Draw a data set: `python models/demo/generate.py --count 500 --seed 7 -o DIR`.
 
-Writes images, annotations.json (COCO: person keypoints, boxes of six classes) and labels/ (label maps of body parts
-as 8-bit PNG). The same seed gives the same images.
+It writes images, annotations.json (COCO format: keypoints of people, boxes of six classes) and labels/ (label maps of
+body parts as 8-bit PNG files). The same seed gives the same images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.progress import track
 
 
 def generate(folder: Path, indices: Sequence[int], seed: int, suffix: str = ".png") -> None:
-    """Images of the series `seed` into a folder."""
+    """Draw the images with these indices of the series `seed` into a folder, with annotations and label maps."""
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     categories = [{"id": i, "name": n} for i, n in enumerate(CATEGORIES, start=1)]
     categories[0]["keypoints"] = KEYPOINTS
@@ -39,8 +39,8 @@ if __name__ == "__main__":
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", type=int, nargs="+", help="these images of the series instead of the first --count")
-    parser.add_argument("--jpeg", action="store_true", help="smaller files")
+    parser.add_argument("--only", type=int, nargs="+", help="draw these images of the series, not the first --count")
+    parser.add_argument("--jpeg", action="store_true", help="write smaller JPEG files")
     arguments = parser.parse_args()
     generate(
         arguments.output, arguments.only or range(arguments.count), arguments.seed, ".jpg" if arguments.jpeg else ".png"

@@ -1,8 +1,8 @@
-"""Train the demo detector, people and five kinds of things: `python models/demo/train_detector.py`.
+"""Train the demo detector of people and five kinds of objects: `python models/demo/train_detector.py`.
 
-Seeded; interrupted runs go on where they were. Draws its scenes once (into --work), trains a small Faster R-CNN on HRNetV2p
-on augmented views of them, measures the statistics of every batch norm (see `training`), scores box AP on images it has never
-seen, and writes the checkpoint with its figures.
+It draws its scenes once, into the folder --work, and trains a small Faster R-CNN on HRNetV2p with augmented views of
+them. Then it measures the statistics of all batch norms (see `training`), scores box AP on unseen images, and writes
+the checkpoint and its figures. The run is seeded, and an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -30,32 +30,36 @@ CARD = card("det_hrnetv2p_w16_demo_256x256")
 TASK = task_of(CARD)
 FRAME = (CARD.input.width, CARD.input.height)
 FILL = fill_of(CARD.input)
-VALIDATION_SEED = 10_000  # never a training seed
-CANDIDATES, SAMPLED = 200, 128  # an image, where mmdetection takes 2000 and 512: the scenes are small
+VALIDATION_SEED = 10_000  # must not be used for training
+# Proposals and sampled regions per image in training. mmdetection takes 2000 and 512, but these scenes are small.
+CANDIDATES, SAMPLED = 200, 128
 
-Batch = tuple[Tensor, list[Tensor]]  # input, and of each image class and corners of every thing
+Batch = tuple[Tensor, list[Tensor]]  # the input, and for each image (k, 5) classes and corners of its boxes
 
 
 def batches(drawn: Scenes, size: int, seed: int, first: int, last: int) -> Iterator[Batch]:
+    """The batches of steps `first` to `last`; each depends on the seed and its step only."""
+
     def batch(step: int) -> Batch:
         rng = np.random.default_rng([seed, 2, step])
         chosen = rng.integers(0, len(drawn.sizes), size)
         views = [View.drawn(rng, drawn.sizes[i], FRAME, stretch=False) for i in chosen]
         images = np.stack([v.image(drawn.images[i], FILL) for v, i in zip(views, chosen, strict=True)])
-        things = [torch.from_numpy(v.boxes(drawn.things[i])) for v, i in zip(views, chosen, strict=True)]
-        return network_input(images, CARD.input, rng), things
+        boxes = [torch.from_numpy(v.boxes(drawn.boxes[i])) for v, i in zip(views, chosen, strict=True)]
+        return network_input(images, CARD.input, rng), boxes
 
     return ahead(batch, first, last)
 
 
 def loss(net: nn.Module, batch: Batch) -> Tensor:
-    x, things = batch
+    """The losses of both stages, summed."""
+    x, boxes = batch
     with torch.autocast("cpu", torch.bfloat16):
-        return detection_loss(net, x, things, CANDIDATES, SAMPLED)  # type: ignore[arg-type]
+        return detection_loss(net, x, boxes, CANDIDATES, SAMPLED)  # type: ignore[arg-type]
 
 
 def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]:
-    """Box AP on generated images nobody trained on; with `detail` the spread of activations too."""
+    """Box AP on generated images that were not used in training; with `detail` also the spread of activations."""
     net.eval()
     spread = Spread(net) if detail else None
     categories = [{"id": i, "name": n} for i, n in enumerate(CATEGORIES, start=1)]
@@ -78,6 +82,7 @@ def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]
 
 
 def _named(results: tuple[Tensor, ...]) -> Arrays:
+    """The network's outputs as arrays by name."""
     return {name: value.numpy() for name, value in zip(CARD.architecture.outputs, results, strict=True)}
 
 

@@ -1,9 +1,9 @@
-"""Train the demo parsing network, body parts of drawn people: `python models/demo/train_parsing.py`.
+"""Train the demo network that parses drawn people into body parts: `python models/demo/train_parsing.py`.
 
-Seeded; interrupted runs go on where they were. Draws its scenes once (into --work), trains a small HRNetV2 on augmented
-views of them, first with rare parts weighted up, so that they are found at all, then with every pixel counting alike, as
-in the metric. Measures the statistics of every batch norm (see `training`), scores mIoU on images it has never seen, and
-writes the checkpoint with its figures.
+It draws its scenes once, into the folder --work, and trains a small HRNetV2 with augmented views of them. Rare parts
+first have larger weights, so that the network learns them at all; then all pixels have the same weight, as in the
+metric. It measures the statistics of all batch norms (see `training`), scores mIoU on unseen images, and writes the
+checkpoint and its figures. The run is seeded, and an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ CARD = card("seg_hrnetv2_w16_demo_256x256")
 TASK = task_of(CARD)
 FRAME = (CARD.input.width, CARD.input.height)
 FILL = fill_of(CARD.input)
-VALIDATION_SEED = 10_000  # never a training seed
-# background is most of every image and a shoe next to nothing of it
+VALIDATION_SEED = 10_000  # must not be used for training
+# weights of the classes: the background fills most of each image, and shoes fill very little
 WEIGHTS = torch.tensor([0.5 if p == "background" else 2.0 if "shoe" in p else 1.0 for p in PARTS])
 
-Batch = tuple[Tensor, Tensor]  # input, label of each pixel
+Batch = tuple[Tensor, Tensor]  # the input, and the label of each pixel
 
 
 def batches(drawn: Scenes, size: int, seed: int, first: int, last: int) -> Iterator[Batch]:
+    """The batches of steps `first` to `last`; each depends on the seed and its step only."""
+
     def batch(step: int) -> Batch:
         rng = np.random.default_rng([seed, 1, step])
         chosen = rng.integers(0, len(drawn.sizes), size)
@@ -53,7 +55,7 @@ def batches(drawn: Scenes, size: int, seed: int, first: int, last: int) -> Itera
 
 
 def loss(net: nn.Module, batch: Batch, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy of every pixel of the input."""
+    """The cross-entropy over the pixels of the input; `weight` is (classes,)."""
     x, labels = batch
     with torch.autocast("cpu", torch.bfloat16):
         logits = net(x)
@@ -61,7 +63,10 @@ def loss(net: nn.Module, batch: Batch, weight: Tensor | None = None) -> Tensor:
 
 
 def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]:
-    """mIoU at the size of the images, on generated ones nobody trained on; with `detail` the spread of activations too."""
+    """mIoU and IoU per class on generated images that were not used in training, at the size of the images.
+
+    With `detail` it also gives the spread of activations.
+    """
     net.eval()
     spread = Spread(net) if detail else None
     counts = np.zeros((3, len(PARTS)), np.int64)
@@ -73,8 +78,9 @@ def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]
         (found,) = TASK.decode(outputs, [sample])
         counts += counts_of(drawn.parts, found.labels, len(PARTS), IGNORED)
     figures = figures_of(counts)
-    right, there, said = counts
-    figures |= {f"IoU {name}": float(v) for name, v in zip(PARTS, right / (there + said - right), strict=True)}
+    correct, labelled, predicted = counts
+    ious = correct / (labelled + predicted - correct)
+    figures |= {f"IoU {name}": float(v) for name, v in zip(PARTS, ious, strict=True)}
     if spread is not None:
         figures["spread"] = spread.close()
     return figures

@@ -1,8 +1,8 @@
 """Train the demo pose network on drawn people: `python models/demo/train_pose.py`.
 
-Seeded; interrupted runs go on where they were. Draws its people once (into --work), trains a small HRNetV1 on augmented
-crops of them, measures the statistics of every batch norm, settles the network with those fixed (see `training`), scores
-OKS-AP on images it has never seen, and writes the checkpoint with its figures.
+It draws its people once, into the folder --work, and trains a small HRNetV1 with augmented crops of them. It measures
+the statistics of all batch norms, trains on with these fixed ("settling", see `training`), scores OKS-AP on unseen
+images, and writes the checkpoint and its figures. The run is seeded, and an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.dataset import Dataset, Item
 
 TASK = task_of(CARD)
-VALIDATION_SEED = 10_000  # never a training seed
+VALIDATION_SEED = 10_000  # must not be used for training
 
 
 def loss(net: nn.Module, batch: Batch) -> Tensor:
-    """Squared difference of the heatmaps, weighted by pixel."""
+    """The mean squared error of the heatmaps, weighted per pixel."""
     x, target, weight = batch
     with torch.autocast("cpu", torch.bfloat16):
         heatmaps = net(x)
@@ -33,8 +33,10 @@ def loss(net: nn.Module, batch: Batch) -> Tensor:
 
 
 def score(net: nn.Module, images: int, detail: bool = False) -> dict[str, float]:
-    """OKS-AP on generated images nobody trained on, one crop a person, no flip test; with `detail` the spread of
-    activations too."""
+    """OKS-AP on generated images that were not used in training, with given boxes and without flip test.
+
+    With `detail` it also gives the spread of activations.
+    """
     net.eval()
     spread = Spread(net) if detail else None
     truth: dict[str, list] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}

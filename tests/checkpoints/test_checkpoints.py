@@ -1,4 +1,4 @@
-"""Every layout loads to the same network; every bad file has its own sentence, and runs nothing."""
+"""Every layout loads to the same network. Every kind of bad file has its own error message, and none runs code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_layout_gives_the_same_network(
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, mmpose_1, mmpose_0, prefixed("module.")])
-def test_safetensors_hold_the_same(
+def test_safetensors_files_load_to_the_same_weights(
     wrap: Callable[[State], State], tiny_network: torch.nn.Module, tmp_path: Path
 ) -> None:
     found = checkpoints.load(save(wrap(dict(tiny_network.state_dict())), tmp_path / "a.safetensors", "safetensors"))
@@ -63,7 +63,7 @@ def test_half_precision_weights_become_float32(tiny_network: torch.nn.Module, tm
 
 
 def modules_of_trainers(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What mmengine and yacs save beside the weights, as classes of modules by those names."""
+    """Modules named like those of mmengine and yacs, with the classes whose objects these save beside the weights."""
 
     def module(name: str, **members: Any) -> Any:
         made = types.ModuleType(name)
@@ -101,7 +101,7 @@ def modules_of_trainers(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("how", ["zip", "legacy"])
-def test_what_trainers_leave_beside_the_weights_is_no_obstacle(
+def test_objects_of_training_frameworks_beside_the_weights_are_ignored(
     how: str, tiny_network: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -162,7 +162,9 @@ def test_the_architecture_is_read_from_the_tensors(shape: arch.Architecture) -> 
     assert recognise(shapes) == shape
 
 
-def test_a_known_architecture_gets_its_card_and_an_unknown_head_its_own(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_known_architecture_gets_its_card_and_an_unknown_head_a_new_one(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     five = arch.PoseHRNet(arch.Body.of_width(8, (1, 1, 1), 1), keypoints=5)
     network = build_network(five)
     random_weights(network)
@@ -182,7 +184,7 @@ def test_a_known_architecture_gets_its_card_and_an_unknown_head_its_own(tiny_che
         (arch.SegHRNet(arch.Body.of_width(18, upsample=CORNERS), 171), "coco-stuff-171", "520x520", "pad"),
     ],
 )
-def test_an_unknown_network_takes_the_input_of_the_dataset_its_labels_are_of(
+def test_an_unknown_network_gets_the_input_of_the_dataset_with_as_many_labels(
     shape: arch.Architecture, dataset: str, size: str, fit: str
 ) -> None:
     from hrnet_deploy.cards import card_for
@@ -198,7 +200,7 @@ def test_a_published_file_is_known_by_its_digest() -> None:
     w32 = arch.PoseHRNet(arch.Body.of_width(32))
     assert card_for(w32, "ca5956af" + "0" * 56).name == "pose_hrnet_w32_384x288"
     assert card_for(w32, "f" * 64).name == "pose_hrnet_w32_256x192"
-    # one whose tensors are those of another card: the file is known, and so is how it upsamples
+    # two cards have tensors of these shapes; the digest decides which one it is, and so how it upsamples
     w48 = arch.SegHRNet(arch.Body.of_width(48, upsample=PLAIN))
     assert card_for(w48, "59b7973e" + "0" * 56).name == "seg_fcn_hr48_cityscapes_512x1024"
     assert card_for(w48).name == "seg_hrnetv2_w48_cityscapes_1024x2048"
@@ -237,7 +239,7 @@ def odd_baseline() -> State:
 
 
 def mangled(state: State) -> bytes:
-    """A zip whose directory names a file by bytes that are not UTF-8, though it says they are."""
+    """A zip archive in which the name of a file is marked as UTF-8, but is not."""
     data = bytearray(zip_of(state))
     at = data.rindex(b"PK\x01\x02")
     data[at + 8 : at + 10] = (0x800).to_bytes(2, "little")
@@ -277,7 +279,7 @@ def bomb(_: State) -> bytes:
 def legacy_bomb(state: State) -> bytes:
     out = io.BytesIO()
     torch.save({"a": torch.zeros(3)}, out, _use_new_zipfile_serialization=False)
-    # the storage of 3 values (BININT1) is said to hold 2 billion (BININT)
+    # declare 2 billion values (BININT) for the storage of 3 values (BININT1)
     return out.getvalue().replace(b"cpuq\x06K\x03N", b"cpuq\x06J\xff\xff\xff\x7fN", 1)
 
 
@@ -293,9 +295,9 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
         saved(lambda s: {**s, "final_layer.bias": torch.zeros(1).expand(10**10)}),
         "more data than it holds",
     ),
-    "code in a zip": (saved({"state_dict": RunsCode()}), "wants to run code"),
-    "code in a plain pickle": (written(lambda s: pickle.dumps(RunsCode())), "wants to run code"),
-    "a whole module": (saved(lambda s: torch.nn.Linear(2, 2)), "wants to run code"),
+    "code in a zip": (saved({"state_dict": RunsCode()}), "would run code when opened"),
+    "code in a plain pickle": (written(lambda s: pickle.dumps(RunsCode())), "would run code when opened"),
+    "a whole module": (saved(lambda s: torch.nn.Linear(2, 2)), "would run code when opened"),
     "a plain pickle": (written(lambda s: pickle.dumps({"a": 1})), "is a pickle, but not one PyTorch wrote"),
     "no tensors": (saved({"epoch": 3}), "holds no state dict"),
     "a backbone": (saved(backbone), "backbone without a head"),
@@ -356,7 +358,7 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_each_bad_file_has_its_own_sentence(
+def test_each_bad_file_has_its_own_message(
     name: str,
     tiny_network: torch.nn.Module,
     tmp_path: Path,
@@ -376,9 +378,9 @@ def test_each_bad_file_has_its_own_sentence(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.pth"]  # nothing written, nothing run
 
 
-def test_every_sentence_is_another(tiny_network: torch.nn.Module, tmp_path: Path) -> None:
-    """But for the kinds that come in several guises: two bombs of zip form, three pickles with code, two backbones, two
-    damaged archives, two kinds of missing tensors, two of values that are no numbers."""
+def test_the_messages_differ(tiny_network: torch.nn.Module, tmp_path: Path) -> None:
+    """Some kinds share a message because they are variants of one problem: zip bombs, pickles with code, backbones,
+    damaged archives, missing tensors, and values that are NaN or infinite."""
     sentences = []
     for make, _ in BAD.values():
         make(dict(tiny_network.state_dict()), tmp_path / "bad.pth")
@@ -399,11 +401,11 @@ def test_a_truncated_legacy_file_is_refused(keep: int, tiny_network: torch.nn.Mo
 def test_a_truncated_safetensors_file_is_refused(tiny_network: torch.nn.Module, tmp_path: Path) -> None:
     path = save(dict(tiny_network.state_dict()), tmp_path / "a.safetensors", "safetensors")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BadInput, match="not a whole safetensors file"):
+    with pytest.raises(BadInput, match="not a complete safetensors file"):
         checkpoints.load(path)
 
 
-def test_a_missing_file_and_a_folder_are_said_to_be_so(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
         checkpoints.load(tmp_path / "none.pth")
     with pytest.raises(BadInput, match="is a folder"):
@@ -428,7 +430,7 @@ def seg_state(classes: int) -> tuple[State, arch.SegHRNet]:
 
 
 def as_mmseg(state: State) -> State:
-    """The names mmsegmentation gives the same tensors; it has no bias before a batch norm, and a second head."""
+    """The same tensors as mmsegmentation names them. It has no bias before a batch norm, but an auxiliary head."""
     renamed = {
         "last_layer.0.": "decode_head.convs.0.conv.",
         "last_layer.1.": "decode_head.convs.0.bn.",
@@ -442,7 +444,7 @@ def as_mmseg(state: State) -> State:
     return out
 
 
-def test_what_official_training_leaves_beside_a_segmentation_network_is_no_obstacle(tmp_path: Path) -> None:
+def test_the_loss_of_official_segmentation_training_is_ignored(tmp_path: Path) -> None:
     state, shape = seg_state(19)
     wrapped = {**prefixed("model.")(state), "loss.criterion.weight": torch.ones(19)}
     for content in (wrapped, prefixed("module.")(wrapped)):
@@ -451,7 +453,7 @@ def test_what_official_training_leaves_beside_a_segmentation_network_is_no_obsta
         assert list(found.state) == list(state)
 
 
-def test_mmsegmentation_fuses_in_two_steps_and_has_no_bias_before_a_norm(tmp_path: Path) -> None:
+def test_mmsegmentation_upsamples_in_two_steps_and_has_no_bias_before_a_norm(tmp_path: Path) -> None:
     state, shape = seg_state(19)
     found = checkpoints.load(save({"meta": {}, "state_dict": as_mmseg(state)}, tmp_path / "a.pth", "zip"))
     assert found.layout == "mmsegmentation"
@@ -467,7 +469,7 @@ def test_mmsegmentation_fuses_in_two_steps_and_has_no_bias_before_a_norm(tmp_pat
         assert torch.equal(found.network()(x), network(x))
 
 
-def test_an_official_network_without_a_bias_is_not_taken_for_one_of_mmsegmentation(tmp_path: Path) -> None:
+def test_an_official_network_without_a_bias_is_incomplete(tmp_path: Path) -> None:
     state, _ = seg_state(19)
     del state["last_layer.0.bias"]
     with pytest.raises(BadInput, match="1 missing \\(last_layer.0.bias\\)"):
@@ -477,28 +479,33 @@ def test_an_official_network_without_a_bias_is_not_taken_for_one_of_mmsegmentati
 @pytest.mark.parametrize(
     ("classes", "aligned"), [(19, False), (20, False), (59, False), (60, False), (7, False), (150, True), (171, True)]
 )
-def test_how_a_network_upsamples_is_assumed_and_said(classes: int, aligned: bool, tmp_path: Path) -> None:
+def test_an_assumption_about_upsampling_is_reported(classes: int, aligned: bool, tmp_path: Path) -> None:
     state, _ = seg_state(classes)
     found = checkpoints.load(save(state, tmp_path / "a.pth", "zip"))
     assert found.architecture.body.upsample == (CORNERS if aligned else PLAIN)  # type: ignore[union-attr]
-    assert f"upsampled bilinear, align_corners {aligned} — where they are not" in found.assumption
+    assert (
+        f"upsampling of its branches is assumed to be bilinear, align_corners {aligned} — if it is not"
+        in found.assumption
+    )
     other = found.architecture.with_upsampling(PLAIN if aligned else CORNERS)
-    told = found.with_known(other)
-    assert told.architecture == other == told.card.architecture
-    assert "upsampled" not in told.assumption
+    known = found.with_known(other)
+    assert known.architecture == other == known.card.architecture
+    assert "upsampling" not in known.assumption
     assert found.with_known(TINY).architecture == found.architecture
 
 
-def test_what_is_assumed_of_keypoints_is_said(
+def test_an_assumption_about_keypoints_is_reported(
     tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     found = checkpoints.load(tiny_checkpoint)
-    assert found.assumption.startswith("its 17 keypoints are taken to be those of coco-keypoints")
-    assert "are taken to be those of coco-keypoints" in run("inspect", tiny_checkpoint)[1]
+    assert found.assumption.startswith("its 17 keypoints are assumed to be those of coco-keypoints")
+    assert "are assumed to be those of coco-keypoints" in run("inspect", tiny_checkpoint)[1]
     assert checkpoints.load("pose_hrnet_w16_demo_128x96").assumption == ""
 
 
-def test_a_card_of_one_s_own(tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_card_of_the_users_own(
+    tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
     import json
 
     import yaml

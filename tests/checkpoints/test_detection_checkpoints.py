@@ -1,4 +1,4 @@
-"""Detectors are recognised by their tensors; those of old versions become those of new ones."""
+"""Detectors are recognised by their tensors, and those of old versions of mmdetection are converted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shapes(network: arch.Architecture) -> dict[str, tuple[int, ...]]:
 
 
 def old(state: State) -> State:
-    """As mmdetection 0.x keeps it: background first, with deltas of its own."""
+    """The same detector as mmdetection 0.x saves it: the background is class 0 and has deltas of its own."""
     named = {re.sub(r"^neck\.fpn_convs\.(\d)\.conv", r"neck.fpn_conv.\1", k): v for k, v in state.items()}
     named = {
         k.replace("reduction_conv.conv", "reduction_conv.0").replace(HEAD, "bbox_head."): v for k, v in named.items()
@@ -60,14 +60,14 @@ def test_every_layout_gives_the_same_detector(
     found = checkpoints.load(tmp_path / "a.pth")
     assert found.layout == layout and found.architecture == DETECTOR
     assert all(torch.equal(v, state[k]) for k, v in found.network().state_dict().items())
-    assert ("a pixel wider" in found.assumption) == (wrap is old)
+    assert ("one pixel wider" in found.assumption) == (wrap is old)
 
 
 DETECTORS = [c for c in cards().values() if c.task == "detection"]
 
 
 @pytest.mark.parametrize("of", DETECTORS, ids=[c.name for c in DETECTORS])
-def test_detectors_are_told_apart_by_their_tensors(of: ModelCard) -> None:
+def test_detectors_are_distinguished_by_their_tensors(of: ModelCard) -> None:
     assert arch.with_known(recognise(shapes(of.architecture)), of.architecture) == of.architecture
 
 
@@ -77,14 +77,14 @@ def test_the_key_list_of_an_old_detector_is_recognised() -> None:
     assert recognise(names) == card("faster_rcnn_hrnetv2p_w32_800x1344").architecture
 
 
-def test_a_detector_of_other_classes_gets_the_input_of_its_body() -> None:
+def test_a_detector_with_other_classes_gets_the_input_size_of_its_body() -> None:
     shape = arch.FasterRCNN(arch.Body.of_width(18), classes=7)
     found = card_for(shape)
     assert found.input.size == "800x1344" and len(found.label_names) == 7
     assert card("faster_rcnn_hrnetv2p_w18_800x1344").labels == card("faster_rcnn_resnet101_fpn_800x1344").labels
 
 
-def test_what_no_tensor_tells_a_card_tells(tiny_detector: Path) -> None:
+def test_properties_not_in_the_weights_are_taken_from_a_card(tiny_detector: Path) -> None:
     found = checkpoints.load(tiny_detector)
     wanted = dataclasses.replace(DETECTOR, anchor_scale=4.0, proposals=arch.Proposals(kept=50))
     assert found.architecture != wanted and found.with_known(wanted).architecture == wanted
@@ -106,7 +106,7 @@ def test_other_detectors_are_refused_by_name(name: str, shape: tuple[int, ...], 
         recognise({**shapes(DETECTOR), name: shape})
 
 
-def test_a_detector_that_lacks_something_says_what(tiny_detector: Path, tmp_path: Path) -> None:
+def test_a_missing_tensor_of_a_detector_is_named(tiny_detector: Path, tmp_path: Path) -> None:
     state = torch.load(tiny_detector, weights_only=True)
     del state["rpn_head.rpn_reg.bias"]
     torch.save(state, tmp_path / "a.pth")

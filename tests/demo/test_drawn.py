@@ -1,4 +1,4 @@
-"""The generator of drawn people: the same image every time, and annotations that say what is in it."""
+"""The generator of drawn people gives the same image every time, with correct annotations."""
 
 from __future__ import annotations
 
@@ -67,9 +67,8 @@ def test_left_is_left_seen_from_the_front_and_right_from_the_back(scenes: list[S
                     (p["left_hip"] + p["right_hip"] - p["left_shoulder"] - p["right_shoulder"])[:2],
                 ]
             )
-            facing = float(
-                np.cross(*np.column_stack([along, [0, 0]]))[2]
-            )  # positive: shoulders run left to right as seen from the front
+            # positive if the left shoulder is on the viewer's right, as it is from the front
+            facing = float(np.cross(*np.column_stack([along, [0, 0]]))[2])
             eyes = p["left_eye"][2] > 0 and p["right_eye"][2] > 0 and p["nose"][2] > 0
             none = not p["left_eye"][2] and not p["right_eye"][2] and not p["nose"][2]
             front += eyes
@@ -77,16 +76,16 @@ def test_left_is_left_seen_from_the_front_and_right_from_the_back(scenes: list[S
             wrong += (eyes and facing < 0) + (none and facing > 0)
     assert front > 20
     assert back > 5
-    assert wrong <= 0.1 * (front + back)  # heads turn further than trunks
+    assert wrong <= 0.1 * (front + back)  # heads can turn further than trunks
 
 
-def test_names_are_those_of_the_card() -> None:
+def test_the_names_are_those_of_the_card() -> None:
     assert tuple(KEYPOINTS) == card("pose_hrnet_w16_demo_128x96").label_names
     assert CATEGORIES[0] == "person"
     assert len(PARTS) == 9
 
 
-def test_a_dataset_in_coco_s_format(tmp_path: Path) -> None:
+def test_a_generated_data_set_has_cocos_format(tmp_path: Path) -> None:
     generate.generate(tmp_path, [0, 4], seed=9)
     written = json.loads((tmp_path / "annotations.json").read_text())
     assert [i["file_name"] for i in written["images"]] == ["000000.png", "000004.png"]

@@ -1,4 +1,4 @@
-"""The trainings of the demo models run from nothing to a checkpoint the tool knows, and go on where they were."""
+"""The trainings of the demo models write checkpoints that are recognised, and continue where they stopped."""
 
 from __future__ import annotations
 
@@ -23,22 +23,10 @@ TRAININGS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_training_ends_in_a_checkpoint_and_a_resumed_one_in_the_same(name: str, tmp_path: Path) -> None:
+def test_a_resumed_training_writes_the_same_checkpoint(name: str, tmp_path: Path) -> None:
     known, drawn, metric = TRAININGS[name]
-    common = [
-        "--steps",
-        "2",
-        "--settle",
-        "1",
-        "--batch",
-        "2",
-        "--images",
-        "2",
-        "--save-every",
-        "1",
-        "--work",
-        str(tmp_path / "work"),
-    ]
+    steps = {"steps": 2, "settle": 1, "batch": 2, "images": 2, "save-every": 1}
+    common = [f"--{option}={value}" for option, value in steps.items()] + [f"--work={tmp_path / 'work'}"]
 
     def train(output: Path) -> str:
         script = folder() / "demo" / f"train_{name}.py"
@@ -53,8 +41,8 @@ def test_a_training_ends_in_a_checkpoint_and_a_resumed_one_in_the_same(name: str
         return done.stdout
 
     train(tmp_path / "a.safetensors")
-    said = train(tmp_path / "b.safetensors")
-    assert "going on from step" in said
+    output = train(tmp_path / "b.safetensors")
+    assert "continuing from step" in output
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     wanted = card(known).architecture
     assert arch.with_known(checkpoints.load(tmp_path / "a.safetensors").architecture, wanted) == wanted

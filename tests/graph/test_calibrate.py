@@ -1,4 +1,4 @@
-"""Histograms, calibrators and scales against plain numpy on the raw values; outliers leave no trace."""
+"""Histograms, calibration methods and scales agree with plain numpy on the raw values; outliers are removed exactly."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hrnet_deploy.graph.calibrate import (
     HALF,
     LOWEST,
     MANTISSA,
-    Calibrated,
-    Feed,
+    CalibrationResult,
+    NamedInput,
     Statistics,
     calibrate,
     centres,
@@ -29,7 +29,7 @@ RELU, SIGNED = "relu", "signed"
 
 
 def drawn(number: int, seed: int = 0, count: int = 20_000) -> list[NDArray[np.float32]]:
-    """Two tensors of one image: a half-normal with zeros, as after a ReLU, and a signed one with heavy tails."""
+    """Two tensors of one image: half-normal values with zeros, as after a ReLU, and signed values with heavy tails."""
     rng = np.random.default_rng([seed, number])
     return [
         np.maximum(rng.standard_normal(count), 0).astype(np.float32),
@@ -37,18 +37,18 @@ def drawn(number: int, seed: int = 0, count: int = 20_000) -> list[NDArray[np.fl
     ]
 
 
-def feeds_of(count: int, scaled: dict[int, float] | None = None) -> list[Feed]:
-    """An input says which image it is and how much larger than drawn."""
+def inputs_of(count: int, scaled: dict[int, float] | None = None) -> list[NamedInput]:
+    """Inputs that hold the number of an image and the factor its tensors are multiplied by."""
     return [(f"{i}.png", {"x": np.array([i, (scaled or {}).get(i, 1.0)], np.float32)}) for i in range(count)]
 
 
-def run(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
-    number, factor = feed["x"]
+def run(arrays: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+    number, factor = arrays["x"]
     return [t * factor for t in drawn(int(number))]
 
 
-def calibrated(feeds: list[Feed]) -> Calibrated:
-    return calibrate(Statistics.empty("digest", (RELU, SIGNED)), run, lambda: feeds)
+def calibrated(inputs: list[NamedInput]) -> CalibrationResult:
+    return calibrate(Statistics.empty("digest", (RELU, SIGNED)), run, lambda: inputs)
 
 
 def test_a_histogram_keeps_every_value_at_a_relative_resolution() -> None:
@@ -61,7 +61,7 @@ def test_a_histogram_keeps_every_value_at_a_relative_resolution() -> None:
         assert abs(centres()[index] / value - 1) < 1 / 64
 
 
-def test_zero_and_what_is_next_to_it_share_the_middle_bin() -> None:
+def test_zero_and_very_small_values_share_the_middle_bin() -> None:
     counts = histogram(np.array([0.0, -0.0, 1e-30, -1e-30], np.float32))
     assert counts[BINS // 2] == 4
 
@@ -79,19 +79,19 @@ def test_a_large_tensor_is_sampled_by_an_odd_step(count: int) -> None:
     assert np.array_equal(histogram(values), want)
 
 
-def test_what_no_float_of_a_network_reaches_goes_to_the_last_bins() -> None:
+def test_very_large_values_are_counted_in_the_outermost_bins() -> None:
     counts = histogram(np.array([3e38, -3e38], np.float32))
     assert counts[-1] == counts[0] == 1
 
 
 @pytest.mark.parametrize("grid", [U8, S8])
 @pytest.mark.parametrize("method", ranges.METHODS)
-def test_each_calibrator_agrees_with_numpy_on_the_values_themselves(method: str, grid: Grid) -> None:
-    feeds = feeds_of(8)
-    found, all_zero = ranges.ranges(calibrated(feeds), method, grid)
+def test_each_method_agrees_with_numpy_on_the_raw_values(method: str, grid: Grid) -> None:
+    inputs = inputs_of(8)
+    found, all_zero = ranges.ranges(calibrated(inputs), method, grid)
     assert not all_zero
     for t, name in enumerate((RELU, SIGNED)):
-        raw = np.stack([run(f)[t] for _, f in feeds])
+        raw = np.stack([run(arrays)[t] for _, arrays in inputs])
         low, high = found[name]
         if method == "minmax":
             assert (low, high) == (min(raw.min(), 0), raw.max())
@@ -122,7 +122,7 @@ def error(raw: NDArray, low: float, high: float, grid: Grid) -> float:
 
 
 def divergence(raw: NDArray, threshold: float, bins: int = 2048, levels: int = 128) -> float:
-    """What clipping at a threshold loses, by TensorRT's description, bin by bin on the values themselves."""
+    """The information lost by clipping at a threshold, as TensorRT describes it, on a histogram of raw values."""
     peak = np.abs(raw).max()
     counts, _ = np.histogram(np.abs(raw), bins, (0, peak))
     counts[0] = 0
@@ -139,91 +139,90 @@ def divergence(raw: NDArray, threshold: float, bins: int = 2048, levels: int = 1
 
 
 @pytest.mark.parametrize("at", [0, 3, 15])
-def test_an_image_a_thousand_times_larger_leaves_no_trace_but_its_name(at: int) -> None:
-    """Wherever it comes: first, when nothing is known yet, or last."""
-    wild = calibrated(feeds_of(16, {at: 1000.0}))
+def test_an_image_a_thousand_times_larger_is_named_and_changes_nothing(at: int) -> None:
+    """This holds wherever the image comes, even first, when there is nothing to compare it with."""
+    wild = calibrated(inputs_of(16, {at: 1000.0}))
     assert list(wild.outliers) == [f"{at}.png"]
     tensor, times = wild.outliers[f"{at}.png"]
     assert tensor in (RELU, SIGNED) and times > 300
-    clean = calibrated([f for i, f in enumerate(feeds_of(16)) if i != at])
+    clean = calibrated([f for i, f in enumerate(inputs_of(16)) if i != at])
     assert not clean.outliers
     assert np.array_equal(wild.counts, clean.counts)
     for method in ranges.METHODS:
         assert ranges.ranges(wild, method, U8) == ranges.ranges(clean, method, U8)
 
 
-def test_an_image_large_in_one_tensor_counts_in_the_others() -> None:
-    """A branch that blows up says nothing of the rest of the network."""
+def test_an_outlier_in_one_tensor_counts_in_the_others() -> None:
     names = tuple(f"t{i}" for i in range(40))
 
-    def forty(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
-        tensors = [drawn(int(feed["x"][0]), seed=i, count=500)[1] for i in range(40)]
-        tensors[7] = tensors[7] * feed["x"][1]
+    def forty(arrays: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+        tensors = [drawn(int(arrays["x"][0]), seed=i, count=500)[1] for i in range(40)]
+        tensors[7] = tensors[7] * arrays["x"][1]
         return tensors
 
-    feeds = feeds_of(8, {2: 1000.0})
-    found = calibrate(Statistics.empty("d", names), forty, lambda: feeds)
+    inputs = inputs_of(8, {2: 1000.0})
+    found = calibrate(Statistics.empty("d", names), forty, lambda: inputs)
     assert not found.kept[2, 7]
     assert found.kept.sum() == found.kept.size - 1
     assert found.outliers["2.png"][0] == "t7"
 
 
-def test_an_interrupted_calibration_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_calibration_continues_where_it_stopped(tmp_path: Path) -> None:
     path = tmp_path / "statistics.npz"
     first = Statistics.empty("digest", (RELU, SIGNED))
-    calibrate(first, run, lambda: feeds_of(5), keep=lambda: first.save(path))
+    calibrate(first, run, lambda: inputs_of(5), keep=lambda: first.save(path))
     resumed = Statistics.load(path)
     ran: list[int] = []
 
-    def watched(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
-        ran.append(int(feed["x"][0]))
-        return run(feed)
+    def watched(arrays: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+        ran.append(int(arrays["x"][0]))
+        return run(arrays)
 
-    calibrate(resumed, watched, lambda: feeds_of(8))
+    calibrate(resumed, watched, lambda: inputs_of(8))
     assert ran == [5, 6, 7]
-    whole = calibrated(feeds_of(8)).statistics
+    whole = calibrated(inputs_of(8)).statistics
     assert np.array_equal(resumed.counts, whole.counts)
     assert resumed.digest == whole.digest
     assert np.array_equal(resumed.peaks, whole.peaks)
 
 
 def test_ctrl_c_keeps_what_was_added(tmp_path: Path) -> None:
-    """The interrupt comes while an image is being added by the other thread: that one is in, whole."""
+    """The interrupt comes while the other thread adds an image. That image is added completely."""
     path = tmp_path / "statistics.npz"
     first = Statistics.empty("digest", (RELU, SIGNED))
 
-    def interrupted(feed: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
-        if feed["x"][0] == 5:
+    def interrupted(arrays: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+        if arrays["x"][0] == 5:
             raise KeyboardInterrupt
-        return run(feed)
+        return run(arrays)
 
     with pytest.raises(KeyboardInterrupt):
-        calibrate(first, interrupted, lambda: feeds_of(8), keep=lambda: first.save(path))
+        calibrate(first, interrupted, lambda: inputs_of(8), keep=lambda: first.save(path))
     resumed = Statistics.load(path)
     assert len(resumed.done) == 5
-    calibrate(resumed, run, lambda: feeds_of(8))
-    assert np.array_equal(resumed.counts, calibrated(feeds_of(8)).statistics.counts)
+    calibrate(resumed, run, lambda: inputs_of(8))
+    assert np.array_equal(resumed.counts, calibrated(inputs_of(8)).statistics.counts)
 
 
 def test_statistics_of_other_images_are_not_mixed_in() -> None:
-    kept = calibrated(feeds_of(5)).statistics
+    kept = calibrated(inputs_of(5)).statistics
     with pytest.raises(BadInput, match="are of other images"):
-        calibrate(kept, run, lambda: feeds_of(5, {1: 2.0}))
+        calibrate(kept, run, lambda: inputs_of(5, {1: 2.0}))
     assert len(kept.done) == 5
 
 
-def test_the_digest_is_of_what_was_fed() -> None:
-    assert calibrated(feeds_of(4)).statistics.digest != calibrated(feeds_of(4, {1: 1.5})).statistics.digest
+def test_the_digest_depends_on_the_inputs() -> None:
+    assert calibrated(inputs_of(4)).statistics.digest != calibrated(inputs_of(4, {1: 1.5})).statistics.digest
 
 
 def test_memory_does_not_grow_with_the_images() -> None:
-    few, many = (calibrated(feeds_of(n)).statistics for n in (4, 32))
+    few, many = (calibrated(inputs_of(n)).statistics for n in (4, 32))
     assert few.counts.nbytes == many.counts.nbytes
-    assert sum(v.nbytes for v in (*many.low, *many.high)) == 32 * 2 * 2 * 4  # two extremes a tensor and image
+    assert sum(v.nbytes for v in (*many.low, *many.high)) == 32 * 2 * 2 * 4  # two float32 extremes per tensor and image
 
 
 @pytest.mark.parametrize("content", [b"", b"not numpy", b"PK\x03\x04 truncated"])
-def test_a_file_that_holds_no_statistics_is_said_to_be_none(content: bytes, tmp_path: Path) -> None:
+def test_a_file_without_statistics_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "statistics.npz"
     path.write_bytes(content)
     with pytest.raises(BadInput, match="holds no calibration statistics"):
@@ -232,11 +231,11 @@ def test_a_file_that_holds_no_statistics_is_said_to_be_none(content: bytes, tmp_
 
 def test_an_image_that_makes_a_tensor_infinite_is_named() -> None:
     with pytest.raises(BadInput, match=r"2\.png makes relu infinite or NaN"), np.errstate(invalid="ignore"):
-        calibrated(feeds_of(4, {2: float("inf")}))
+        calibrated(inputs_of(4, {2: float("inf")}))
 
 
-def test_a_silent_tensor_gets_a_floor_and_is_named() -> None:
-    all_zero = calibrate(Statistics.empty("d", ("dead",)), lambda _: [np.zeros(10, np.float32)], lambda: feeds_of(3))
+def test_a_tensor_that_is_always_zero_gets_a_smallest_range_and_is_named() -> None:
+    all_zero = calibrate(Statistics.empty("d", ("dead",)), lambda _: [np.zeros(10, np.float32)], lambda: inputs_of(3))
     for method in ranges.METHODS:
         found, names = ranges.ranges(all_zero, method, U8)
         assert names == ["dead"]

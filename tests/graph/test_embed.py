@@ -1,4 +1,4 @@
-"""What --embed puts into the graph equals the same work done outside it."""
+"""Preprocessing and decoding that --embed adds to the graph give the same results as the code outside it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_text(text: str, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(o) for o in session.run(None, feed)]
 
 
-def test_decoding_in_the_graph_is_the_decoding_outside() -> None:
+def test_decoding_in_the_graph_equals_decoding_outside() -> None:
     heatmaps = goldens.arrays("pose_decode")["heatmaps"]
     points, scores = run_text(graph.embedding(CARD, heatmaps.shape, False, 20), {"heatmaps": heatmaps})
     want, sure = keypoints(heatmaps)
@@ -42,7 +42,7 @@ def test_decoding_in_the_graph_is_the_decoding_outside() -> None:
     assert np.array_equal(scores, sure)
 
 
-def test_the_flip_test_in_the_graph_is_the_one_outside() -> None:
+def test_the_flip_test_in_the_graph_equals_the_one_outside() -> None:
     golden = goldens.arrays("pose_decode")
     both = np.concatenate([golden["flip_heatmaps"], golden["flip_heatmaps_mirrored"]])
     points, scores = run_text(graph.embedding(CARD, both.shape, True, 20), {"heatmaps": both})
@@ -55,7 +55,7 @@ def test_the_flip_test_in_the_graph_is_the_one_outside() -> None:
 
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 @pytest.mark.parametrize("flip", [False, True])
-def test_normalising_in_the_graph_is_the_normalising_outside(colour: str, flip: bool) -> None:
+def test_normalising_in_the_graph_equals_normalising_outside(colour: str, flip: bool) -> None:
     spec = Input(64, 32, colour=colour)
     crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
     image = run_text(input_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]
@@ -76,8 +76,10 @@ def test_an_embedded_file_gives_keypoints_of_uint8_crops(flip: bool, exported: C
     outside = task_of(found.card, flip_test=flip)
     heatmaps = open_engine("ort", Source(found.card, plain))
     for i, crop in enumerate(crops):
-        maps = np.concatenate([heatmaps.run({"image": x[None]})["heatmaps"] for x in outside.feed(crop)["image"]])  # type: ignore[attr-defined]
-        merged = merge_flip(maps[:1], maps[1:], found.card.labels_as(Keypoints).flip_pairs) if flip else maps
+        views = outside.feed(crop)["image"]  # type: ignore[attr-defined]
+        maps = np.concatenate([heatmaps.run({"image": x[None]})["heatmaps"] for x in views])
+        pairs = found.card.labels_as(Keypoints).flip_pairs
+        merged = merge_flip(maps[:1], maps[1:], pairs) if flip else maps
         points, scores = keypoints(merged)
         assert np.abs(got["scores"][i] - scores[0]).max() < 1e-4
         assert np.abs(got["keypoints"][i] - points[0] * 4).max() < 1e-4

@@ -24,9 +24,10 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.backbone import backbone_outputs, network_part
 from hrnet_deploy.graph.export import export_graph
 from hrnet_deploy.graph.fp16 import to_fp16
+from hrnet_deploy.graph.index import GraphIndex
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.operators import translations
-from hrnet_deploy.graph.quantize import TARGETS, Graph, place, quantize
+from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.jobs.predict import Predictor
 from hrnet_deploy.jobs.quantize import QuantizeRequest
@@ -86,7 +87,7 @@ def test_check_knows_the_checkpoint_from_another(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (ExportOptions(dynamic=("batch",)), "takes one size of input and batch"),
+        (ExportOptions(dynamic=("batch",)), "takes a fixed batch and input size"),
         (ExportOptions(embed=True), "not available for detection"),
         (ExportOptions(exporter="torchscript"), "try --exporter dynamo"),
         (ExportOptions(size=(100, 128)), "multiples of 32, 64 or more"),
@@ -109,20 +110,20 @@ def test_integers_end_where_the_network_does(target: str, detector_onnx: Path) -
     made = quantize(model, TARGETS[target], placement, dict.fromkeys(placement.ranged, (-3.0, 4.0)))
     onnx.checker.check_model(made, full_check=True)
     assert set(placement.weighted) >= FULLY_CONNECTED
-    part, graph, whole = network_part(model, regions=False), Graph(model), Graph(made)
+    part, graph, whole = network_part(model, regions=False), GraphIndex(model), GraphIndex(made)
     for node in whole.nodes:
         if node.name in {n.name for n in graph.nodes} - part:  # as it was, and nothing it gives is rounded
             assert node.op_type in ("Pad", "RoiAlign") or list(node.input) == list(
                 graph.nodes[graph.order[node.name]].input
             )
             assert (
-                not any(r.op_type == "QuantizeLinear" for o in node.output for r in whole.readers[o])
+                not any(r.op_type == "QuantizeLinear" for o in node.output for r in whole.consumers[o])
                 or node.op_type == "Reshape"
             )
         if node.name in placement.weighted:
-            assert whole.maker[node.input[0]].op_type == whole.maker[node.input[1]].op_type == "DequantizeLinear"
+            assert whole.producer[node.input[0]].op_type == whole.producer[node.input[1]].op_type == "DequantizeLinear"
     for tensor in (*backbone_outputs(model)[0], *backbone_outputs(model)[1]):
-        assert not any(r.op_type == "QuantizeLinear" for r in whole.readers[tensor])
+        assert not any(r.op_type == "QuantizeLinear" for r in whole.consumers[tensor])
 
 
 def test_a_bias_that_levels_share_has_a_scale_for_each(detector_onnx: Path) -> None:
@@ -130,13 +131,13 @@ def test_a_bias_that_levels_share_has_a_scale_for_each(detector_onnx: Path) -> N
     model = load_model(detector_onnx)
     placement = place(model, TARGETS["ort"])
     ranges = {t: (-3.0, 4.0 + i) for i, t in enumerate(placement.ranged)}
-    whole = Graph(quantize(model, TARGETS["ort"], placement, ranges))
+    whole = GraphIndex(quantize(model, TARGETS["ort"], placement, ranges))
     heads = [n for n in whole.nodes if n.name.partition("#")[0] == "rpn_head.rpn_conv"]
     assert len(heads) == 5 and len({n.input[1] for n in heads}) == 1
     for node in heads:
-        scales = [onnx.numpy_helper.to_array(whole.constants[whole.maker[x].input[1]]) for x in node.input]
+        scales = [onnx.numpy_helper.to_array(whole.constants[whole.producer[x].input[1]]) for x in node.input]
         assert np.allclose(scales[2], scales[0] * scales[1])
-        bias, zero = whole.maker[node.input[2]].input[0], Graph(model).constants["rpn_head.rpn_conv.bias"]
+        bias, zero = whole.producer[node.input[2]].input[0], GraphIndex(model).constants["rpn_head.rpn_conv.bias"]
         back = onnx.numpy_helper.to_array(whole.constants[bias]) * scales[2]
         assert np.abs(back - onnx.numpy_helper.to_array(zero)).max() <= scales[2].max()
 

@@ -19,8 +19,9 @@ from support.demo import NAME
 from support.placing import RANGE, placed
 
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.graph.index import GraphIndex
 from hrnet_deploy.graph.metadata import describe, load_model, read_description, save_model
-from hrnet_deploy.graph.quantize import TARGETS, Graph, block_of, fusion_of, place, quantize
+from hrnet_deploy.graph.quantize import TARGETS, block_of, fusion_of, place, quantize
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.jobs.quantize import QuantizeRequest
 from hrnet_deploy.jobs.quantize import quantize as job
@@ -31,33 +32,33 @@ Run = Callable[..., tuple[int, str, str]]
 
 def check_rules(made: onnx.ModelProto, target: str) -> None:
     """The rules of a target, read off a graph."""
-    graph = Graph(made)
+    graph = GraphIndex(made)
     dequantized = {n.output[0] for n in graph.nodes if n.op_type == "DequantizeLinear"}
     zero_points = {n.input[2] for n in graph.nodes if n.op_type in ("QuantizeLinear", "DequantizeLinear")}
     kinds = {numpy_helper.to_array(graph.constants[z]).dtype.name for z in zero_points}
     for node in graph.nodes:
         if node.op_type == "Conv":
             assert node.input[0] in dequantized and node.input[1] in dequantized, node.name
-            weights = graph.maker[node.input[1]]
+            weights = graph.producer[node.input[1]]
             assert onnx.helper.get_node_attr_value(weights, "axis") == 0
             values, scale = (numpy_helper.to_array(graph.constants[x]) for x in weights.input[:2])
             assert values.dtype == np.int8 and scale.shape == (len(values),)
             assert np.abs(values).max() == 127
-        if node.op_type == "Relu" and graph.maker[node.input[0]].op_type == "Conv":
-            assert graph.readers[graph.maker[node.input[0]].output[0]] == [node]  # nothing between the two
+        if node.op_type == "Relu" and graph.producer[node.input[0]].op_type == "Conv":
+            assert graph.consumers[graph.producer[node.input[0]].output[0]] == [node]  # nothing between the two
         if node.op_type == "Add":
             plain = [x for x in node.input if x not in dequantized]
             if target == "ort":
                 assert not plain, node.name
             elif target == "trt":
                 assert len(plain) <= 1, node.name
-            assert all(graph.maker[x].op_type in ("Conv", "Add") for x in plain), node.name
+            assert all(graph.producer[x].op_type in ("Conv", "Add") for x in plain), node.name
     if target == "ort":  # nothing goes back to float between operators
         assert kinds == {"uint8", "int8", "int32"}
         assert "Relu" not in {n.op_type for n in graph.nodes}
         for node in graph.nodes:
             if node.op_type in ("Conv", "Add", "Resize") and node.output[0] not in graph.outputs:
-                assert [r.op_type for r in graph.readers[node.output[0]]] == ["QuantizeLinear"], node.name
+                assert [r.op_type for r in graph.consumers[node.output[0]]] == ["QuantizeLinear"], node.name
     if target == "trt":
         assert kinds == {"int8"}
         assert all(not numpy_helper.to_array(graph.constants[z]).any() for z in zero_points)
@@ -98,11 +99,11 @@ def test_the_rules_hold_for_the_networks_of_the_paper(name: str, tmp_path: Path)
 
 def test_a_resize_keeps_the_scale_of_what_it_enlarges(tiny_onnx: Path) -> None:
     made, placement = placed(tiny_onnx, "ort")
-    graph = Graph(made)
+    graph = GraphIndex(made)
     resizes = [n for n in graph.nodes if n.op_type == "Resize"]
     assert resizes
     for node in resizes:
-        before, after = graph.maker[node.input[0]], graph.readers[node.output[0]][0]
+        before, after = graph.producer[node.input[0]], graph.consumers[node.output[0]][0]
         for i in (1, 2):
             a, b = (numpy_helper.to_array(graph.constants[n.input[i]]) for n in (before, after))
             assert a == b
@@ -111,7 +112,7 @@ def test_a_resize_keeps_the_scale_of_what_it_enlarges(tiny_onnx: Path) -> None:
 
 def test_the_fusion_is_found_by_structure_and_can_stay_in_float(tiny_onnx: Path) -> None:
     model = load_model(tiny_onnx)
-    graph = Graph(model)
+    graph = GraphIndex(model)
     fusion = fusion_of(model)
     assert set(fusion) == {n.name for n in graph.nodes if fnmatch(n.name, "stage?.?.add*") or n.op_type == "Resize"}
     residual = {n.name for n in graph.nodes if n.op_type == "Add"} - set(fusion)
@@ -121,7 +122,7 @@ def test_the_fusion_is_found_by_structure_and_can_stay_in_float(tiny_onnx: Path)
     for target in TARGETS:
         _, placement = placed(tiny_onnx, target, fusion)
         integers, whole = set(placement.activations), placed(tiny_onnx, target)[1]
-        assert not {graph.maker[x].op_type for x in integers if x in graph.maker} & {"Resize"}
+        assert not {graph.producer[x].op_type for x in integers if x in graph.producer} & {"Resize"}
         assert len(integers) < len(whole.activations)
         assert placement.weighted == whole.weighted
 
@@ -178,7 +179,7 @@ def test_a_quantized_graph_computes_what_the_float_one_does(target: str, tiny_on
 def test_weights_of_a_processor_without_vnni_take_seven_bits(tiny_onnx: Path) -> None:
     model = load_model(tiny_onnx)
     placement = place(model, TARGETS["ort"])
-    made = quantize(model, TARGETS["ort"], placement, dict.fromkeys(placement.ranged, RANGE), reduced=True)
+    made = quantize(model, TARGETS["ort"], placement, dict.fromkeys(placement.ranged, RANGE), reduce_range=True)
     values = [numpy_helper.to_array(i) for i in made.graph.initializer if i.name.endswith("weight.q")]
     assert max(int(np.abs(v).max()) for v in values) == 64
 

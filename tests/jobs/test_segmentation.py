@@ -22,8 +22,9 @@ from hrnet_deploy.cards import Input, card
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.fp16 import to_fp16
+from hrnet_deploy.graph.index import GraphIndex
 from hrnet_deploy.graph.metadata import load_model, read_description
-from hrnet_deploy.graph.quantize import TARGETS, Graph, block_of, place, quantize
+from hrnet_deploy.graph.quantize import TARGETS, block_of, place, quantize
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import Contract, Feed, TaskOptions, noise
@@ -69,11 +70,12 @@ def int8(
 
 def test_what_is_assumed_is_said_and_a_flag_says_otherwise(seg_checkpoint: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "a.onnx"
-    assert "upsampled bilinear, align_corners False — where they are not" in run("inspect", seg_checkpoint)[1]
+    assumed = "upsampling of its branches is assumed to be bilinear, align_corners False — if it is not"
+    assert assumed in run("inspect", seg_checkpoint)[1]
     code, text, _ = run("export", seg_checkpoint, "-o", out, "--size", SIZE, "--align-corners")
     assert code == 0
-    assert "are taken to be upsampled" not in text
-    assert "19 classes are taken to be those of cityscapes" in text
+    assert "upsampling of its branches" not in text
+    assert "19 classes are assumed to be those of cityscapes" in text
     found = read_description(out).card.architecture
     assert isinstance(found, arch.SegHRNet)
     assert found.body.upsample == arch.Upsample("bilinear", align_corners=True)
@@ -162,9 +164,9 @@ def test_an_embedded_file_gives_labels_of_uint8_images(exported_seg: Callable[..
 # --- int8 and float16 ----------------------------------------------------------------------------------------
 
 
-def scales_of(graph: Graph, tensor: str) -> tuple[float, int]:
+def scales_of(graph: GraphIndex, tensor: str) -> tuple[float, int]:
     """Of the pair behind which a value is read."""
-    node = graph.maker[tensor]
+    node = graph.producer[tensor]
     assert node.op_type == "DequantizeLinear", tensor
     scale, zero = (numpy_helper.to_array(graph.constants[i]) for i in node.input[1:])
     return float(scale), int(zero)
@@ -175,9 +177,9 @@ def test_everything_that_is_concatenated_shares_one_scale(
     target: str, int8: Callable[[str], Path], exported_seg: Callable[..., Path]
 ) -> None:
     model = load_model(int8(target))
-    graph = Graph(model)
+    graph = GraphIndex(model)
     (joined,) = [n for n in graph.nodes if n.op_type == "Concat"]
-    (quantized,) = graph.readers[joined.output[0]]
+    (quantized,) = graph.consumers[joined.output[0]]
     assert quantized.op_type == "QuantizeLinear"
     found = {scales_of(graph, x) for x in (*joined.input, f"{joined.output[0]}.dq")}
     assert len(joined.input) == 3
@@ -189,10 +191,10 @@ def test_everything_that_is_concatenated_shares_one_scale(
 
 
 def test_tensorrt_quantizes_what_is_concatenated_once(int8: Callable[[str], Path]) -> None:
-    graph = Graph(load_model(int8("trt")))
+    graph = GraphIndex(load_model(int8("trt")))
     (joined,) = [n for n in graph.nodes if n.op_type == "Concat"]
-    assert "DequantizeLinear" not in {graph.maker[x].op_type for x in joined.input}
-    assert [r.op_type for r in graph.readers[joined.output[0]]] == ["QuantizeLinear"]
+    assert "DequantizeLinear" not in {graph.producer[x].op_type for x in joined.input}
+    assert [r.op_type for r in graph.consumers[joined.output[0]]] == ["QuantizeLinear"]
 
 
 def test_a_shared_scale_spans_every_range_of_its_group() -> None:
@@ -213,14 +215,14 @@ def test_a_shared_scale_spans_every_range_of_its_group() -> None:
     assert {t: set(s) for t, s in found.shares.items()} == {t: {"a", "b"} for t in ("a", "b", "big", "both", "more")}
     assert set(found.ranged) == {"x", "a", "b"}
     assert found.range_of("both", {"a": (-1.0, 2.0), "b": (0.0, 5.0)}) == (-1.0, 5.0)
-    made = Graph(quantize(model, TARGETS["ort"], found, {"x": (-1.0, 1.0), "a": (-1.0, 2.0), "b": (0.0, 5.0)}))
+    made = GraphIndex(quantize(model, TARGETS["ort"], found, {"x": (-1.0, 1.0), "a": (-1.0, 2.0), "b": (0.0, 5.0)}))
     assert {scales_of(made, f"{t}.dq") for t in ("a", "b", "big", "both", "more")} == {(float(np.float32(6 / 255)), 42)}
 
 
 def test_sizes_stay_integers_where_axes_are_open(open_axes: Path) -> None:
     """Such a graph adds and concatenates sizes too; pairs and float16 are for values alone."""
     model = load_model(open_axes)
-    integers = Graph(model).integers
+    integers = GraphIndex(model).integers
     assert integers & {n.output[0] for n in model.graph.node if n.op_type == "Add"}
     assert integers & {n.output[0] for n in model.graph.node if n.op_type == "Concat"}
     feed = noise(read_description(open_axes).card, 1, 0, 75, 110)
@@ -240,10 +242,10 @@ def test_attention_stays_in_float(open_axes: Path) -> None:
     model = load_model(open_axes)
     placement = place(model, TARGETS["ort"])
     assert "ocr_distri_head.object_context_block.f_pixel.0" in placement.weighted
-    made = Graph(quantize(model, TARGETS["ort"], placement, dict.fromkeys(placement.ranged, (-8.0, 8.0))))
+    made = GraphIndex(quantize(model, TARGETS["ort"], placement, dict.fromkeys(placement.ranged, (-8.0, 8.0))))
     for node in made.nodes:
         if node.op_type in ("MatMul", "Softmax"):
-            assert "QuantizeLinear" not in {r.op_type for r in made.readers[node.output[0]]}
+            assert "QuantizeLinear" not in {r.op_type for r in made.consumers[node.output[0]]}
 
 
 def run_model(model: onnx.ModelProto, feed: Feed) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all."""
+"""An output file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output, write_json
 
 
-def test_a_block_that_ends_well_leaves_the_file(tmp_path: Path) -> None:
+def test_a_block_that_succeeds_writes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with atomic_write(path) as part:
         part.write_text("new")
@@ -24,7 +24,7 @@ def test_a_block_that_ends_well_leaves_the_file(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
 
@@ -39,12 +39,12 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_what_is_no_number_is_null_in_json(tmp_path: Path) -> None:
+def test_nan_and_infinity_are_null_in_json(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"x": float("nan"), "y": [1.5, (float("inf"),)], "z": "text"})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": None, "y": [1.5, [None]], "z": "text"}
 
 
-def test_outputs_that_could_not_be_written_are_refused_first(tmp_path: Path) -> None:
+def test_outputs_that_cannot_be_written_are_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("")
     with pytest.raises(BadInput, match="exists already"):
         check_output(tmp_path / "there", force=False)

@@ -1,4 +1,4 @@
-"""What a stranger gets: the built wheel in a fresh environment, without torch."""
+"""The built wheel works in a fresh environment without torch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NEED_TORCH = {
-    "hrnet_deploy.engines.torch_",
-    "hrnet_deploy.engines.parallel_branches",
-    "hrnet_deploy.networks",
-}  # and what is under it
+# These modules and all modules below them need torch.
+NEED_TORCH = {"hrnet_deploy.engines.torch_", "hrnet_deploy.engines.parallel_branches", "hrnet_deploy.networks"}
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, hrnet_deploy
@@ -57,7 +54,10 @@ def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(bin_folder: Path, *arguments: object, code: int = 0) -> str:
-    """Run the installed command far from the checkout."""
+    """Run the installed command outside the checkout and require an exit code.
+
+    The result is stderr if the code is an error, otherwise stdout.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     command = [str(bin_folder / "hrnet-deploy"), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=bin_folder, env=environment, check=False)
@@ -92,7 +92,7 @@ def test_the_base_install_works_without_torch(bin_folder: Path, tiny_onnx: Path,
     assert "1 (base)" in call(bin_folder, "bench", tiny_onnx, "--seconds", "0.1", "--rounds", "6")
     assert "parity: passed" in call(bin_folder, "check", tiny_onnx, "--against", tiny_onnx)
     failed = call(bin_folder, "check", tiny_onnx, "--against", tiny_onnx, "--images", images, code=3)
-    assert "pip install 'hrnet-deploy[eval]'" in failed  # annotated images are scored, which needs pycocotools
+    assert "pip install 'hrnet-deploy[eval]'" in failed  # scoring annotated images needs pycocotools
     failed = call(bin_folder, "export", "pose_hrnet_w16_demo_128x96", "-o", tmp_path / "a.onnx", code=3)
     assert "torch is not installed" in failed
 

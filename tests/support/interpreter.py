@@ -1,4 +1,4 @@
-"""A fresh Python interpreter, and what it has loaded."""
+"""Which modules a fresh Python interpreter loads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAVY = ("torch", "onnxruntime", "onnx", "cv2", "numpy", "msgspec")
 
 
 def loaded_after(code: str) -> set[str]:
-    """Which heavy modules a bare interpreter has loaded after some code."""
-    ask = f"import sys\n{code}\nprint([m for m in {HEAVY!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, cwd=ROOT)
+    """Which of the modules of HEAVY a new interpreter has loaded after running some code."""
+    script = f"import sys\n{code}\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(json.loads(done.stdout.strip().splitlines()[-1].replace("'", '"')))

@@ -1,4 +1,4 @@
-"""State dicts in the layouts that public checkpoints have, and how each is saved."""
+"""State dicts in the layouts of public checkpoints, and how to save them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ State = dict[str, torch.Tensor]
 
 
 def mmpose_1(state: State) -> State:
+    """With the names of mmpose 1.x."""
     return {f"{'head' if k.startswith('final_layer') else 'backbone'}.{k}": v for k, v in state.items()}
 
 
 def mmpose_0(state: State) -> State:
+    """With the names of mmpose 0.x."""
     return {f"{'keypoint_head' if k.startswith('final_layer') else 'backbone'}.{k}": v for k, v in state.items()}
 
 
 def prefixed(prefix: str) -> Callable[[State], State]:
+    """A function that puts a prefix before all names."""
     return lambda state: {prefix + k: v for k, v in state.items()}
 
 
 def without_counters(state: State) -> State:
+    """Without the batch counters, as older versions of PyTorch save it."""
     return {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
 
 
+# by name: a function from a state dict to the content of a file, and the layout that is to be recognised
 LAYOUTS: dict[str, tuple[Callable[[State], Any], str]] = {
     "plain": (lambda s: s, "official"),
     "state_dict": (lambda s: {"state_dict": s, "epoch": 3}, "official"),
@@ -43,6 +48,7 @@ LAYOUTS: dict[str, tuple[Callable[[State], Any], str]] = {
 
 
 def save(content: Any, path: Path, how: str) -> Path:
+    """Save as `safetensors`, or with PyTorch in the `zip` or the `legacy` format."""
     if how == "safetensors":
         save_file({k: v.contiguous() for k, v in content.items()}, path)
     else:

@@ -12,7 +12,7 @@ LAYER = "stage3.0.branches.1.0.conv2"
 
 
 def nudged(path: Path, out: Path, name: str = f"{LAYER}.weight", by: float = 0.3) -> Path:
-    """A copy of a model with one weight changed."""
+    """A copy of a model in which one value of the named weight is changed by `by`."""
     model = load_model(path)
     weight = next(i for i in model.graph.initializer if i.name == name)
     values = onnx.numpy_helper.to_array(weight).copy()

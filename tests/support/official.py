@@ -1,4 +1,4 @@
-"""The architectures of the official networks that the goldens are of, by the name of the golden."""
+"""The architectures of the official networks that the goldens were made with, by the name of the golden."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MMSEG = arch.Upsample("bilinear", two_steps=True)
 
 
 def small(stem: int, units: int, width: int, modules: tuple[int, ...], upsample: arch.Upsample) -> arch.Body:
-    """The official small variants: `units` bottlenecks of `stem` channels, then two units a branch."""
+    """The official small variants: `units` bottlenecks of `stem` channels, then two residual units per branch."""
     body = arch.Body.of_width(width, modules, blocks=2, upsample=upsample)
     return dataclasses.replace(body, stage1=arch.Stage(1, (units,), (stem,), "bottleneck"))
 

@@ -1,4 +1,4 @@
-"""Quantized graphs with ranges that are made up."""
+"""Quantized graphs with invented ranges."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from pathlib import Path
 
 import onnx
 
+from hrnet_deploy.graph.index import GraphIndex
 from hrnet_deploy.graph.metadata import load_model
-from hrnet_deploy.graph.quantize import TARGETS, Graph, Placement, place, quantize
+from hrnet_deploy.graph.quantize import TARGETS, Placement, place, quantize
 from hrnet_deploy.graph.ranges import Range
 
 RANGE: Range = (-3.0, 4.0)
 
 
 def placed(path: Path, target: str, exclude: tuple[str, ...] = ()) -> tuple[onnx.ModelProto, Placement]:
-    """A quantized graph with the same range everywhere, none below zero after a ReLU."""
+    """A quantized graph, and its placement. All tensors have the same range, but none below zero after a ReLU."""
     model = load_model(path)
     placement = place(model, TARGETS[target], exclude)
-    maker = Graph(model).maker
-    ranges = {t: (0.0, 4.0) if t in maker and maker[t].op_type == "Relu" else RANGE for t in placement.ranged}
+    producer = GraphIndex(model).producer
+    ranges = {t: (0.0, 4.0) if t in producer and producer[t].op_type == "Relu" else RANGE for t in placement.ranged}
     made = quantize(model, TARGETS[target], placement, ranges)
     onnx.checker.check_model(made, full_check=True)
     return made, placement

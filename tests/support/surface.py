@@ -1,6 +1,7 @@
-"""Does code name only what TensorRT's bindings have? Its syntax tree against the recorded surface.
+"""Check by its syntax tree that code uses only names and signatures that TensorRT's recorded bindings have.
 
-Types are followed where code says them: `trt.Builder(...)`, what a recorded signature returns, annotations, `self` attributes.
+The type of an expression is known from constructors such as `trt.Builder(...)`, from what recorded signatures return,
+from annotations, and from attributes of `self`.
 """
 
 from __future__ import annotations
@@ -15,24 +16,26 @@ from typing import Any
 FOLDER = Path(__file__).parents[1] / "tensorrt_surface"
 VERSIONS = ("10.16", "11.4")
 MODULE = "trt"
-NOT_RECORDED = {"__version__"}  # of the module, and in every version
+NOT_RECORDED = {"__version__"}  # attributes of the module that all versions have
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Names of parameters, which of them may be left out, and the type that is returned."""
+    """The names of the parameters, those that are optional, and the name of the type that is returned."""
 
     parameters: tuple[str, ...]
     optional: frozenset[str]
     returns: str
 
     def fits(self, positional: int, keywords: set[str]) -> bool:
+        """Whether a call with so many positional arguments and these keywords is valid."""
         given = set(self.parameters[:positional]) | keywords
         needed = set(self.parameters) - self.optional
         return positional <= len(self.parameters) and keywords <= set(self.parameters[positional:]) and needed <= given
 
 
 def signature_of(text: str) -> Signature:
+    """The signature in the first line of a docstring of the bindings."""
     found = re.fullmatch(r"\w+\((.*)\) -> (.+)", text)
     assert found, text
     parts = [p for p in _split(found[1]) if p and not p.startswith("self:")]
@@ -43,6 +46,7 @@ def signature_of(text: str) -> Signature:
 
 
 def _split(text: str) -> list[str]:
+    """Split at the commas that are not inside brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "([<") - (letter in ")]>")
@@ -54,6 +58,8 @@ def _split(text: str) -> list[str]:
 
 
 class Surface:
+    """The recorded classes of one version of the bindings, with their members and signatures."""
+
     def __init__(self, version: str) -> None:
         values = json.loads((FOLDER / f"{version}.json").read_text())
         self.version: str = values["version"]
@@ -70,8 +76,11 @@ class Surface:
 
 @dataclass
 class Type:
-    """What an expression is: the module, a class of it, an instance of one, a method of an instance, or a function of the
-    code's own that says it gives an instance."""
+    """The type of an expression.
+
+    `kind` is "module", "class", "instance", "method", "value", or "function" for a function of the checked code that is
+    annotated to return an instance. `name` is the class, `member` the method.
+    """
 
     kind: str
     name: str = ""
@@ -80,11 +89,13 @@ class Type:
 
 @dataclass
 class Checker(ast.NodeVisitor):
+    """Visits code and collects the names and calls that a version of the bindings does not have."""
+
     surface: Surface
     problems: list[str] = field(default_factory=list)
     checked: int = 0
     names: list[dict[str, Type]] = field(default_factory=lambda: [{}])
-    own: dict[str, Type] = field(default_factory=dict)  # attributes of self in the class that is visited
+    own: dict[str, Type] = field(default_factory=dict)  # attributes of self in the class being visited
 
     def visit_Module(self, node: ast.Module) -> None:
         for function in (f for f in node.body if isinstance(f, ast.FunctionDef) and f.returns is not None):
@@ -98,7 +109,7 @@ class Checker(ast.NodeVisitor):
         for function in (f for f in node.body if isinstance(f, ast.FunctionDef)):
             for base in bases:
                 self._overrides(function, base)
-        for part in ast.walk(node):  # what self holds, before the methods that use it
+        for part in ast.walk(node):  # find the attributes of self before the methods that use them
             if isinstance(part, ast.AnnAssign) and _is_self(part.target) and (t := self._annotated(part.annotation)):
                 self.own[part.target.attr] = t  # type: ignore[union-attr]
         for _ in range(2):
@@ -206,7 +217,7 @@ class Checker(ast.NodeVisitor):
         if called.kind == "method":
             kinds = {s.returns for s in self.surface.signatures(called.name, called.member)}
             name = kinds.pop() if len(kinds) == 1 else ""
-            name = {"IParserError": "ParserError"}.get(name, name)  # the C++ name, which some signatures have
+            name = {"IParserError": "ParserError"}.get(name, name)  # some signatures have the C++ name
             return Type("instance", name) if name in self.surface.api else None
         return None
 
@@ -216,7 +227,7 @@ def _is_self(node: ast.AST) -> bool:
 
 
 def check(source: str, version: str) -> Checker:
-    """What code names that this version does not have, and how many names and calls were looked at."""
+    """Check source code. The result has the problems found, and the number of names and calls that were checked."""
     checker = Checker(Surface(version))
     checker.visit(ast.parse(source))
     return checker

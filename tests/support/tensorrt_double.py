@@ -1,8 +1,9 @@
-"""A recording double of TensorRT made of the recorded surface, and doubles of PyCUDA's and the driver's calls the engine makes.
+"""Test doubles of TensorRT, made from its recorded bindings, and of the calls to PyCUDA and libcuda that the engine
+makes.
 
-It has what the bindings have and nothing else, writes down every call, and gives what a test tells it to. It proves the
-conversation: which calls, in which order, with which arguments, and what is done when one fails. It computes nothing, so it says
-nothing of numbers or speed.
+The double has exactly the members of the bindings. It records every call and answers as a test wants. So tests can
+check which calls are made, in which order and with which arguments, and what happens if one fails. It computes nothing,
+so it cannot check results or speed.
 """
 
 from __future__ import annotations
@@ -18,11 +19,18 @@ from numpy.typing import NDArray
 from support.surface import Surface
 
 Answer = Any  # a value, or a function of the instance and the arguments
-BASE = 1 << 20  # the first address of the device
+BASE = 1 << 20  # the first address of device memory
 
 
 class TensorRT:
-    """`module` is the double. answers: what `Class.method` or `Class.property` gives; calls: (name, arguments) as they came."""
+    """A double of the `tensorrt` module, in `module`.
+
+    Args:
+        version: which recorded bindings to use.
+        answers: what to return, by `Class.method` or `Class.property`.
+
+    The attribute `calls` has (name, arguments) in the order of the calls.
+    """
 
     def __init__(self, version: str, answers: dict[str, Answer] | None = None) -> None:
         self.surface = Surface(version)
@@ -122,8 +130,11 @@ def _enumeration(name: str, members: list[str]) -> type:
 
 
 class Cuda:
-    """The part of `pycuda.driver` the engine uses, and of libcuda: device memory is an array, a stream does at once what it is
-    given, a captured call is called again at each launch."""
+    """A double of the parts of `pycuda.driver` and libcuda that the engine uses.
+
+    Device memory is an array. A stream runs its work immediately, or records it while it is captured; a launch of the
+    captured graph runs it again.
+    """
 
     def __init__(self, memory: int = 8 << 20, refuse: dict[str, int] | None = None) -> None:
         self.memory = np.zeros(memory, np.uint8)
@@ -139,7 +150,7 @@ class Cuda:
         return self.memory[start : start + size].view(kind).reshape(shape)
 
     def work(self, what: Callable[[], None]) -> None:
-        """What an engine puts into a stream."""
+        """Run what an engine puts into a stream, or record it while the stream is captured."""
         if self.capturing is not None:
             self.capturing.append(what)
         else:
@@ -222,7 +233,7 @@ class Cuda:
 
 
 class Library:
-    """libcuda: a function by any name, which gives 0 or the code it is told to."""
+    """A double of libcuda. Each function returns 0, or the error code that `Cuda.refuse` has for it."""
 
     def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
@@ -258,5 +269,5 @@ class Library:
 
 
 def _at(reference: Any) -> Any:
-    """What `ctypes.byref` refers to."""
+    """The object that a `ctypes.byref` or a pointer refers to."""
     return reference._obj if hasattr(reference, "_obj") else ctypes.cast(reference, ctypes.c_void_p)

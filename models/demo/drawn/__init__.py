@@ -1,4 +1,4 @@
-"""A generator of drawn people: images with keypoints, part labels and boxes that cost nothing to annotate."""
+"""A generator of images of drawn people, with keypoints, part labels and boxes, so that no annotation is needed."""
 
 from drawn.scene import Scene, scene
 

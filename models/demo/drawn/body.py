@@ -1,7 +1,8 @@
-"""A person in three dimensions: proportions, an articulated pose, and the 2D points a camera sees.
+"""A person in three dimensions: the proportions, a pose, and the joints in the view of a camera.
 
-Axes of the world: x to the viewer's right, y down, z towards the viewer. Axes of a body: x to the person's
-own left, y down, z forward; so a person whose yaw is 0 faces the viewer. Lengths are parts of body height.
+In the axes of the world, x points to the viewer's right, y down and z towards the viewer. In the axes of a body, x
+points to the person's own left, y down and z forward. A person with a yaw of 0 faces the viewer. Lengths are relative
+to the body height.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ SIDES = ("left", "right")
 
 
 def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> NDArray[np.float64]:
-    """About y, then x, then z, in radians."""
+    """The (3, 3) rotation about y, then x, then z, by angles in radians."""
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
@@ -31,14 +32,14 @@ def _unit(v: Vector) -> Vector:
 
 
 def _bend(along: Vector, towards: Vector, angle: float) -> Vector:
-    """`along`, bent by `angle` in the direction of `towards`."""
+    """The unit vector `along`, turned by `angle` radians in the direction of `towards`."""
     side = _unit(towards - along * float(along @ towards))
     return np.cos(angle) * along + np.sin(angle) * side
 
 
 @dataclass
 class Proportions:
-    """Lengths and radii of one person."""
+    """The lengths of one person's body parts, relative to the body height."""
 
     head: float
     neck: float
@@ -50,10 +51,11 @@ class Proportions:
     thigh: float
     shin: float
     foot: float
-    girth: float  # multiplies every radius
+    girth: float  # a factor of all radii
 
     @classmethod
     def sample(cls, rng: Rng) -> Proportions:
+        """Draw random proportions; 15% are those of a child."""
         child = rng.random() < 0.15
         limb, girth = rng.normal(1.0, 0.06), rng.uniform(0.8, 1.35)
 
@@ -76,7 +78,7 @@ class Proportions:
 
 
 def _arm(rng: Rng, sign: float) -> tuple[Vector, Vector]:
-    """Directions of the upper arm and forearm in body axes; `sign` is 1 on the left."""
+    """The directions of the upper arm and the forearm in body axes. `sign` is 1 on the left and -1 on the right."""
     mode = rng.choice(5, p=[0.38, 0.16, 0.18, 0.14, 0.14])
     low, high, turn, flex = [
         (4, 28, (-20, 50), (0, 45)),  # hanging
@@ -94,7 +96,7 @@ def _arm(rng: Rng, sign: float) -> tuple[Vector, Vector]:
 
 
 def _legs(rng: Rng) -> list[tuple[Vector, Vector]]:
-    """Directions of thigh and shin, left and right, in body axes."""
+    """The directions of thigh and shin in body axes, for the left and the right leg."""
     mode = rng.choice(["stand", "walk", "wide", "sit", "squat"], p=[0.42, 0.27, 0.16, 0.09, 0.06])
     swing = rng.uniform(8, 38) * rng.choice([-1, 1])
     legs = []
@@ -120,7 +122,14 @@ def _legs(rng: Rng) -> list[tuple[Vector, Vector]]:
 
 @dataclass
 class Body:
-    """Joints in world axes around the hips, in body heights, and the orientation of trunk and head."""
+    """A posed body.
+
+    Attributes:
+        size: its proportions.
+        joints: by name, (3,) positions in world axes relative to the middle of the hips, in body heights.
+        trunk: (3, 3) from axes of the trunk to world axes.
+        face: (3, 3) from axes of the head to world axes.
+    """
 
     size: Proportions
     joints: dict[str, Vector]
@@ -129,8 +138,9 @@ class Body:
 
     @classmethod
     def sample(cls, rng: Rng) -> Body:
+        """Draw random proportions and a random pose."""
         size = Proportions.sample(rng)
-        # front views are what photographs are mostly of; back and side views are what confuses left and right
+        # most photographs show people from the front; views from the back and the side teach left and right
         yaw = rng.choice([0, np.pi, np.pi / 2, -np.pi / 2], p=[0.5, 0.22, 0.14, 0.14]) + rng.normal(0, 0.38)
         roll = rng.normal(0, 0.1) if rng.random() < 0.88 else rng.normal(0, 0.5)
         stance = rotation(roll=roll) @ rotation(pitch=rng.normal(0.05, 0.1)) @ rotation(yaw=yaw)
@@ -152,7 +162,7 @@ class Body:
         return cls(size, joints, trunk, face)
 
     def extent(self) -> tuple[Vector, Vector]:
-        """Smallest and largest x, y of the joints, head included."""
+        """The smallest and the largest x and y of the joints and the head, in body heights."""
         points = np.array(list(self.joints.values()))[:, :2]
         head = self.joints["head"][:2]
         radius = self.size.head * 1.25

@@ -1,4 +1,4 @@
-"""Things that stand around: five classes of objects, and backgrounds with clutter nobody labels."""
+"""Objects of five classes, and backgrounds with shapes that have no class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ OBJECTS = ("ball", "crate", "sign", "plant", "bottle")
 
 
 def paint_object(canvas: Canvas, rng: Rng, kind: str, x: float, y: float, size: float, owner: int) -> None:
-    """Draw one object around (x, y); `size` is its larger side in pixels."""
+    """Draw one object.
+
+    Args:
+        canvas: the canvas.
+        rng: the random generator.
+        kind: one of OBJECTS.
+        x, y: the centre of the object, in pixels.
+        size: its larger side, in pixels.
+        owner: the number of the instance.
+    """
     c, s = np.array([x, y]), size
     light = rng.normal(0, 0.6, 2)
     if kind == "ball":
@@ -60,17 +69,18 @@ def paint_object(canvas: Canvas, rng: Rng, kind: str, x: float, y: float, size: 
 
 
 def _turn(angle: float) -> np.ndarray:
+    """The (2, 2) rotation by an angle in radians."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def _muted(rgb: np.ndarray, rng: Rng) -> np.ndarray:
-    """Closer to grey, as walls and floors are."""
+    """Colours with a random lower saturation, as those of walls and floors."""
     grey = rgb.mean(-1, keepdims=True)
     return grey + (rgb - grey) * rng.uniform(0.1, 0.75)
 
 
 def paint_background(canvas: Canvas, rng: Rng) -> None:
-    """A wall and a floor, a blurred pattern over them, and shapes, poles and lines of no class."""
+    """Paint a wall and a floor, a blurred pattern over them, and random shapes and lines that have no class."""
     height, width = canvas.owner.shape
     horizon = int(height * rng.uniform(0.3, 0.85))
     for rows in (slice(0, horizon), slice(horizon, height)):
@@ -79,8 +89,8 @@ def paint_background(canvas: Canvas, rng: Rng) -> None:
         canvas.rgb[rows] *= ramp[:, None, None].astype(np.float32)
     coarse = rng.normal(0, rng.uniform(2, 24), (int(rng.integers(3, 24)), int(rng.integers(3, 24)), 3))
     coarse = _muted(coarse, rng)
-    how = cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST
-    canvas.rgb += cv2.resize(coarse.astype(np.float32), (width, height), interpolation=how)
+    interpolation = cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST
+    canvas.rgb += cv2.resize(coarse.astype(np.float32), (width, height), interpolation=interpolation)
     for _ in range(int(rng.integers(0, 9))):
         at, size = rng.uniform((0, 0), (width, height)), rng.uniform(0.04, 0.3) * height
         texture = textile(rng, size)
@@ -89,7 +99,7 @@ def paint_background(canvas: Canvas, rng: Rng) -> None:
             canvas.polygon(at + rng.normal(0, size * 0.5, (int(rng.integers(3, 7)), 2)), texture)
         elif kind == 1:
             canvas.polygon(ellipse(at, size * 0.5, size * rng.uniform(0.2, 0.8), rng.uniform(0, 3)), texture)
-        elif kind == 2:  # something as long and thin as a limb
+        elif kind == 2:  # as long and thin as a limb
             end = at + rng.normal(0, size, 2)
             canvas.polygon(capsule(at, end, size * rng.uniform(0.03, 0.12), size * rng.uniform(0.03, 0.12)), texture)
         else:

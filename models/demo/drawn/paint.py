@@ -1,4 +1,4 @@
-"""Paint on a canvas that remembers, for every pixel, whose it is and which part of it."""
+"""Painting on a canvas that stores for each pixel which instance and which part it shows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from numpy.typing import NDArray
 
 Rng = np.random.Generator
 Array = NDArray[np.float32]
-Texture = Callable[[Array, Array], Array]  # x, y in pixels -> RGB, (H, W, 3)
+Texture = Callable[[Array, Array], Array]  # from (H, W) x and y in pixels to (H, W, 3) RGB
 
 SHIFT = 4  # fractional bits of the coordinates cv2 draws with
 
 
 @dataclass
 class Canvas:
-    """RGB, (H, W, 3) float32 in 0..255; `owner` 0 for the background or an instance; `part` a label."""
+    """An image that is being painted.
+
+    Attributes:
+        rgb: (H, W, 3) float32, from 0 to 255.
+        owner: (H, W) the number of the instance that each pixel shows, 0 for the background.
+        part: (H, W) the label of the part that each pixel shows.
+    """
 
     rgb: Array
     owner: NDArray[np.int32]
@@ -26,11 +32,12 @@ class Canvas:
 
     @classmethod
     def blank(cls, height: int, width: int) -> Canvas:
+        """A black canvas without instances."""
         size = (height, width)
         return cls(np.zeros((*size, 3), np.float32), np.zeros(size, np.int32), np.zeros(size, np.uint8))
 
     def polygon(self, points: NDArray, texture: Texture, owner: int = 0, part: int = 0) -> None:
-        """Fill a polygon, (n, 2) pixels, antialiased."""
+        """Fill a polygon with (n, 2) corners in pixels, with smooth edges."""
         height, width = self.owner.shape
         x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - 1, 0)
         x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 2, (width, height))
@@ -42,7 +49,10 @@ class Canvas:
         self.blend(mask, x0, y0, texture, owner, part)
 
     def blend(self, mask: NDArray[np.uint8], x0: int, y0: int, texture: Texture, owner: int, part: int) -> None:
-        """Lay a texture over the canvas where `mask`, whose corner is at (x0, y0), is set."""
+        """Blend a texture into the canvas by the opacity in `mask` (0 to 255), whose top left corner is at (x0, y0).
+
+        Pixels with an opacity above one half get the owner and the part.
+        """
         y1, x1 = y0 + mask.shape[0], x0 + mask.shape[1]
         y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
         region = self.rgb[y0:y1, x0:x1]
@@ -53,7 +63,7 @@ class Canvas:
 
 
 def capsule(a: NDArray, b: NDArray, ra: float, rb: float) -> NDArray[np.float32]:
-    """The outline of a limb from `a` (radius ra) to `b` (radius rb): two half circles and their tangents."""
+    """The outline of a limb from `a` with radius `ra` to `b` with radius `rb`: two half circles, connected by lines."""
     along = b - a
     angle = float(np.arctan2(along[1], along[0]))
     turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 7)
@@ -63,7 +73,7 @@ def capsule(a: NDArray, b: NDArray, ra: float, rb: float) -> NDArray[np.float32]
 
 
 def ellipse(centre: NDArray, rx: float, ry: float, angle: float = 0.0, n: int = 20) -> NDArray[np.float32]:
-    """The outline of an ellipse turned by `angle` radians."""
+    """The outline of an ellipse with `n` corners, rotated by `angle` radians."""
     t = np.linspace(0, 2 * np.pi, n, endpoint=False)
     x, y = rx * np.cos(t), ry * np.sin(t)
     c, s = np.cos(angle), np.sin(angle)
@@ -71,7 +81,7 @@ def ellipse(centre: NDArray, rx: float, ry: float, angle: float = 0.0, n: int = 
 
 
 def colour(rng: Rng) -> Array:
-    """Any colour, greys and dark ones included as clothes and walls have them."""
+    """A random RGB colour. A third are close to grey, as many clothes and walls are."""
     base = rng.uniform(15, 245, 3)
     if rng.random() < 0.35:
         base = base.mean() + rng.normal(0, 12, 3)
@@ -79,15 +89,17 @@ def colour(rng: Rng) -> Array:
 
 
 def rgb(red: float, green: float, blue: float) -> Array:
+    """A colour as an array."""
     return np.array([red, green, blue], np.float32)
 
 
 def plain(rgb: Array) -> Texture:
+    """A texture of one colour."""
     return lambda x, y: np.broadcast_to(rgb, (*x.shape, 3))
 
 
 def textile(rng: Rng, scale: float) -> Texture:
-    """Plain, striped, checked, dotted or mottled cloth; `scale` is the width in pixels of who wears it."""
+    """A random plain, striped, checked, dotted or mottled texture. `scale` is the width in pixels of what it covers."""
     a, b = colour(rng), colour(rng)
     kind = rng.choice(["plain", "plain", "stripes", "checks", "dots", "mottle"])
     angle, phase = rng.uniform(0, np.pi), rng.uniform(0, 6.28)
@@ -114,7 +126,14 @@ def textile(rng: Rng, scale: float) -> Texture:
 
 
 def shaded(texture: Texture, centre: NDArray, radius: float, light: NDArray) -> Texture:
-    """The texture, brighter on the side the light (a 2D vector) comes from."""
+    """The texture with shading: brighter towards the light.
+
+    Args:
+        texture: the texture.
+        centre: (2,) the point of unchanged brightness, in pixels.
+        radius: the distance in pixels over which the brightness changes.
+        light: (2,) the direction towards the light; its length is the strength.
+    """
     lx, ly = np.asarray(light / max(radius, 1.0), np.float32)
     cx, cy = np.asarray(centre, np.float32)
 

@@ -1,4 +1,4 @@
-"""Paint a body: clothes, skin, hair and a face, the far parts first, and tell where its keypoints came to lie."""
+"""Painting a body with clothes, skin, hair and a face, from back to front, and finding its keypoints in the image."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from drawn.body import SIDES, Body
 from drawn.paint import Array, Canvas, Rng, Texture, capsule, colour, ellipse, plain, rgb, shaded, textile
 
 KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
-# the parts of PASCAL-Person-Part, its head as hair and face, feet apart; left and right are one class, as there
+# The parts of PASCAL-Person-Part, with hair and face in place of the head, and with shoes. Left and right are one
+# class.
 PARTS = ["background", "hair", "face", "torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg", "shoe"]
 LIMBS = PARTS[4:]
-SURFACES = [
-    *PARTS[:4],
-    *(f"{side}_{limb}" for side in SIDES for limb in LIMBS),
-]  # as painted: which side hides which matters
+# The labels while painting. Left and right are distinguished here, to tell which side hides the other.
+SURFACES = [*PARTS[:4], *(f"{side}_{limb}" for side in SIDES for limb in LIMBS)]
 LABEL = {name: i for i, name in enumerate(SURFACES)}
 PART_OF = np.array([PARTS.index(name.removeprefix("left_").removeprefix("right_")) for name in SURFACES], np.uint8)
 
-# on the unit sphere of the head, in face axes (x to the person's left, y down, z forward)
+# positions on the unit sphere of the head, in axes of the head (x to the person's left, y down, z forward)
 FEATURES = {
     "nose": (0.0, 0.12, 1.0),
     "left_eye": (0.36, -0.12, 0.92),
@@ -40,7 +40,7 @@ HAIR = np.array(
 
 @dataclass
 class Look:
-    """What a person wears."""
+    """The clothes, skin and hair of a person."""
 
     skin: Texture
     skin_rgb: Array
@@ -48,15 +48,16 @@ class Look:
     trousers: Texture
     shoes: Texture
     hair: Array
-    sleeves: float  # how much of the arm is covered, in forearm and upper arm lengths: 0, 1 or 2
-    legs: float  # likewise for trousers: 1 shorts, 2 long
+    sleeves: float  # 0 without sleeves, 1 to the elbow, 2 to the wrist
+    legs: float  # 1 for shorts, 2 for long trousers
     hairline: float
     long_hair: bool
-    front: str  # what the chest shows from the front
+    front: str  # what is on the front of the shirt
     backpack: Texture | None
 
     @classmethod
     def sample(cls, rng: Rng, width: float) -> Look:
+        """Draw a random look for a person of a given shoulder width in pixels."""
         skin = SKIN[rng.integers(len(SKIN))] * np.float32(rng.uniform(0.9, 1.08))
         return cls(
             skin=plain(skin.clip(0, 255)),
@@ -75,7 +76,14 @@ class Look:
 
 
 class Person:
-    """One body at a place on the canvas. `at` is where the hips are, `scale` the body height in pixels."""
+    """A body at a place in the image.
+
+    Args:
+        rng: the random generator, for the look and the light.
+        body: the posed body.
+        at: (2,) the middle of the hips, in pixels.
+        scale: the body height in pixels.
+    """
 
     def __init__(self, rng: Rng, body: Body, at: NDArray, scale: float) -> None:
         self.body, self.at, self.scale = body, np.asarray(at, float), scale
@@ -84,10 +92,11 @@ class Person:
         self.light = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.2, 1.0)
 
     def point(self, joint: str) -> NDArray:
+        """(2,) the position of a joint in pixels."""
         return self.at + self.body.joints[joint][:2] * self.scale
 
     def keypoint(self, name: str) -> tuple[NDArray, float]:
-        """Pixel position, and how much the point of the surface faces the viewer (1 for joints)."""
+        """The position of a keypoint in pixels, and how much it faces the viewer, from -1 to 1. Joints have 1."""
         if name not in FEATURES:
             return self.point(name), 1.0
         normal = self.body.face @ np.array(FEATURES[name])
@@ -95,6 +104,7 @@ class Person:
         return self.point("head") + normal[:2] * radius * (0.92, 1.1), float(normal[2])
 
     def paint(self, canvas: Canvas, owner: int) -> None:
+        """Paint the person as instance `owner`, from the farthest part to the nearest."""
         body, look, scale = self.body, self.look, self.scale
         g = body.size.girth * scale
         strokes: list[tuple[float, str, list[tuple[NDArray, Texture, float]]]] = []
@@ -124,10 +134,11 @@ class Person:
                 canvas.polygon(shape, lit, owner, LABEL[part])
             if part == "torso":
                 self._chest(canvas, owner)
-        behind = body.joints["head"][2] < -0.12  # leaning away: the trunk hides the chin, which is drawn anyway
+        behind = body.joints["head"][2] < -0.12  # if the person leans away; the hair must not cover the trunk then
         self._head(canvas, owner, behind)
 
     def _torso(self, g: float) -> list[tuple[NDArray, Texture, float]]:
+        """The outlines of hips and chest, each with its texture and its radius in pixels."""
         left, right, hip_l, hip_r = (self.point(f"{s}_{j}") for j in ("shoulder", "hip") for s in SIDES)
         across = left - right
         waist = g * 0.05
@@ -155,12 +166,16 @@ class Person:
         return shapes
 
     def _on_chest(self, x: float, y: float, z: float = 0.06) -> NDArray:
-        """A point of the chest in trunk axes (x in shoulder widths, y from the neck in torso lengths)."""
+        """(2,) the position of a point on the chest in pixels.
+
+        x is in shoulder widths from the middle, y in torso lengths from the neck, z in radii of the trunk.
+        """
         size = self.body.size
         local = np.array([x * size.shoulders, (y - 1) * size.torso, z * size.girth])
         return self.at + (self.body.trunk @ local)[:2] * self.scale
 
     def _chest(self, canvas: Canvas, owner: int) -> None:
+        """Paint what is on the trunk: buttons, collar or logo in front, a backpack behind."""
         facing = self.body.trunk[2, 2]
         look, r = self.look, self.scale * 0.008
         if facing < -0.1 and look.backpack is not None:
@@ -187,7 +202,7 @@ class Person:
         )
 
     def _head(self, canvas: Canvas, owner: int, behind: bool) -> None:
-        """A ball whose surface is hair or skin by where it lies, so that it is right from every side."""
+        """Paint the head as a ball whose surface is hair or skin, and the features of the face."""
         look, face = self.look, self.body.face
         centre, radius = self.point("head"), self.body.size.head * self.scale
         rx, ry = radius * 0.92, radius * 1.1
@@ -244,6 +259,7 @@ class Person:
             )
 
     def _label_hair(self, canvas: Canvas, outline: NDArray, is_hair, owner: int) -> None:  # type: ignore[no-untyped-def]
+        """Change the label of the head's pixels from face to hair where there is hair."""
         height, width = canvas.owner.shape
         x0, y0 = np.maximum(outline.min(0).astype(int), 0)
         x1, y1 = np.minimum(outline.max(0).astype(int) + 1, (width, height))

@@ -1,4 +1,4 @@
-"""One generated image with everything known about it. Image `index` of `seed` is always the same image."""
+"""Drawing one image with its annotations. The same seed and index always give the same image."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from drawn.paint import Canvas, Rng
 from drawn.person import KEYPOINTS, LABEL, PART_OF, PARTS, Person
 
 CATEGORIES = ("person", *OBJECTS)
-SMALLEST = 60  # visible pixels under which an instance is not annotated
+SMALLEST = 60  # an instance with fewer visible pixels is not annotated
 
 
 @dataclass
 class Scene:
-    """image (H, W, 3) uint8 RGB; parts (H, W) uint8, indices into PARTS; annotations as COCO writes them."""
+    """A drawn image.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        parts: (H, W) uint8, the part of a body that each pixel shows, as an index into PARTS.
+        annotations: the people and objects in COCO's format.
+    """
 
     image: NDArray[np.uint8]
     parts: NDArray[np.uint8]
@@ -28,11 +34,12 @@ class Scene:
 
     @property
     def people(self) -> list[dict[str, Any]]:
+        """The annotations of people."""
         return [a for a in self.annotations if a["category_id"] == 1]
 
 
 def scene(seed: int, index: int) -> Scene:
-    """Draw image `index` of the endless series `seed`."""
+    """Draw image `index` of the series `seed`."""
     rng = np.random.default_rng([seed, index])
     height, width = int(rng.integers(240, 400)), int(rng.integers(240, 460))
     canvas = Canvas.blank(height, width)
@@ -40,10 +47,10 @@ def scene(seed: int, index: int) -> Scene:
     people: dict[int, Person] = {}
     objects: dict[int, str] = {}
     boxes: list[NDArray] = []
-    things = ["person"] * int(rng.choice([1, 2, 3, 4], p=[0.42, 0.33, 0.17, 0.08]))
-    things += [str(rng.choice(OBJECTS)) for _ in range(int(rng.integers(0, 5)))]
-    rng.shuffle(things)
-    for owner, kind in enumerate(things, start=1):
+    kinds = ["person"] * int(rng.choice([1, 2, 3, 4], p=[0.42, 0.33, 0.17, 0.08]))
+    kinds += [str(rng.choice(OBJECTS)) for _ in range(int(rng.integers(0, 5)))]
+    rng.shuffle(kinds)
+    for owner, kind in enumerate(kinds, start=1):
         if kind == "person":
             placed = _place_person(rng, width, height, boxes)
             if placed is not None:
@@ -54,7 +61,7 @@ def scene(seed: int, index: int) -> Scene:
             size = rng.uniform(0.08, 0.42) * height
             x, y = rng.uniform(0.03, 0.97, 2) * (width, height)
             box = np.array([x - size / 2, y - size / 2, x + size / 2, y + size / 2])
-            if _covered(box, boxes) < 0.4:  # it may stand in front of somebody, but not hide him
+            if _covered(box, boxes) < 0.4:  # an object may cover a part of a person, but not most of them
                 objects[owner] = kind
                 paint_object(canvas, rng, kind, x, y, size, owner)
                 boxes.append(box)
@@ -65,7 +72,10 @@ def scene(seed: int, index: int) -> Scene:
 
 
 def _place_person(rng: Rng, width: int, height: int, boxes: list[NDArray]) -> tuple[Person, NDArray] | None:
-    """A pose, a size and a place where it hides nobody; one in five is cut off by the border."""
+    """A person of random pose and size at a place where they cover little of others, and their box in pixels.
+
+    One in five may be cut off by the border. The result is None if there is no such place.
+    """
     body = Body.sample(rng)
     low, high = body.extent()
     for _ in range(12):
@@ -86,7 +96,7 @@ def _place_person(rng: Rng, width: int, height: int, boxes: list[NDArray]) -> tu
 
 
 def _covered(box: NDArray, others: list[NDArray]) -> float:
-    """The largest share of one of `others` that `box` lies over."""
+    """The largest share of the area of one of `others` that `box` covers."""
     worst = 0.0
     for other in others:
         overlap = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
@@ -95,6 +105,7 @@ def _covered(box: NDArray, others: list[NDArray]) -> float:
 
 
 def _annotate(canvas: Canvas, owner: int, category: int) -> dict[str, Any] | None:
+    """The annotation of an instance from its visible pixels, or None if there are too few."""
     rows, columns = np.nonzero(canvas.owner == owner)
     if len(rows) < SMALLEST:
         return None
@@ -104,6 +115,7 @@ def _annotate(canvas: Canvas, owner: int, category: int) -> dict[str, Any] | Non
 
 
 def _annotate_person(canvas: Canvas, owner: int, person: Person) -> dict[str, Any] | None:
+    """The annotation of a person with keypoints, whose visibility is 2 if seen, 1 if hidden and 0 if not labelled."""
     annotation = _annotate(canvas, owner, 1)
     if annotation is None:
         return None
@@ -112,7 +124,7 @@ def _annotate_person(canvas: Canvas, owner: int, person: Person) -> dict[str, An
     for name in KEYPOINTS:
         (x, y), facing = person.keypoint(name)
         if not (0 <= x < width and 0 <= y < height) or facing < -0.6 or (facing < 0 and not name.endswith("ear")):
-            flat += [0, 0, 0]  # outside, or a feature of the face on its far side: COCO labels neither
+            flat += [0, 0, 0]  # COCO labels neither points outside the image nor features on the far side of the face
             continue
         row, column = int(y), int(x)
         seen = canvas.owner[row, column] == owner and canvas.part[row, column] in _OWN[name]
@@ -123,7 +135,7 @@ def _annotate_person(canvas: Canvas, owner: int, person: Person) -> dict[str, An
 
 
 def _own_parts(keypoint: str) -> set[int]:
-    """The parts that show where a keypoint is in sight."""
+    """The labels of the parts that the pixel of a visible keypoint can show."""
     side, _, joint = keypoint.partition("_")
     if joint in ("", "eye", "ear"):
         names = {"face", "hair"}
@@ -138,7 +150,7 @@ _OWN = {name: _own_parts(name) for name in KEYPOINTS}
 
 
 def _photograph(rgb: NDArray[np.float32], rng: Rng) -> NDArray[np.uint8]:
-    """Light, colour cast, blur, noise and compression."""
+    """Make a painting resemble a photograph, with random brightness, colour cast, blur, noise and JPEG compression."""
     out: NDArray = rgb * rng.uniform(0.75, 1.2) + rng.uniform(-18, 18) + rng.normal(0, 6, 3).astype(np.float32)
     if rng.random() < 0.35:
         out = np.asarray(cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.3)))
