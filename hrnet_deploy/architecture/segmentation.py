@@ -63,7 +63,7 @@ class SegHRNet(Architecture):
     def assumption(self) -> str:
         other = "--no-align-corners" if self.body.upsample.align_corners else "--align-corners"
         rule = self.body.upsample.title
-        return f"its branches are taken to be upsampled {rule} — where they are not, export with {other}"
+        return f"the upsampling of its branches is assumed to be {rule} — if it is not, export with {other}"
 
 
 @dataclass(frozen=True)

@@ -482,7 +482,7 @@ def test_an_official_network_without_a_bias_is_incomplete(tmp_path: Path) -> Non
 def test_an_assumption_about_upsampling_is_reported(classes: int, aligned: bool, tmp_path: Path) -> None:
     state, _ = seg_state(classes)
     found = checkpoints.load(save(state, tmp_path / "a.pth", "zip"))
-    assert found.architecture.body.upsample == (CORNERS if aligned else PLAIN)  # type: ignore[union-attr]
+    assert found.architecture.body.upsample == (CORNERS if aligned else PLAIN)  # type: ignore[attr-defined]
     assert (
         f"upsampling of its branches is assumed to be bilinear, align_corners {aligned} — if it is not"
         in found.assumption

@@ -84,7 +84,7 @@ def test_a_copy_with_a_wrong_weight_fails_by_its_metric_too(people: Path, onnx_f
     report = check(CheckRequest(bad, NAME, images=people, limit=60))
     failed = {c.name for c in report.checks if not c.passed}
     assert "AP difference, points" in failed
-    assert report.first.startswith("stage4.1.branches.0.1.bn2")
+    assert report.first_difference.startswith("stage4.1.branches.0.1.bn2")
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from hrnet_deploy.results.upgrade import UPGRADES
 
 FOLDER = Path(__file__).parent / "schema1"
 OLD = sorted(FOLDER.glob("*.json"))
-OWN = [r for r in examples().values() for r in r]
+OWN = [result for results in examples().values() for result in results]
 
 
 def values_of(result: Result) -> Any:

@@ -28,7 +28,7 @@ from hrnet_deploy.results.render.page import html_page
 from hrnet_deploy.results.render.terminal import show
 
 ROOT = Path(__file__).parents[2]
-OWN = [r for r in examples().values() for r in r]
+OWN = [result for results in examples().values() for result in results]
 COMMITTED = [p for p in (ROOT / "benchmarks/results").glob("*.json") if not p.name.startswith("int8_")]
 WIDTHS = (80, 100, 160)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -432,7 +432,7 @@ def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
 
 
 @pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kinds of the scripts in benchmarks/, which are registered when their modules are imported."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 

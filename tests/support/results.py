@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from typing import Any
 
 from hrnet_deploy.results.base import Cpu, EngineInfo, Environment, Figure, Result
 from hrnet_deploy.results.bench import BenchResult, BenchRow, LayerTime, Region
@@ -56,7 +56,7 @@ STARTED = "2026-11-21T13:26:27+00:00"
 INFO = EngineInfo(provider="CPUExecutionProvider", threads=2, note="the file is older than this version")
 
 
-def origin(command: str) -> dict[str, object]:
+def origin(command: str) -> dict[str, Any]:
     """The envelope of a result."""
     return {"command": f"hrnet-deploy {command}", "started": STARTED, "environment": ENVIRONMENT}
 
@@ -132,7 +132,7 @@ def task(drop: float = -0.31, **changes: object) -> TaskFigures:
 
 def unscored() -> TaskFigures:
     """The same on images without annotations."""
-    nothing: dict[str, object] = {"reference": {}, "engine": {}, "difference": None, "interval": None, "protocol": {}}
+    nothing: dict[str, Any] = {"reference": {}, "engine": {}, "difference": None, "interval": None, "protocol": {}}
     return task(unscored="the annotations have no keypoints", **nothing)
 
 
@@ -390,7 +390,7 @@ def cost_table() -> CostTableResult:
     )
 
 
-def examples() -> dict[str, Sequence[Result]]:
+def examples() -> dict[str, list[Result]]:
     """Every kind by its name, with what passed and what did not."""
     found: list[Result] = [bench(), build(), cost_table(), training(), evaluation(), predict(), compare(), tune()]
     found += [sensitivity()]
