@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -74,8 +75,8 @@ def test_wrong_arguments_are_code_2_and_no_traceback(arguments: tuple[str, ...],
     ("arguments", "sentence"),
     [
         (("bench", "--card", "pose_hrnet_w42", "--weights", "random"), "did you mean pose_hrnet"),
-        (("bench", "a.onnx", "--rounds", "1"), "at least --rounds 6"),
-        (("bench", "a.onnx", "--batch", "0"), "counted from 1"),
+        (("bench", "a.onnx", "--rounds", "1"), "--rounds 1 is too small — give a whole number of 6 or more"),
+        (("bench", "a.onnx", "--batch", "0"), "--batch 0 is too small"),
         (("bench", "a.onnx", "--size", "64x64"), "--size goes with --card"),
         (("bench", "a.onnx", "--engine", "tvm"), "there is no engine 'tvm'"),
         (("bench", "none.onnx"), "none.onnx does not exist"),
@@ -98,6 +99,99 @@ def test_what_cannot_be_done_is_one_sentence_with_its_cure(
     assert err.count("\n") == 1
     assert sentence in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("export", "a.pth", "-o", "a.onnx", "--batch", "-1"), "--batch -1 is too small"),
+        (("export", "a.pth", "-o", "a.onnx", "--size", "0x64"), "--size 0x64 is not a size"),
+        (("check", "a.onnx", "--against", "a.pth", "--max-drop", "nan"), "--max-drop nan cannot be used"),
+        (("check", "a.onnx", "--against", "a.pth", "--max-pixels", "-1"), "cannot be used — give 0 or more"),
+        (("check", "a.onnx", "--against", "a.pth", "--images", "i", "--limit", "0"), "--limit 0 is too small"),
+        (("check", "a.onnx", "--against", "a.pth", "--threads", "0"), "--threads 0 is too small"),
+        (("eval", "a.onnx", "--data", "i", "--limit", "-3"), "--limit -3 is too small"),
+        (("predict", "a.onnx", "i", "-o", "o", "--threads", "-2"), "--threads -2 is too small"),
+        (("quantize", "a.onnx", "-o", "b.onnx", "--images", "i", "--max-drop", "nan"), "--max-drop nan cannot"),
+        (("quantize", "a.onnx", "-o", "b.onnx", "--images", "i", "--held-out", "0"), "at least one image each"),
+        (("quantize", "a.onnx", "-o", "b.onnx", "--images", "i", "--seed", "-1"), "--seed -1 is too small"),
+        (("tune", "a.onnx", "-o", "b.onnx", "--images", "i", "--minutes", "inf"), "--minutes inf cannot be used"),
+        (("tune", "a.onnx", "-o", "b.onnx", "--images", "i", "--threads", "0"), "--threads 0 is too small"),
+        (("run", "a.pth", "-o", "o", "--images", "i", "--seconds", "nan"), "--seconds nan cannot be used"),
+        (("run", "a.pth", "-o", "o", "--images", "i", "--precision", ","), "--precision names none"),
+        (("bench", "a.onnx", "--seconds", "nan"), "--seconds nan cannot be used"),
+        (("bench", "--budget", "-1"), "--budget -1 cannot be used"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_before_any_file_is_read(
+    arguments: tuple[str, ...], sentence: str, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and err.count("\n") == 1 and sentence in err
+    assert list(tmp_path.iterdir()) == []
+
+
+RENAMED = {
+    "quantize": {
+        "--limit": "--calibration-images",
+        "--ranges": "--calibration-cache",
+        "--fusion": "--branch-fusion",
+        "--reduced": "--reduce-range",
+        "--no-reduced": "--no-reduce-range",
+    },
+    "tune": {"--limit": "--calibration-images", "--ranges": "--calibration-cache"},
+    "run": {"--limit": "--calibration-images"},
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "new"), [(c, o, n) for c, names in RENAMED.items() for o, n in names.items()]
+)
+def test_an_old_option_name_still_works_and_says_the_new_one(
+    command: str, old: str, new: str, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = {"--limit": ["3"], "--ranges": ["r.npz"], "--fusion": ["float"]}.get(old, [])
+    for words in ([old, *values], [f"{old}={v}" for v in values] or [old]):
+        code, _, err = run(command, "none.onnx", "-o", "out", "--images", "nowhere", *words)
+        assert code == 2 and err.startswith(f"note: {old} is now called {new}; ")
+        assert "No such option" not in err and "error: none.onnx does not exist" in err or command == "run"
+    said = run(command, "--help")[1]
+    assert old.removeprefix("--no-").removeprefix("--") not in re.findall(r"--(?:no-)?([a-z-]+)", said)
+
+
+def test_check_has_limits_for_detections(detector_onnx: Path, tiny_detector: Path, run: Run) -> None:
+    for option, name in (("--max-missing", "missing"), ("--max-extra", "extra")):
+        code, out, _ = run("check", detector_onnx, "--against", tiny_detector, option, "0.5", "--json")
+        assert code == 0
+        assert json.loads(out)["budget"]["distances"][name] == 0.5
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_shows_the_stage_and_the_count_and_nothing_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hrnet_deploy.cli.progress import shown
+    from hrnet_deploy.progress import SILENT
+
+    with shown() as progress:
+        assert progress is SILENT
+    screen = Screen()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", screen)
+    with shown() as progress:
+        progress.stage("reading the checkpoint")
+        time.sleep(0.3)
+        progress.stage("comparing on images", 7)
+        progress.advance(3)
+        time.sleep(0.3)
+    drawn = screen.getvalue()
+    assert "reading the checkpoint" in drawn and "comparing on images" in drawn and "3/7" in drawn and "left" in drawn
 
 
 def test_a_file_that_is_not_onnx_is_said_to_be_none(tmp_path: Path, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -76,16 +77,16 @@ def test_limits_of_the_task_are_held() -> None:
 def test_the_exported_file_passes(tiny_onnx: Path, tiny_checkpoint: Path, run: Run) -> None:
     code, out, err = run("check", tiny_onnx, "--against", tiny_checkpoint)
     assert (code, err) == (0, "")
-    assert "parity: passed" in out
-    assert "heatmaps  images" in out
+    assert "Passed: " in out
+    assert re.search(r"heatmaps +images", out)
 
 
 def test_one_nudged_weight_fails_and_is_found(tiny_onnx: Path, tiny_checkpoint: Path, tmp_path: Path, run: Run) -> None:
     bad, report, junit = nudged(tiny_onnx, tmp_path / "bad.onnx"), tmp_path / "r.json", tmp_path / "r.xml"
     code, out, _ = run("check", bad, "--against", tiny_checkpoint, "-o", report, "--junit", junit)
     assert code == 1
-    assert "parity: FAILED" in out
-    assert f"first tensor that differs: stage3.0.branches.1.0.bn2 (node {LAYER})" in out
+    assert "FAILED: " in out
+    assert f"First tensor that differs: stage3.0.branches.1.0.bn2 (node {LAYER})" in out
     written = json.loads(report.read_text())
     assert written["passed"] is False
     assert written["first_difference"].startswith("stage3.0.branches.1.0.bn2")
@@ -116,7 +117,7 @@ def test_two_onnx_files_compare_without_torch(
 ) -> None:
     code, out, _ = run("check", exported(dynamic=("batch",)), "--against", tiny_onnx)
     assert code == 0
-    assert "parity: passed" in out
+    assert "Passed: " in out
     assert run("check", nudged(tiny_onnx, tmp_path / "bad.onnx"), "--against", tiny_onnx)[0] == 1
 
 
@@ -126,7 +127,7 @@ def test_an_embedded_file_is_checked_on_its_keypoints(
 ) -> None:
     code, out, _ = run("check", exported(embed=True, batch=2, flip_test=flip), "--against", tiny_checkpoint)
     assert code == 0
-    assert "keypoints: moved" in out
+    assert "moved" in out
 
 
 def test_another_checkpoint_of_the_same_shape_is_noticed(

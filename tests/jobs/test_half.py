@@ -100,6 +100,6 @@ def test_the_command_writes_a_described_file_of_half_the_size(tiny_onnx: Path, t
     found = read_description(out)
     assert found.precision == "fp16"
     assert [s["step"] for s in found.history][-2:] == ["half", "verify"]
-    assert "passed" in said
+    assert "Passed: " in said
     assert run("half", out, "-o", tmp_path / "again.onnx")[0] == 2
     assert run("check", out, "--against", tiny_onnx)[0] == 0
