@@ -89,7 +89,7 @@ def row(engine: str, precision: str, milliseconds: float, **changes: object) -> 
 
 def bench(**changes: object) -> BenchResult:
     """Five rows: the base, a faster one, int8, one that failed and one that is not available."""
-    lost = {"regions": {}, "memory": {}, "cold": {}}
+    lost: dict[str, Any] = {"regions": {}, "memory": {}, "cold": {}}
     layers = [LayerTime(f"layer{i}", float(i)) for i in range(1, 31)]
     rows = [
         row("torch", "fp32", 72.9, remark="the operators of the detector are our own"),
