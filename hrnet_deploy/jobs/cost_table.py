@@ -19,7 +19,7 @@ from hrnet_deploy.bench.launcher import LOCAL, Launcher
 from hrnet_deploy.bench.machine import Machine
 from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
-from hrnet_deploy.cards import COST_TABLE, ModelCard, card, folder
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import ENGINES, open_engine, parse
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
@@ -34,16 +34,15 @@ from hrnet_deploy.results.cost_table import (
     CostTableEntry,
     CostTableResult,
     CostTableSettings,
-    PaperFigures,
     Parity,
     Score,
 )
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.tasks.base import Contract, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
-from hrnet_deploy.tasks.registry import task_entry
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.arguments import require_amount
+from hrnet_deploy.workflow.paper_networks import PaperNetwork, chosen_networks, empty_entry, paper_networks
 
 if TYPE_CHECKING:
     import onnx
@@ -51,15 +50,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".safetensors", ".pth", ".pt")
 SCHEDULE = Schedule(seconds=5.0, rounds=6, warm_up_most=20.0, least=1, regions=("compute",))
 QUICK = Schedule(seconds=0.3, rounds=6, warm_up=0.1, warm_up_most=0.5, least=1, regions=("compute",))
-
-
-@dataclass(frozen=True)
-class PaperNetwork:
-    """One network of the table: its card at the input size it is measured with, and what the paper measured."""
-
-    name: str
-    card: ModelCard
-    paper: PaperFigures
 
 
 @dataclass(frozen=True)
@@ -100,27 +90,6 @@ class CostTableRequest:
         return QUICK if self.quick else SCHEDULE
 
 
-def paper_networks(quick: bool = False) -> list[PaperNetwork]:
-    """The nine networks, in the paper's order; with small inputs where `quick`."""
-    import yaml
-
-    table = yaml.safe_load((folder() / COST_TABLE).read_text(encoding="utf-8"))
-    networks = []
-    for entry in table["columns"]:
-        chosen = card(entry["card"]).resized(*entry["quick" if quick else "input"])
-        values = {
-            "inference_static_s": None,
-            **entry["paper"],
-            "training_input": "x".join(map(str, entry["training"]["input"])),
-            "training_batch": entry["training"]["batch"],
-            "metric": task_entry(chosen.task).metric,
-            "hardware": table["hardware"],
-        }
-        paper = codec.convert(values, PaperFigures, f"{COST_TABLE}, {entry['name']}")
-        networks.append(PaperNetwork(entry["name"], chosen, paper))
-    return networks
-
-
 def cost_table(request: CostTableRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> CostTableResult:
     """Measure what the output file does not hold yet; give everything that it then holds.
 
@@ -130,7 +99,7 @@ def cost_table(request: CostTableRequest, progress: Progress = SILENT, launcher:
         BadInput: where no network is of the tasks and cards asked for, or the output file holds something else.
         Unavailable: where an engine that was asked for cannot run.
     """
-    chosen = _chosen(request, request.networks or paper_networks(request.quick))
+    chosen = chosen_networks(request.networks or paper_networks(request.quick), request.tasks, request.cards)
     progress.stage("looking at the machine")
     with Machine(launcher) as machine:
         return _Table(request, progress, machine).measured(chosen)
@@ -161,7 +130,7 @@ class _Table:
         begun = self._begun()
         started = begun.started if begun else datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         known = {c.name: c for c in begun.columns} if begun else {}  # it stays, whether it is asked for now or not
-        entries = {**known, **{n.name: known.get(n.name) or _empty(n) for n in chosen}}
+        entries = {**known, **{n.name: known.get(n.name) or empty_entry(n) for n in chosen}}
         order = {n.name: number for number, n in enumerate(request.networks or paper_networks())}
         entries = {name: entries[name] for name in sorted(entries, key=lambda n: order.get(n, len(order)))}
         result = CostTableResult(
@@ -287,28 +256,6 @@ class _Named(Progress):
 
     def advance(self, count: int = 1) -> None:
         self._progress.advance(count)
-
-
-def _chosen(request: CostTableRequest, networks: Sequence[PaperNetwork]) -> list[PaperNetwork]:
-    tasks = dict.fromkeys(n.card.task for n in networks)
-    if unknown := [t for t in request.tasks if t not in tasks]:
-        raise BadInput(f"the cost table has no task {unknown[0]!r} — it has {', '.join(tasks)}")
-    cards = [n.card.name for n in networks]
-    if unknown := [c for c in request.cards if c not in cards]:
-        raise BadInput(
-            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by itself, or choose "
-            f"among {', '.join(cards)}"
-        )
-    found = [n for n in networks if not request.tasks or n.card.task in request.tasks]
-    found = [n for n in found if not request.cards or n.card.name in request.cards]
-    if not found:
-        raise BadInput("no network of the cost table is of that task and that card — leave one of them out")
-    return found
-
-
-def _empty(network: PaperNetwork) -> CostTableEntry:
-    chosen = network.card
-    return CostTableEntry(network.name, chosen.task, chosen.name, chosen.input.size, network.paper)
 
 
 def parity_at_input(source: Source, description: Description, progress: Progress = SILENT) -> Parity:

@@ -15,7 +15,7 @@ from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.prediction import PredictResult
-from hrnet_deploy.tasks.base import Task
+from hrnet_deploy.tasks.base import Record, Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import VIDEO_SUFFIXES, Image, Video, VideoWriter, read_image, write_image
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
@@ -154,10 +154,10 @@ def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
 
 def _images(
     predictor: Predictor, dataset: Dataset, folder: Path, pictures: bool, progress: Progress
-) -> tuple[int, list[dict[str, Any]], list[str]]:
+) -> tuple[int, list[Record], list[str]]:
     """Predict every image. Returns how many there were, the entries of the results, and the names of the pictures."""
     progress.stage("predicting", len(dataset))
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     names: list[str] = []
     for item in dataset.items:
         # boxes are in pixels of the stored image; without boxes, a photograph is turned as its EXIF data says
@@ -174,7 +174,7 @@ def _images(
     return len(dataset), records, names if pictures else []
 
 
-def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[dict[str, Any]]:
+def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[Record]:
     """The entries of one image. Its label map, where it has one, is written under `name`."""
     records, maps = task.records(found), task.label_maps(found)
     if not maps:
@@ -187,13 +187,13 @@ def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[
 
 def _video(
     predictor: Predictor, path: Path, folder: Path, pictures: bool, progress: Progress
-) -> tuple[int, list[dict[str, Any]], list[str]]:
+) -> tuple[int, list[Record], list[str]]:
     """As `_images`, for the frames of a video; the pictures are one video."""
     video = Video(path)
     progress.stage("predicting frames", video.count)
     name = path.with_suffix(".mp4").name
     writer = VideoWriter(folder / name, video.frames_per_second)
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     count = 0
     for count, frame in enumerate(_frames(video, path), start=1):
         found = predictor.predict_item(frame, Item(path, count - 1))

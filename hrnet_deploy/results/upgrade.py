@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+Json = dict[str, Any]  # an object of a file, not validated yet
+
 KNOWN = ("provider", "threads", "mode", "precision", "note", "gpu", "memory")
 RENAMED_INFO = {"requests": "in_flight", "inferences_a_call": "inferences_per_call", "layer_counts": "layer_counts"}
 PARTS = {"choice": "validation", "verdict": "test"}
 
 
-def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+def upgraded(values: Json) -> Json:
     """The values as the newest schema has them. What is not as schema 1 had it stays, for validation to name."""
     if values.get("schema") != 1:
         return values
@@ -21,7 +23,7 @@ def engine_info(facts: Any) -> Any:
     """What schema 1 kept as free `facts` of an engine."""
     if not isinstance(facts, dict):
         return facts
-    found: dict[str, Any] = {k: facts[k] for k in KNOWN if k in facts}
+    found: Json = {k: facts[k] for k in KNOWN if k in facts}
     found |= {new: facts[old] for old, new in RENAMED_INFO.items() if old in facts}
     if "device" in facts:
         found.setdefault("provider", str(facts["device"]))
@@ -32,14 +34,14 @@ def engine_info(facts: Any) -> Any:
     return found
 
 
-def _bench(values: dict[str, Any]) -> dict[str, Any]:
+def _bench(values: Json) -> Json:
     rows = values.get("rows")
     if isinstance(rows, list):
         values["rows"] = [_row(dict(r)) if isinstance(r, dict) else r for r in rows]
     return values
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
+def _row(row: Json) -> Json:
     facts = row.pop("facts", {})
     row["info"] = engine_info(facts)
     if isinstance(facts, dict) and facts.get("layers"):
@@ -47,13 +49,13 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _nested_bench(values: dict[str, Any]) -> dict[str, Any]:
+def _nested_bench(values: Json) -> Json:
     if isinstance(values.get("result"), dict):
         values["result"] = _bench(dict(values["result"]))
     return values
 
 
-def _cost_table(values: dict[str, Any]) -> dict[str, Any]:
+def _cost_table(values: Json) -> Json:
     values["kind"] = "cost_table"
     columns = values.get("columns")
     if isinstance(columns, list):
@@ -61,25 +63,25 @@ def _cost_table(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _check(values: dict[str, Any]) -> dict[str, Any]:
+def _check(values: Json) -> Json:
     values["engine_info"] = engine_info(values.pop("engine_facts", None))
     values["first_difference"] = values.pop("first", "")
     return values
 
 
-def _eval(values: dict[str, Any]) -> dict[str, Any]:
+def _eval(values: Json) -> Json:
     values["engine_info"] = engine_info(values.pop("engine_facts", None))
     return values
 
 
-def _export(values: dict[str, Any]) -> dict[str, Any]:
+def _export(values: Json) -> Json:
     engine = values.get("engine")
     if isinstance(engine, dict):
         values |= {"engine": engine.get("name"), "engine_info": engine_info(engine)}
     return values
 
 
-def _quantize(values: dict[str, Any]) -> dict[str, Any]:
+def _quantize(values: Json) -> Json:
     values["all_zero"] = values.pop("silent", [])
     values.setdefault("convolutions", 0)
     trials = values.get("trials")
@@ -97,11 +99,11 @@ def _speed(speed: Any) -> Any:
     return {**speed, "over_int8": speed.get("of_integers")} if isinstance(speed, dict) else speed
 
 
-def _sensitivity(values: dict[str, Any]) -> dict[str, Any]:
+def _sensitivity(values: Json) -> Json:
     return {**values, "speed": _speed(values.get("speed"))}
 
 
-def _tune(values: dict[str, Any]) -> dict[str, Any]:
+def _tune(values: Json) -> Json:
     candidates = values.get("candidates")
     if isinstance(candidates, list):
         values["candidates"] = [
@@ -111,7 +113,7 @@ def _tune(values: dict[str, Any]) -> dict[str, Any]:
     return _nested_bench(values)
 
 
-def _run(values: dict[str, Any]) -> dict[str, Any]:
+def _run(values: Json) -> Json:
     values.setdefault("folder", "")
     stages = values.get("stages")
     if isinstance(stages, list):
@@ -119,7 +121,7 @@ def _run(values: dict[str, Any]) -> dict[str, Any]:
     return _nested_bench(values)
 
 
-def _stage(stage: dict[str, Any]) -> dict[str, Any]:
+def _stage(stage: Json) -> Json:
     """Schema 1 kept the whole report of a stage; what is shown of it is its figures."""
     report = stage.get("report")
     if not isinstance(report, dict):
@@ -131,7 +133,7 @@ def _stage(stage: dict[str, Any]) -> dict[str, Any]:
     return {**stage, "report": "", "figures": figures}
 
 
-def _build(values: dict[str, Any]) -> dict[str, Any]:
+def _build(values: Json) -> Json:
     """Schema 1 kept the whole manifest; its description holds the card as `graph.metadata` writes it."""
     manifest = values.get("manifest")
     if not isinstance(manifest, dict):

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.errors import need
+from hrnet_deploy.tasks.base import Record
 
-Record = dict[str, Any]  # one entry of a COCO results file
 RECALLS = np.linspace(0.0, 1.0, 101)
 
 

@@ -23,6 +23,7 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
 from hrnet_deploy.registry import load, task_entry
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.dataset import BESIDE, Dataset, Item
 from hrnet_deploy.tasks.images import Image, Labels
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 CROPS = "crops"  # the input of a graph that prepares images itself: uint8 (N, H, W, 3) RGB
 Feed = Mapping[str, NDArray]  # the arrays a network takes, by the names of its inputs
 Outputs = Mapping[str, NDArray]  # the arrays a network gives, by the names of its outputs
+Record = dict[str, Any]  # one entry of a results file, in COCO's format where COCO has one
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Task(Protocol):
     def compare(self, reference: Sequence[Any], other: Sequence[Any]) -> Distance:
         """How far two sets of predictions of the same samples are apart, in the task's own terms."""
 
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Setting]:
         """What a score depends on besides the weights and the images: flip test, decoding and so on, as JSON values."""
 
     def unscorable_reason(self, dataset: Dataset) -> str:
@@ -135,7 +137,7 @@ class Task(Protocol):
     def draw(self, image: Image, predictions: Sequence[Any]) -> Image:
         """A copy of the image with the predictions drawn on it."""
 
-    def records(self, predictions: Sequence[Any]) -> list[dict[str, Any]]:
+    def records(self, predictions: Sequence[Any]) -> list[Record]:
         """Predictions as entries of `results.json`, which `predict` writes: in COCO's format of results where it has
         one."""
 

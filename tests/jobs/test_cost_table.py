@@ -18,10 +18,11 @@ from hrnet_deploy.bench.training import measure_training
 from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import json_text
-from hrnet_deploy.jobs.cost_table import CostTableRequest, PaperNetwork, cost_table, paper_networks
+from hrnet_deploy.jobs.cost_table import CostTableRequest, cost_table
 from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.results.cost_table import CostTableResult
 from hrnet_deploy.workflow.network_export import export_network
+from hrnet_deploy.workflow.paper_networks import PaperNetwork, paper_networks
 
 TINY_CARD = dataclasses.replace(card("pose_hrnet_w32_256x192"), name="tiny", architecture=TINY).resized(64, 64)
 PAPER = paper_networks(quick=True)[1].paper

@@ -8,8 +8,9 @@ import pytest
 
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.metadata import save_model
-from hrnet_deploy.jobs.cost_table import PaperNetwork, paper_networks, parity_at_input
+from hrnet_deploy.jobs.cost_table import parity_at_input
 from hrnet_deploy.workflow.network_export import ExportOptions
+from hrnet_deploy.workflow.paper_networks import PaperNetwork, paper_networks
 from hrnet_deploy.workflow.random_weights import random_model
 
 LONG = {"PSPNet", "DeepLabV3"}  # most of a minute per inference on one core

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import IMAGE_SIZE, INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import NO_OPTIONS, Contract, Feed, Outputs, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import NO_OPTIONS, Contract, Feed, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.detection import ENTRY
@@ -104,7 +105,7 @@ class DetectionTask(Task):
         """How far matching detections are apart, in pixels of the network's input, and how many have no match."""
         return compare_detections(reference, other)
 
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Setting]:
         kept = getattr(self.card.architecture, "detections", None)
         sizes = " or ".join(f"{rows}x{columns}" for rows, columns in self.input_sizes)
         return {"input": sizes} | ({"score_over": kept.score, "nms_iou": kept.iou, "kept": kept.kept} if kept else {})
@@ -136,10 +137,10 @@ class DetectionTask(Task):
         ids = self._ids(dataset.truth)
         return Matches(dataset.truth, self._records(predictions, ids), ids)
 
-    def records(self, predictions: Sequence[ImageDetections]) -> list[dict[str, Any]]:
+    def records(self, predictions: Sequence[ImageDetections]) -> list[Record]:
         return self._records(predictions, self._own_ids)
 
-    def _records(self, predictions: Sequence[ImageDetections], ids: Sequence[int]) -> list[dict[str, Any]]:
+    def _records(self, predictions: Sequence[ImageDetections], ids: Sequence[int]) -> list[Record]:
         return [
             {
                 "image_id": found.image_id,

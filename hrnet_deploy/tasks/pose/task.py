@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Feed, Outputs, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Feed, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.images import Image, normalised
@@ -172,7 +173,7 @@ class PoseTask(Task):
         )
         return Distance(figures, sentence)
 
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Setting]:
         flip = self.flip_test or self.contract.flip_test
         return {"flip_test": flip, "flip_shift": self.keypoints.flip_shift, "decode": self.keypoints.decode}
 
@@ -201,7 +202,7 @@ class PoseTask(Task):
         truth = {**dataset.truth, "annotations": [_with_keypoints(a, count) for a in everybody]}
         return Matches(truth, self.records(predictions), (PERSON,), self.keypoints.sigmas)
 
-    def records(self, predictions: Sequence[Pose]) -> list[dict[str, Any]]:
+    def records(self, predictions: Sequence[Pose]) -> list[Record]:
         """COCO's keypoint results. Near-duplicates of a person (OKS above 0.9) are dropped, as in the official
         evaluation."""
         by_image: dict[int, list[Pose]] = {}
@@ -216,7 +217,7 @@ class PoseTask(Task):
         points, scores = np.stack([p.points for p in poses]), np.array([p.score for p in poses])
         return [poses[i] for i in oks_nms(points, scores, areas, self.keypoints.sigmas)]
 
-    def _record(self, pose: Pose) -> dict[str, Any]:
+    def _record(self, pose: Pose) -> Record:
         flat = np.column_stack([pose.points, pose.scores]).round(3).ravel().tolist()
         return {
             "image_id": pose.person.image_id,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.tasks.base import NO_OPTIONS, Contract, Outputs, Sample, TaskOptions
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.fit import InputFit
@@ -81,7 +81,7 @@ class MultiScale(SegmentationTask):
         labels = total.argmax(0).astype(np.uint8)
         return Segmentation(first.image_id, labels, labels)
 
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Setting]:
         return {**super().protocol(), "scales": list(self.scales)}
 
 

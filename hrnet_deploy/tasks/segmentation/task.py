@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
-from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Outputs, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import LABELS, Dataset, Item
 from hrnet_deploy.tasks.fit import InputFit
@@ -190,7 +191,7 @@ class SegmentationTask(Task):
         )
         return Distance(figures, sentence)
 
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Setting]:
         return {"flip_test": self.flip_test or self.contract.flip_test, "fit": self.card.input.fit}
 
     def unscorable_reason(self, dataset: Dataset) -> str:
@@ -231,7 +232,7 @@ class SegmentationTask(Task):
         """The folder of label maps."""
         return {"folder": str(annotations or images / LABELS)}
 
-    def records(self, predictions: Sequence[Segmentation]) -> list[dict[str, Any]]:
+    def records(self, predictions: Sequence[Segmentation]) -> list[Record]:
         """One entry per image, with the number of pixels of each class that occurs."""
         entries = []
         for p in predictions:
