@@ -1,12 +1,13 @@
 """Everything a bare NVIDIA GPU can tell, in one call: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
 
-The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph with HRNet's
-branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled too; its throughput by batch
-beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is installed; PyCUDA's memory, events and graph
-capture where that is, or where `--wheels DIR` holds what builds it (`pip download pycuda numpy setuptools wheel -d DIR`, by that
-machine's version of Python; nothing is fetched, nothing stays installed). One JSON, a result of the suite with what else was found
-beside its columns; each part is kept as it is found, and the same command goes on after an interrupt. `--quick` takes small
-inputs, and the CPU where there is no GPU, to see that everything works.
+The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph
+with HRNet's branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled
+too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is
+installed; PyCUDA's memory, events and graph capture where that is, or where `--wheels DIR` holds what builds it
+(`pip download pycuda numpy setuptools wheel -d DIR`, by that machine's version of Python; nothing is fetched,
+nothing stays installed). One JSON, a result of the suite with what else was found beside its columns; each part is
+kept as it is found, and the same command goes on after an interrupt. `--quick` takes small inputs, and the CPU where
+there is no GPU, to see that everything works.
 """
 
 from __future__ import annotations

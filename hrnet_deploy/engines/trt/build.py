@@ -1,7 +1,8 @@
 """An ONNX file to a TensorRT plan.
 
 There is one code path for TensorRT 10.4 to 11. The network is strongly typed: precisions are those of the graph, and no
-precision flag, which differ between versions, is needed. Everything that the ONNX file can say is said there and not here.
+precision flag, which differ between versions, is needed. Everything that the ONNX file can say is said there and not
+here.
 """
 
 from __future__ import annotations
@@ -191,8 +192,8 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
 
 
 def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOptions) -> Profiles:
-    """Bounds (least, tuned for, most) of every input with an open axis. Axis 0 is the batch, axes 2 and 3 of an image are
-    its height and width."""
+    """Bounds (least, tuned for, most) of every input with an open axis. Axis 0 is the batch, axes 2 and 3 of an
+    image are its height and width."""
     found: Profiles = {}
     opened = set()
     size = options.size or ((card.input.height, card.input.width),) * 3

@@ -48,7 +48,8 @@ class TrtEngine:
     Args:
         source: names an ONNX file, which is built first, or a plan.
         threads: recorded only; TensorRT computes on the GPU.
-        graph: "on" to capture the first inference of each shape as a CUDA graph and replay it, or "off". Where a capture
+        graph: "on" to capture the first inference of each shape as a CUDA graph and replay it, or "off". Where a
+        capture
             fails, the engine goes on without and `info` says so.
         contexts: number of inferences in flight, each in a stream of its own.
         aux_streams: number of further streams that one inference may use; TensorRT's choice where it is empty.
