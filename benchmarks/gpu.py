@@ -104,9 +104,8 @@ def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
                 (line.strip() for line in done.stderr.splitlines() if "error" in line.lower()),
                 key=lambda t: "fatal" not in t,
             )
-            return {
-                "unavailable_reason": f"PyCUDA could not be built of {wheels}: {errors[0] if errors else done.stderr[-300:]}"
-            }
+            reason = errors[0] if errors else done.stderr[-300:]
+            return {"unavailable_reason": f"PyCUDA could not be built from {wheels}: {reason}"}
         sys.path.append(place)
         try:
             return {"built": True, **_pycuda_exercise()}

@@ -95,7 +95,8 @@ class MeasuredModel:
         fixed = batch_of(self.engine)
         if fixed is not None and fixed != job.batch:
             raise BadInput(
-                f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch"
+                f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or "
+                "--dynamic batch"
             )
         opening_first = time.perf_counter()
         outputs = self.engine.run(self._inputs[0])

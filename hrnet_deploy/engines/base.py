@@ -150,6 +150,7 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
         )
         if not fits or str(given.dtype) != spec.dtype:
             raise BadInput(
-                f"the model takes {spec.name} as {spec.dtype} {list(spec.shape)}, got {given.dtype} {list(given.shape)} — "
+                f"the model takes {spec.name} as {spec.dtype} {list(spec.shape)}, got {given.dtype} "
+                f"{list(given.shape)} — "
                 "export it with that --size and --batch, or with --dynamic"
             )

@@ -33,7 +33,10 @@ def _torch() -> str:
 
     if torch.cuda.is_available():
         return ""
-    return f"this PyTorch ({torch.__version__}) has no CUDA, or none that fits the driver — {CURE} install a CUDA build of it"
+    return (
+        f"this PyTorch ({torch.__version__}) has no CUDA, or none that fits the driver — {CURE} "
+        "install a CUDA build of it"
+    )
 
 
 def _onnxruntime(provider: str) -> str:

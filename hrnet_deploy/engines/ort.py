@@ -86,7 +86,8 @@ class OrtEngine:
         used = self.session.get_providers()
         if used[0] != wanted:
             raise Unavailable(
-                f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, cuDNN) load"
+                f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, "
+                "cuDNN) load"
             )
         self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
         self.outputs = tuple(_spec(o) for o in self.session.get_outputs())

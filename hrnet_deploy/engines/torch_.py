@@ -162,7 +162,8 @@ class TorchEngine:
                 if self._compiled:  # a missing compiler is noticed at the first call, with one of many types of error
                     first = str(error).strip().splitlines()[0]
                     raise Unavailable(
-                        f"torch.compile does not work here ({first[:160]}) — a C++ compiler is needed; or leave :compile out"
+                        f"torch.compile does not work here ({first[:160]}) — a C++ compiler is needed; "
+                        "or leave :compile out"
                     ) from error
                 raise
 

@@ -126,7 +126,8 @@ def read_manifest(plan: Path) -> Manifest:
     path = manifest_path(plan)
     if not path.exists():
         raise BadInput(
-            f"{plan} has no manifest beside it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx -o {plan.name}"
+            f"{plan} has no manifest beside it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx "
+            f"-o {plan.name}"
         )
     values = read_json(path, "the manifest of a plan")
     try:

@@ -297,7 +297,8 @@ def _chosen(request: CostTableRequest, networks: Sequence[PaperNetwork]) -> list
     cards = [n.card.name for n in networks]
     if unknown := [c for c in request.cards if c not in cards]:
         raise BadInput(
-            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by itself, or choose "
+            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by "
+            "itself, or choose "
             f"among {', '.join(cards)}"
         )
     found = [n for n in networks if not request.tasks or n.card.task in request.tasks]

@@ -161,7 +161,8 @@ def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:
         return kind(log)
     except TypeError:  # the bindings raise it where the library gives nothing; the log has the reason
         raise Unavailable(
-            f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, or --engine ort"
+            f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, "
+            "or --engine ort"
         ) from None
 
 
@@ -214,7 +215,8 @@ def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOp
         )
     if options.size and not opened & {2, 3}:
         raise BadInput(
-            "--size bounds an open height and width, the file's are fixed — leave it out, or export with --dynamic height,width"
+            "--size bounds an open height and width, the file's are fixed — leave it out, or export with "
+            "--dynamic height,width"
         )
     return found
 

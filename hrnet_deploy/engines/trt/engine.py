@@ -135,7 +135,8 @@ class TrtEngine:
             if context is None:
                 needs = self._engine.device_memory_size_v2 / 1e6
                 raise Unavailable(
-                    f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} MB{self._log.last} — "
+                    f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} "
+                    f"MB{self._log.last} — "
                     "free some, or build it for a smaller batch"
                 )
             self._contexts.append(ExecutionContext(context, interface, self._log, self._capture))

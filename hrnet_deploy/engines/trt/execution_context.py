@@ -168,7 +168,8 @@ class ExecutionContext:
                 least, _, most = self.interface.profiles[name]
                 if not all(a <= d <= b for a, d, b in zip(least, shape, most, strict=True)):
                     raise BadInput(
-                        f"the plan takes {name} from {list(least)} to {list(most)}, got {list(shape)} — build it with other "
+                        f"the plan takes {name} from {list(least)} to {list(most)}, got {list(shape)} — build it with "
+                        "other "
                         "bounds: hrnet-deploy build --batch MIN:OPT:MAX, --size MIN:OPT:MAX"
                     )
             if not self.context.set_input_shape(name, shape):
