@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shlex
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -23,19 +21,17 @@ from int8_speed_result import Int8SpeedResult, document
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
+from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Source
-from hrnet_deploy.files import json_text
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
-from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.export import ExportOptions
 from hrnet_deploy.results import codec
-from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.render import terminal
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.network_export import ExportOptions
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
 SIDE = 2048  # of the matrix product
@@ -113,21 +109,20 @@ def main() -> None:
             (plain, "openvino:precision=bf16"),
             (integers["openvino"], "openvino"),
         ]
-        rows: list[Any] = [row_of(s, e, 1, threads) for s, e in wanted]
+        rows: list[RowAndJob] = [row_of(s, e, 1, threads) for s, e in wanted]
         before = matrix_rate(threads)
-        result = run(
-            rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end")), shlex.join(["python", *sys.argv])
+        result = dataclasses.replace(
+            run(rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end"))),
+            command=shlex.join(["python", *sys.argv]),
         )
         rate = max(before, matrix_rate(threads))
-    measured = codec.from_dict(json.loads(json_text(result.to_dict())), "the measurement")
-    assert isinstance(measured, BenchResult)
     floor = 1e3 * multiplications(model) / rate
-    reached = [r for r in measured.rows if r.precision == "int8" and r.status == "ok"]
+    reached = [r for r in result.rows if r.precision == "int8" and r.status == "ok"]
     found = Int8SpeedResult(
-        command=measured.command,
-        started=measured.started,
-        environment=measured.environment,
-        result=measured,
+        command=result.command,
+        started=result.started,
+        environment=result.environment,
+        result=result,
         int8_gmacs_per_second=rate / 1e9,
         floor_ms=floor,
         times_the_floor={r.title: r.regions["compute"].summary.p50 / floor for r in reached},

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from int8_speed import saved
 from rich.console import Console
 
+from hrnet_deploy.bench.rows import RowAndJob, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
-from hrnet_deploy.files import json_text
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
-from hrnet_deploy.jobs.bench import row_of
-from hrnet_deploy.jobs.export import ExportOptions
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.documents import document_of
 from hrnet_deploy.results.render import terminal
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.network_export import ExportOptions
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
 FUSION = ("stage?.?.add*", "stage?.?.resize*")
@@ -53,7 +50,7 @@ def main() -> None:
     model, description = random_model(chosen, ExportOptions())
     ranges = noise_ranges(model, chosen)
     with tempfile.TemporaryDirectory() as folder:
-        rows: list[Any] = []
+        rows: list[RowAndJob] = []
         for engine in ("ort", "openvino"):
             target = TARGETS[engine]
             for name, left in LEFT.items():
@@ -65,10 +62,11 @@ def main() -> None:
             made = quantize(model, other, place(model, other), ranges)
             subject = saved(made, description, Path(folder, f"{engine}-other.onnx"), "int8")
             rows.append(row_of(dataclasses.replace(subject, name=f"{other.name}'s placement"), engine, 1, threads))
-        result = run(rows, Schedule(seconds=args.seconds, regions=("compute",)), shlex.join(["python", *sys.argv]))
-    measured = codec.from_dict(json.loads(json_text(result.to_dict())), "the measurement")
-    codec.write(args.output, measured)
-    terminal.show(Console(highlight=False, width=150), document_of(measured, args.output.name))
+        result = dataclasses.replace(
+            run(rows, Schedule(seconds=args.seconds, regions=("compute",))), command=shlex.join(["python", *sys.argv])
+        )
+    terminal.show(Console(highlight=False, width=150), document_of(result, args.output.name))
+    codec.write(args.output, result)
 
 
 if __name__ == "__main__":

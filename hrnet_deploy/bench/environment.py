@@ -54,8 +54,8 @@ def cpu() -> Cpu:
 
 
 def has_vnni() -> bool:
-    """Whether the processor adds products of u8 and s8 in 32 bits. An x86 processor without VNNI adds pairs of them in 16 bits,
-    which can overflow."""
+    """Whether the processor adds products of u8 and s8 in 32 bits. An x86 processor without VNNI adds pairs of them
+    in 16 bits, which can overflow."""
     return platform.machine() not in ("x86_64", "AMD64") or bool(
         set(cpu().features) & {"avx512_vnni", "avx_vnni", "amx_int8"}
     )

@@ -29,7 +29,8 @@ def available() -> int:
 
 
 def reset_peak() -> None:
-    """Let the peak start anew from what is in memory now. Where that is not allowed, it stays the peak of the whole process."""
+    """Let the peak start anew from what is in memory now. Where that is not allowed, it stays the peak of the whole
+    process."""
     with contextlib.suppress(OSError):
         CLEAR.write_text("5")
 

@@ -137,8 +137,8 @@ class TorchEngine:
             yield
 
     def _settle(self, tensors: list[torch.Tensor]) -> None:
-        """The first run of each shape on a GPU. Libraries try kernels in it with memory of their own, which is not counted in the
-        peak."""
+        """The first run of each shape on a GPU. Libraries try kernels in it with memory of their own, which is not
+        counted in the peak."""
         shapes = tuple(t.shape for t in tensors)
         if self.device == "cpu" or shapes in self._settled:
             return
@@ -162,7 +162,8 @@ class TorchEngine:
                 if self._compiled:  # a missing compiler is noticed at the first call, with one of many types of error
                     first = str(error).strip().splitlines()[0]
                     raise Unavailable(
-                        f"torch.compile does not work here ({first[:160]}) — a C++ compiler is needed; or leave :compile out"
+                        f"torch.compile does not work here ({first[:160]}) — a C++ compiler is needed; "
+                        "or leave :compile out"
                     ) from error
                 raise
 
@@ -228,7 +229,8 @@ def _has_own_operators(network: torch.nn.Module) -> bool:
 
 
 def network_of(source: Source) -> torch.nn.Module:
-    """The network of a checkpoint, which must fit the card, or the network of the card with random weights. Raises BadInput."""
+    """The network of a checkpoint, which must fit the card, or the network of the card with random weights. Raises
+    BadInput."""
     if source.checkpoint is not None:
         found = checkpoints.load(source.checkpoint).with_known(source.card.architecture)
         cure = "give the checkpoint it was made from"

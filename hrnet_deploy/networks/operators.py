@@ -1,8 +1,10 @@
-"""Two operators that PyTorch itself does not have: suppression of overlapping boxes, and pooling of regions from a pyramid.
+"""Two operators that PyTorch itself does not have: suppression of overlapping boxes, and pooling of regions from a
+pyramid.
 
-Both are custom operators (`torch.ops.hrnet_deploy`), so that an exporter finds each as one operator; `graph.operators` gives
-their translation to ONNX. Where torchvision's operators work, they are used inside (see `torchvision_operators`). `roi_align`
-is ordinary PyTorch and differentiable. Source: mmcv, mmcv/ops/csrc/pytorch/cpu/nms.cpp and roi_align.cpp.
+Both are custom operators (`torch.ops.hrnet_deploy`), so that an exporter finds each as one operator;
+`graph.operators` gives their translation to ONNX. Where torchvision's operators work, they are used inside (see
+`torchvision_operators`). `roi_align` is ordinary PyTorch and differentiable. Source: mmcv,
+mmcv/ops/csrc/pytorch/cpu/nms.cpp and roi_align.cpp.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from hrnet_deploy.networks.boxes import overlap
 def nms(boxes: Tensor, scores: Tensor, iou: float, score: float) -> Tensor:
     """Which boxes stay: (G, N) bool.
 
-    The boxes of each of the G groups are looked at by falling score. A box is dropped if it overlaps a box that stays by
-    more than `iou`, or if its score is not above `score`.
+    The boxes of each of the G groups are looked at by falling score. A box is dropped if it overlaps a box that
+    stays by more than `iou`, or if its score is not above `score`.
 
     Args:
         boxes: (G, N, 4), corners.
@@ -101,7 +103,8 @@ def roi_align(
         scale: cells of the features per pixel.
         size: cells per side of the result.
         sampling: samples per side of a cell; with 0 as many as the cell spans cells of the features.
-        aligned: move boxes by half a cell, because the centre of a cell is half a cell from its corner. Without it, no box
+        aligned: move boxes by half a cell, because the centre of a cell is half a cell from its corner. Without it,
+        no box
             is smaller than one cell.
     """
     channels, height, width = features.shape
@@ -118,8 +121,10 @@ def roi_align(
         [none],
         [none],
         [boxes.new_zeros(0)],
-    )  # one bag of cells per pooled cell: a box has size^2 of them
-    for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
+    )  # one bag of cells for each bin; a box has size^2 bins
+    for number, (across, down) in enumerate(
+        kinds.tolist()
+    ):  # boxes with the same number of samples are computed together
         here = (kind == number).nonzero()[:, 0]
         x, x_share = _cells(edges[here, 0], sides[here, 0], size, across, width, merged=not sampling)
         y, y_share = _cells(edges[here, 1], sides[here, 1], size, down, height, merged=not sampling)
@@ -137,8 +142,9 @@ def roi_align(
 def _cells(start: Tensor, length: Tensor, size: int, count: int, cells: int, merged: bool) -> tuple[Tensor, Tensor]:
     """Along one axis, the cells that each bin reads and their shares, both (R, size, K).
 
-    A sample more than one cell outside counts as zero; a nearer one takes the cell at the border. With `merged`, samples are
-    at most one cell apart, so that each bin reads count + 1 cells in a row. Otherwise each sample reads two cells.
+    A sample more than one cell outside counts as zero; a nearer one takes the cell at the border. With `merged`,
+    samples are at most one cell apart, so that each bin reads count + 1 cells in a row. Otherwise each sample reads
+    two cells.
     """
     if count <= 0:
         return torch.zeros(len(start), size, 0, dtype=torch.int64, device=start.device), start.new_zeros(

@@ -1,7 +1,7 @@
 """torchvision's NMS and RoIAlign, where they are installed and work.
 
-They are compiled, and faster than this package's own. Whether they work is found out by calling them: torchvision can be
-imported where its operators do not fit the installed PyTorch, or have no code for the device.
+They are compiled, and faster than this package's own. Whether they work is found out by calling them: torchvision
+can be imported where its operators do not fit the installed PyTorch, or have no code for the device.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Where rows are measured is a seam: the same job in a process of its own and in a thread; and what is refused before it."""
+"""Where rows are measured is a seam: the same job in a process of its own and in a thread; and what is refused
+before it."""
 
 from __future__ import annotations
 

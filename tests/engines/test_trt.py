@@ -462,7 +462,7 @@ def test_a_plan_of_another_machine_is_refused_with_the_cure(
 
 def test_a_plan_without_its_manifest_or_with_another_s_is_refused(world: World, plan: Path) -> None:
     plan.write_bytes(b"another plan")
-    with pytest.raises(BadInput, match="is not the plan its manifest tells of"):
+    with pytest.raises(BadInput, match="is not the plan that its manifest describes"):
         world.engine(plan)
     manifest_path(plan).write_text('{"kind": "plan", "schema": 1}')
     with pytest.raises(BadInput, match="is not the manifest of a plan"):
