@@ -24,9 +24,9 @@ from hrnet_deploy.graph.calibrate import Feed, Statistics, calibrate, with_outpu
 from hrnet_deploy.graph.metadata import save_model
 from hrnet_deploy.graph.quantize import TARGETS, place
 from hrnet_deploy.graph.ranges import METHODS, U8, ranges
-from hrnet_deploy.jobs.export import ExportOptions, export_network
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import noise
+from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
 TURN, TURNS = 8, 9  # images a turn, turns
 

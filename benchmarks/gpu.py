@@ -1,17 +1,19 @@
 """Everything a bare NVIDIA GPU can tell, in one call: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
 
-The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph with HRNet's
-branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled too; its throughput by batch
-beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is installed; PyCUDA's memory, events and graph
-capture where that is, or where `--wheels DIR` holds what builds it (`pip download pycuda numpy setuptools wheel -d DIR`, by that
-machine's version of Python; nothing is fetched, nothing stays installed). One JSON, a result of the suite with what else was found
-beside its columns; each part is kept as it is found, and the same command goes on after an interrupt. `--quick` takes small
-inputs, and the CPU where there is no GPU, to see that everything works.
+The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph
+with HRNet's branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled
+too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is
+installed; PyCUDA's memory, events and graph capture where that is, or where `--wheels DIR` holds what builds it
+(`pip download pycuda numpy setuptools wheel -d DIR`, by that machine's version of Python; nothing is fetched,
+nothing stays installed). One JSON, a result of the suite with what else was found beside its columns; each part is
+kept as it is found, and the same command goes on after an interrupt. `--quick` takes small inputs, and the CPU where
+there is no GPU, to see that everything works.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 import statistics
 import subprocess
@@ -29,9 +31,9 @@ from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.engines.cuda_graph import Graph
 from hrnet_deploy.errors import DeployError
 from hrnet_deploy.files import read_json, write_json
-from hrnet_deploy.jobs.bench import Request as BenchRequest
-from hrnet_deploy.jobs.bench import bench
-from hrnet_deploy.jobs.cost_table import Request, suite
+from hrnet_deploy.jobs.bench import BenchRequest, bench
+from hrnet_deploy.jobs.cost_table import CostTableRequest, cost_table
+from hrnet_deploy.progress import Progress
 from hrnet_deploy.results.codec import to_dict
 
 CARD = "pose_hrnet_w48_256x192"
@@ -48,6 +50,13 @@ BATCHES = (1, 8, 32, 128)
 BEST = "torch:cuda,precision=fp16,channels_last,graph"
 SCHEDULE = Schedule(seconds=1.0, rounds=6, warm_up=0.2, warm_up_most=2.0, regions=("compute",))
 SIDE = 8192  # of the matrices whose product gives the rate
+
+
+class Printed(Progress):
+    """Prints the name of each stage."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        print(name, flush=True)
 
 
 def matrix_rates(device: str, side: int) -> dict[str, float]:
@@ -91,13 +100,12 @@ def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
         ]
         done = subprocess.run(install, capture_output=True, text=True, timeout=600)
         if done.returncode:
-            said = sorted(
+            errors = sorted(
                 (line.strip() for line in done.stderr.splitlines() if "error" in line.lower()),
                 key=lambda t: "fatal" not in t,
             )
-            return {
-                "unavailable_reason": f"PyCUDA could not be built of {wheels}: {said[0] if said else done.stderr[-300:]}"
-            }
+            reason = errors[0] if errors else done.stderr[-300:]
+            return {"unavailable_reason": f"PyCUDA could not be built from {wheels}: {reason}"}
         sys.path.append(place)
         try:
             return {"built": True, **_pycuda_exercise()}
@@ -154,8 +162,8 @@ def main() -> None:
     if not has_gpu and not args.quick:
         sys.exit(f"error: {unavailable_reason('torch:cuda')}; or see that the script works with --quick")
     command, device = shlex.join(["python", *sys.argv]), "cuda" if has_gpu else "cpu"
-    say = print
-    plan = (
+    progress = Printed()
+    schedule = (
         Schedule(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",)) if args.quick else SCHEDULE
     )
     size = (64, 64) if args.quick else None
@@ -170,7 +178,7 @@ def main() -> None:
     def kept(name: str, make: Callable[[], dict[str, Any]]) -> None:
         """What is found once and not measured again. Whatever a part dies of, the others go on."""
         if name not in extra:
-            say(name)
+            progress.stage(name)
             try:
                 extra[name] = make()
             except Exception as error:
@@ -178,8 +186,8 @@ def main() -> None:
         write_json(beside, extra)
 
     def table(engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
-        request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size)
-        return to_dict(bench(request, plan, command, say))
+        request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size, schedule=schedule)
+        return to_dict(dataclasses.replace(bench(request, progress), command=command))
 
     kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
     if has_gpu:
@@ -194,7 +202,8 @@ def main() -> None:
         best, columns = ["torch:channels_last"], ["torch"]
     kept("throughput", lambda: table(best, BATCHES[:2] if args.quick else BATCHES))
     left = max(0.0, args.minutes - (time.monotonic() - began) / 60)
-    suite(Request(args.output, columns, quick=args.quick, minutes=left, training=True), command, say)
+    request = CostTableRequest(args.output, columns, quick=args.quick, minutes=left, training=True, command=command)
+    cost_table(request, progress)
     rows = ["ort:provider=cuda", "ort:provider=cuda,graph"]
     kept(
         "onnxruntime",

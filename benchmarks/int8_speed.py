@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -21,18 +20,19 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
+from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.files import write_json
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
-from hrnet_deploy.jobs.bench import Subject, row_of
-from hrnet_deploy.jobs.export import ExportOptions
-from hrnet_deploy.report import terminal
 from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.results.documents import document_of
+from hrnet_deploy.results.render.terminal import show
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.network_export import ExportOptions
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
 SIDE = 2048  # of the matrix product
@@ -110,13 +110,14 @@ def main() -> None:
             (plain, "openvino:precision=bf16"),
             (integers["openvino"], "openvino"),
         ]
-        rows: list[Any] = [row_of(s, e, 1, threads) for s, e in wanted]
+        rows: list[RowAndJob] = [row_of(s, e, 1, threads) for s, e in wanted]
         before = matrix_rate(threads)
-        result = run(
-            rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end")), shlex.join(["python", *sys.argv])
+        result = dataclasses.replace(
+            run(rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end"))),
+            command=shlex.join(["python", *sys.argv]),
         )
         rate = max(before, matrix_rate(threads))
-    terminal.measured(Console(highlight=False, width=150), result)
+    show(Console(highlight=False, width=150), document_of(result, args.output.name))
     floor = 1e3 * multiplications(model) / rate
     work = multiplications(model) / 1e9
     print(

@@ -12,20 +12,20 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from int8_speed import saved
 from rich.console import Console
 
+from hrnet_deploy.bench.rows import RowAndJob, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.files import write_json
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
-from hrnet_deploy.jobs.bench import row_of
-from hrnet_deploy.jobs.export import ExportOptions
-from hrnet_deploy.report import terminal
 from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.results.documents import document_of
+from hrnet_deploy.results.render.terminal import show
 from hrnet_deploy.threads import available_threads
+from hrnet_deploy.workflow.network_export import ExportOptions
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
 
 FUSION = ("stage?.?.add*", "stage?.?.resize*")
@@ -51,7 +51,7 @@ def main() -> None:
     model, description = random_model(chosen, ExportOptions())
     ranges = noise_ranges(model, chosen)
     with tempfile.TemporaryDirectory() as folder:
-        rows: list[Any] = []
+        rows: list[RowAndJob] = []
         for engine in ("ort", "openvino"):
             target = TARGETS[engine]
             for name, left in LEFT.items():
@@ -63,8 +63,10 @@ def main() -> None:
             made = quantize(model, other, place(model, other), ranges)
             subject = saved(made, description, Path(folder, f"{engine}-other.onnx"), "int8")
             rows.append(row_of(dataclasses.replace(subject, name=f"{other.name}'s placement"), engine, 1, threads))
-        result = run(rows, Schedule(seconds=args.seconds, regions=("compute",)), shlex.join(["python", *sys.argv]))
-    terminal.measured(Console(highlight=False, width=150), result)
+        result = dataclasses.replace(
+            run(rows, Schedule(seconds=args.seconds, regions=("compute",))), command=shlex.join(["python", *sys.argv])
+        )
+    show(Console(highlight=False, width=150), document_of(result, args.output.name))
     write_json(args.output, to_dict(result))
 
 

@@ -1,1 +1,1 @@
-"""Measuring: one fresh process a row, rows interleaved, every figure named for what it covers."""
+"""Measuring: one fresh process for each row, rows that take turns, and figures that say what they cover."""

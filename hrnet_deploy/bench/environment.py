@@ -1,4 +1,4 @@
-"""What a figure was measured on: everything that could explain a difference."""
+"""The machine that figures are measured on: everything that could explain a difference between two of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hrnet_deploy.threads import affinity, available_threads, cgroup_quota
 LIBRARIES = (
     "hrnet-deploy",
     "torch",
+    "torchvision",
     "onnx",
     "onnxruntime",
     "onnxsim",
@@ -53,14 +54,15 @@ def cpu() -> Cpu:
 
 
 def has_vnni() -> bool:
-    """Whether the processor sums u8 x s8 products in 32 bits. x86 without it sums pairs in 16, which overflow."""
+    """Whether the processor adds products of u8 and s8 in 32 bits. An x86 processor without VNNI adds pairs of them
+    in 16 bits, which can overflow."""
     return platform.machine() not in ("x86_64", "AMD64") or bool(
         set(cpu().features) & {"avx512_vnni", "avx_vnni", "amx_int8"}
     )
 
 
 def gpu() -> str:
-    """Name and driver of the first NVIDIA GPU, as nvidia-smi has them, or that there is none."""
+    """Name, driver, clock and power of the first NVIDIA GPU, as nvidia-smi gives them; "none" where there is none."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.sm,power.draw", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
@@ -70,6 +72,7 @@ def gpu() -> str:
 
 
 def versions() -> dict[str, str]:
+    """Versions of the installed libraries that can change a figure, by name."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -99,6 +102,7 @@ def commit() -> str:
 
 
 def load_average() -> list[float]:
+    """Over 1, 5 and 15 minutes; empty where the system does not give it."""
     return [round(v, 2) for v in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
 

@@ -4,8 +4,8 @@ A job is plain data that says what to open. A launcher starts it somewhere and g
 requests are asked one after the other. `LocalLauncher` starts a fresh process on this machine. Another launcher, for
 example one that submits to a cluster, needs nothing but the two protocols below.
 
-The process that asks never opens an engine: threads, engines, load and environment belong to the place where a job runs,
-and are asked there (see `bench.machine`).
+The process that asks never opens an engine: threads, engines, load and environment belong to the place where a job
+runs, and are asked there (see `bench.machine`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Job(Protocol):
     """What a launcher starts. A job can be pickled."""
 
     def open(self) -> Any:
-        """Called where the job runs. Gives the object whose methods are the requests; their arguments and results can be
-        pickled."""
+        """Called where the job runs. Gives the object whose methods are the requests; their arguments and results
+        can be pickled."""
 
 
 class Session(Protocol):

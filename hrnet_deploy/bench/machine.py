@@ -69,7 +69,8 @@ class Machine:
         return found
 
     def free_memory(self, device: str) -> int:
-        """Bytes that can be taken without pushing anything out; of a GPU, all that it has. 0 where that is not known."""
+        """Bytes that can be taken without pushing anything out; of a GPU, all that it has. 0 where that is not
+        known."""
         found: int = self._session.ask("free_memory", device)
         return found
 

@@ -95,7 +95,8 @@ class MeasuredModel:
         fixed = batch_of(self.engine)
         if fixed is not None and fixed != job.batch:
             raise BadInput(
-                f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or --dynamic batch"
+                f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or "
+                "--dynamic batch"
             )
         opening_first = time.perf_counter()
         outputs = self.engine.run(self._inputs[0])
@@ -154,8 +155,8 @@ class MeasuredModel:
         return None if layer_times is None else list(layer_times(self._inputs[0]))
 
     def _call(self, region: str) -> Callable[[], object]:
-        """A call that makes one inference of the batch on the next input in rotation, or as many inferences as the engine
-        keeps in flight together."""
+        """A call that makes one inference of the batch on the next input in rotation, or as many inferences as the
+        engine keeps in flight together."""
         if region not in self.calls:
             if region == "compute":
                 each: list[Callable[[], object]] = [self.engine.bind(f) for f in self._inputs]
@@ -184,7 +185,8 @@ class MeasuredModel:
         return [lambda b=b: one(b) for b in batches]  # type: ignore[misc]
 
     def warm_up(self, region: str, floor: float, most: float) -> bool:
-        """Run until times are steady, for at least `floor` and at most `most` seconds. True where they became steady."""
+        """Run until times are steady, for at least `floor` and at most `most` seconds. True where they became
+        steady."""
         call, started = self._call(region), time.perf_counter()
         times: list[float] = []
         while True:

@@ -1,4 +1,4 @@
-"""Memory of this process, as the kernel counts it: no sampling, so no gap a peak could hide in."""
+"""Memory of this process, as the kernel counts it. Nothing is sampled, so that no peak can be missed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ MEMORY = Path("/proc/meminfo")
 
 
 def resident() -> int:
-    """Bytes of this process in memory now (VmRSS), 0 where the system does not say."""
+    """Bytes of this process that are in memory now (VmRSS); 0 where the system does not give it."""
     return _field("VmRSS")
 
 
 def peak() -> int:
-    """The most since the last `reset_peak` (VmHWM)."""
+    """The most bytes in memory since the last `reset_peak` (VmHWM)."""
     return _field("VmHWM")
 
 
 def available() -> int:
-    """Bytes that could be taken now without pushing anything out, 0 where the system does not say."""
+    """Bytes that could be taken now without pushing anything out; 0 where the system does not give it."""
     try:
         lines = MEMORY.read_text().splitlines()
     except OSError:
@@ -29,7 +29,8 @@ def available() -> int:
 
 
 def reset_peak() -> None:
-    """Let the peak start anew from what is resident now. Where that is not allowed the peak is the process's."""
+    """Let the peak start anew from what is in memory now. Where that is not allowed, it stays the peak of the whole
+    process."""
     with contextlib.suppress(OSError):
         CLEAR.write_text("5")
 

@@ -1,7 +1,8 @@
 """What a training step costs: forward pass, the task's loss, backward pass and optimizer, in a process of its own.
 
-The paper trains with batches that took four large GPUs. Where this machine's memory, or a minute per step, does not allow
-that, a smaller batch is measured and labelled with its size. Targets are random, which costs as much as real ones.
+The paper trains with batches that took four large GPUs. Where this machine's memory, or a minute per step, does not
+allow that, a smaller batch is measured and labelled with its size. Targets are random, which costs as much as real
+ones.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class TrainedNetwork:
         return seconds
 
     def peak_bytes(self) -> int:
-        """The most memory over what the process held before the network was built. On a GPU, the most PyTorch allocated."""
+        """The most memory over what the process held before the network was built. On a GPU, the most PyTorch
+        allocated."""
         return self.peak()
 
 

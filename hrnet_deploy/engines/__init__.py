@@ -20,9 +20,19 @@ NUMBER = "N"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where an engine lives, what it needs, and the options it takes: their values, NUMBER for any from 1 on, none for
-    a flag."""
+class EngineEntry:
+    """One engine of the registry.
+
+    Attributes:
+        title: what it is, for `doctor`.
+        module, name: where its class is; it is imported only when the engine is opened.
+        needs: modules that must be installed.
+        extra: the optional extra of this package that installs them.
+        options: the values of each option; NUMBER stands for any whole number from 1 on, and a flag has no values.
+        missing: "module:function". The function is given the options, and says why the engine cannot run here for
+            another reason than missing modules; empty text where it can.
+        passes: options that begin with this are handed on to the engine's library as they are.
+    """
 
     title: str
     module: str = ""
@@ -30,12 +40,12 @@ class Entry:
     needs: tuple[str, ...] = ()
     extra: str = ""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    missing: str = ""  # module:function that is given the options and says why it cannot run here, besides its packages
-    passes: str = ""  # what an option begins with that is passed on to the engine's library as it is
+    missing: str = ""
+    passes: str = ""
 
 
-ENGINES: dict[str, Entry] = {
-    "torch": Entry(
+ENGINES: dict[str, EngineEntry] = {
+    "torch": EngineEntry(
         "PyTorch, the reference; on an NVIDIA GPU with torch:cuda",
         "hrnet_deploy.engines.torch_",
         "TorchEngine",
@@ -51,7 +61,7 @@ ENGINES: dict[str, Entry] = {
         },
         missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
     ),
-    "ort": Entry(
+    "ort": EngineEntry(
         "ONNX Runtime; on an NVIDIA GPU with ort:provider=cuda",
         "hrnet_deploy.engines.ort",
         "OrtEngine",
@@ -64,7 +74,7 @@ ENGINES: dict[str, Entry] = {
         missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
         passes="provider.",
     ),
-    "openvino": Entry(
+    "openvino": EngineEntry(
         "OpenVINO on the CPU",
         "hrnet_deploy.engines.openvino_",
         "OpenvinoEngine",
@@ -72,7 +82,7 @@ ENGINES: dict[str, Entry] = {
         extra="openvino",
         options={"precision": ("f32", "bf16"), "mode": ("latency", "throughput"), "streams": (NUMBER,)},
     ),
-    "trt": Entry(
+    "trt": EngineEntry(
         "TensorRT on an NVIDIA GPU",
         "hrnet_deploy.engines.trt.engine",
         "TrtEngine",
@@ -91,7 +101,8 @@ ENGINES: dict[str, Entry] = {
 
 
 def parse(text: str) -> tuple[str, dict[str, str]]:
-    """`name:option,key=value` as a name and options; raises BadInput for what the engine does not know."""
+    """`name:option,key=value` -> the name and the options. Raises BadInput for a name or an option that is not
+    known."""
     name, _, rest = text.partition(":")
     if name not in ENGINES:
         raise BadInput(f"there is no engine {name!r} — choose among {', '.join(ENGINES)}")
@@ -114,14 +125,17 @@ def _allows(values: tuple[str, ...], equals: str, value: str) -> bool:
     return a_number or value in set(values) - {NUMBER}
 
 
-SWEEPS = {  # what `--sweep` tries of an engine's option
+SWEEPS = {  # by the name that `--sweep` takes: the option of an engine, and the values to try
     "aux-streams": ("aux_streams", ("0", "1", "3", "7")),
     "graph": ("graph", ("on", "off")),
 }
 
 
 def swept(texts: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Engine names with every combination of the options swept; an engine without such an option stays as it is."""
+    """Engine names with every combination of the swept options.
+
+    An engine without such an option stays as it is. Raises BadInput where no engine has it.
+    """
     for name in names:
         if name not in SWEEPS:
             raise BadInput(f"--sweep knows no {name!r} — choose among {', '.join(SWEEPS)}")
@@ -139,13 +153,14 @@ def _variants(text: str, key: str, values: Sequence[str]) -> list[str]:
 
 
 def _sweeps(text: str, key: str, values: Sequence[str]) -> bool:
-    """Whether an engine has an option of those values, and the text does not settle it."""
+    """Whether an engine has an option with those values that the text does not set."""
     engine, options = parse(text)
     return key not in options and all(_allows(ENGINES[engine].options.get(key, ()), "=", v) for v in values)
 
 
 def unavailable_reason(text: str) -> str:
-    """Empty if an engine with those options can run here, else what is missing and what to do, without a final stop."""
+    """Empty if an engine with those options can run here, else what is missing and the cure, without a final full
+    stop."""
     name, options = parse(text)
     entry = ENGINES[name]
     if entry.missing:
@@ -160,14 +175,25 @@ def unavailable_reason(text: str) -> str:
 
 
 def require(text: str) -> None:
-    """Raise what `open_engine` would for a name or engine that cannot run here, without opening anything."""
+    """Raise Unavailable for an engine that cannot run here, and BadInput for one that is not known. Nothing is
+    opened."""
     name, _ = parse(text)
     if reason := unavailable_reason(text):
         raise Unavailable(f"the {name} engine cannot run here: {reason}")
 
 
 def open_engine(text: str, source: Source, threads: int | None = None) -> Engine:
-    """Open a model in the engine of that name. Raises Unavailable where it cannot run, BadInput for the rest."""
+    """Open a model in an engine.
+
+    Args:
+        text: the engine with options, as on the command line.
+        source: the model.
+        threads: for the engine; all that are available unless given.
+
+    Raises:
+        Unavailable: where the engine cannot run here.
+        BadInput: where the engine or an option is not known, or the model cannot be opened.
+    """
     require(text)
     if threads is not None and threads < 1:
         raise BadInput(

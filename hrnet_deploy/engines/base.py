@@ -1,4 +1,4 @@
-"""What an engine is: it opens a model, runs arrays, and says what it is. It knows nothing of tasks."""
+"""What an engine is: it opens a model, runs arrays, and describes itself. It knows nothing of tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output: -1 or a name where an axis is open."""
+    """An input or output of a model. An open axis of the shape is -1 or a name."""
 
     name: str
     shape: tuple[int | str, ...]
@@ -30,8 +30,14 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Source:
-    """What an engine opens: an ONNX file or what an engine built of one, and for PyTorch the network with a
-    checkpoint's weights or random ones."""
+    """What an engine opens.
+
+    Attributes:
+        card: of the model.
+        file: an ONNX file, or a plan that was built from one.
+        checkpoint: for PyTorch, the weights.
+        weights: "random" where PyTorch runs without a checkpoint.
+    """
 
     card: ModelCard
     file: Path | None = None
@@ -42,8 +48,9 @@ class Source:
 class Engine(Protocol):
     """A model that has been opened.
 
-    An engine that keeps several inferences in flight says so in `info.in_flight` and `info.inferences_per_call`, and then
-    also has a method `run_all` (see the function of that name). An engine that can time its layers has `layer_times`.
+    An engine that keeps several inferences in flight says so in `info.in_flight` and `info.inferences_per_call`, and
+    then also has a method `run_all` (see the function of that name). An engine that can time its layers has
+    `layer_times`.
 
     Attributes:
         name: the engine's name in the registry, without options.
@@ -61,31 +68,43 @@ class Engine(Protocol):
         """What the engine says of itself. It is frozen: an engine gives another one when something has changed."""
 
     def run(self, feeds: Feeds) -> Arrays:
-        """Host arrays in, host arrays out."""
+        """Host arrays by name of the input -> host arrays by name of the output. Raises BadInput where they do not
+        fit."""
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """A call that computes once on inputs already where the engine wants them, leaving outputs there."""
+        """A call that computes on inputs which are already where the engine reads them, and leaves the outputs there.
 
-    def close(self) -> None: ...
+        It makes `info.inferences_per_call` inferences.
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds. Nothing may be run after it."""
 
 
 def batch_of(engine: Engine) -> int | None:
-    """The batch an engine's input is fixed to, or None where it is open."""
+    """The batch that an engine's input is fixed to, or None where it is open."""
     first = engine.inputs[0].shape[0]
     return first if isinstance(first, int) and first > 0 else None
 
 
 def run_all(engine: Engine, feeds: Sequence[Feeds]) -> list[Arrays]:
-    """The outputs of several inputs: in flight together where the engine can, else one after the other."""
+    """The outputs of several inputs. They are in flight together where the engine can do that."""
     together = getattr(engine, "run_all", None)
     return together(feeds) if together is not None else [engine.run(f) for f in feeds]
 
 
 def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
-    """Any number of rows through an engine, whatever batch it is fixed to.
+    """Run any number of rows, whatever batch the engine is fixed to.
 
-    feeds: (n, ...) each, split into batches; the last one of a fixed batch is filled up with its own last row, and
-    what that gives is dropped. A result may have several rows an input (a tensor of regions).
+    The last batch is filled up with its last row where the batch is fixed, and what that gives is dropped.
+
+    Args:
+        engine: the engine.
+        feeds: (n, ...) each.
+        most: the largest batch where it is open.
+
+    Returns:
+        (n, ...) each; or a multiple of n rows, where an output has several rows per input.
     """
     fixed = batch_of(engine)
     rows = len(next(iter(feeds.values())))
@@ -103,7 +122,7 @@ def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
 
 
 def run_samples(engine: Engine, feeds: Sequence[Feeds]) -> list[Arrays]:
-    """The outputs of each sample, (its passes, ...); neighbours of one size are computed together."""
+    """The outputs of each sample, (passes, ...) each. Neighbouring samples of the same size are computed together."""
     results: list[Arrays] = []
     for _, same in itertools.groupby(feeds, key=lambda f: [(k, v.shape[1:]) for k, v in f.items()]):
         group = list(same)
@@ -120,10 +139,10 @@ def _split(outputs: Arrays, counts: Sequence[int]) -> Iterator[Arrays]:
 
 
 def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
-    """Refuse a feed whose name, rank, size or type the model was not made for."""
+    """Raise BadInput for inputs whose name, rank, size or type the model was not made for."""
     for spec in inputs:
         if spec.name not in feeds:
-            raise BadInput(f"the model wants an input called {spec.name}, got {', '.join(feeds) or 'none'}")
+            raise BadInput(f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'}")
         given = feeds[spec.name]
         fits = len(given.shape) == len(spec.shape) and all(
             not isinstance(want, int) or want < 0 or want == have
@@ -131,6 +150,7 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
         )
         if not fits or str(given.dtype) != spec.dtype:
             raise BadInput(
-                f"the model takes {spec.name} as {spec.dtype} {list(spec.shape)}, got {given.dtype} {list(given.shape)} — "
+                f"the model takes {spec.name} as {spec.dtype} {list(spec.shape)}, got {given.dtype} "
+                f"{list(given.shape)} — "
                 "export it with that --size and --batch, or with --dynamic"
             )

@@ -1,4 +1,5 @@
-"""Engines of one network at inputs of several sizes, as one engine: each input goes to the one made for its shape."""
+"""Engines of one network for several input sizes, as one engine. Each input goes to the engine that was made for its
+shape."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from hrnet_deploy.results.base import EngineInfo
 
 
 class ByShape:
-    """See `engines.base.Engine`. What it says of itself is what its first engine says; all take the same batch."""
+    """See `engines.base.Engine`. It describes itself as its first engine does. All engines take the same batch."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         first = engines[0]

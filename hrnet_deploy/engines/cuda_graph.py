@@ -1,4 +1,5 @@
-"""CUDA graphs through the driver's own C interface, which PyCUDA does not wrap: capture a stream's work once, replay it."""
+"""CUDA graphs, by the driver's C interface, because PyCUDA does not wrap it. The work of a stream is captured once
+and replayed."""
 
 from __future__ import annotations
 
@@ -8,19 +9,23 @@ from typing import Any
 
 from hrnet_deploy.engines import driver
 
-THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do is not forbidden meanwhile
+THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: it forbids nothing to other threads
 
 
 class CaptureFailed(Exception):
-    """The work of a stream could not be captured; the message says what the driver said."""
+    """The work of a stream could not be captured; the message says which call failed and with which code."""
 
 
 class Graph:
-    """What a call put into a stream, ready to be replayed there with one launch."""
+    """The work that a function put into a stream, ready to be replayed there with one launch."""
 
     def __init__(self, stream: int, enqueue: Callable[[], bool]) -> None:
-        """stream: the handle of a stream with nothing in flight. enqueue: puts work into it, gives whether it could.
-        Raises CaptureFailed, leaving the stream usable."""
+        """Capture the work. Raises CaptureFailed, after which the stream can still be used.
+
+        Args:
+            stream: the handle of a stream with nothing in flight.
+            enqueue: puts work into the stream; False where it could not.
+        """
         self._library = driver.open_library()
         self._stream = ctypes.c_void_p(stream)
         graph, self._executable = ctypes.c_void_p(), ctypes.c_void_p()

@@ -1,7 +1,7 @@
-"""What the NVIDIA driver says, asked of libcuda itself.
+"""The NVIDIA driver and its GPU, by libcuda itself.
 
-Nothing of TensorRT may be called before this has said yes: without a driver its runtime ends the process with a
-segmentation fault. Only the standard library is used, so the answer comes at once.
+Nothing of TensorRT may be called before `probe` has found a GPU, because without a driver TensorRT's runtime ends
+the process with a segmentation fault. Only the standard library is used, so that it takes no time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ WHY = {
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU. cuda: the newest CUDA version its driver runs; driver: the driver's own version; memory in bytes."""
+    """A GPU.
+
+    Attributes:
+        capability: compute capability.
+        cuda: the newest CUDA version that the driver runs.
+        driver: the version of the driver.
+        memory: in bytes.
+    """
 
     name: str
     capability: tuple[int, int]
@@ -37,7 +44,7 @@ class Gpu:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What an engine built for it depends on."""
+        """What a plan that was built for this GPU depends on."""
         return {"gpu": self.name, "compute_capability": "{}.{}".format(*self.capability), "driver": self.driver}
 
 
@@ -47,7 +54,8 @@ def open_library() -> Any:
 
 
 def probe() -> Gpu:
-    """The first GPU. Raises Unavailable, in words, where there is no driver, it does not start, or it sees no GPU."""
+    """The first GPU. Raises Unavailable with the reason where there is no driver, it does not start, or it sees no
+    GPU."""
     try:
         library = open_library()
     except OSError:

@@ -1,4 +1,5 @@
-"""Why PyTorch or ONNX Runtime cannot run on a GPU here: first the driver, then what the library was built with."""
+"""Why PyTorch or ONNX Runtime cannot run on a GPU here. The driver is looked at first, then what the library was
+built with."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ CURE = "leave the GPU's options out, or"
 
 
 def unavailable_reason(options: Mapping[str, str]) -> str:
-    """Empty where an engine can run on what its options name, the GPU or not."""
+    """Empty where the engine can run with its options, or where they do not ask for a GPU; else the reason and the
+    cure."""
     provider = options.get("provider", "cpu")
     if "cuda" not in options and provider == "cpu":
         return ""
@@ -26,12 +28,15 @@ def unavailable_reason(options: Mapping[str, str]) -> str:
 
 def _torch() -> str:
     if importlib.util.find_spec("torch") is None:
-        return ""  # what is not installed at all is said of every engine alike
+        return ""  # the registry says of every engine alike what is not installed
     import torch
 
     if torch.cuda.is_available():
         return ""
-    return f"this PyTorch ({torch.__version__}) has no CUDA, or none that fits the driver — {CURE} install a CUDA build of it"
+    return (
+        f"this PyTorch ({torch.__version__}) has no CUDA, or none that fits the driver — {CURE} "
+        "install a CUDA build of it"
+    )
 
 
 def _onnxruntime(provider: str) -> str:

@@ -12,17 +12,26 @@ from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_f
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import EngineInfo
 
-ROUNDS = 8  # inferences a request gets in one call: starting and draining the queue must not weigh
+ROUNDS = 8  # inferences of each request in one call, so that filling and draining the queue takes a small share
 DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i64": "int64", "i32": "int32"}
 
 
 class OpenvinoEngine:
-    """A compiled model. `precision` is what float operators compute in; integers stay integers. OpenVINO would choose
-    bfloat16 by itself where the processor has it: here it is asked for by name.
+    """A compiled model. See `engines.base.Engine`.
 
-    mode `latency`: one inference at a time, on all threads. mode `throughput`: the threads are divided among `streams`
-    (as many as OpenVINO thinks best, unless given) that work on an inference each; then a call of `resident` is a
-    queue of them, and what it takes, shared out among them, is no latency.
+    Args:
+        source: names an ONNX file.
+        threads: of the whole engine.
+        precision: f32 or bf16, what float operators compute in. OpenVINO would choose bf16 by itself where the
+        processor
+            has it; here it must be asked for.
+        mode: "latency" makes one inference at a time on all threads. "throughput" divides the threads among streams,
+        each
+            with an inference of its own. A call of `bind` is then a queue of inferences, and its time divided by their
+            number is no latency.
+        streams: their number; OpenVINO's choice where it is empty.
+
+    Raises BadInput where the file cannot be opened or the options do not go together.
     """
 
     name = "openvino"
@@ -77,7 +86,7 @@ class OpenvinoEngine:
         return {o.name: np.array(results[p]) for o, p in zip(self.outputs, self.compiled.outputs, strict=True)}
 
     def run_all(self, feeds: Sequence[Feeds]) -> list[Arrays]:
-        """Several inputs, as many in flight as the mode allows."""
+        """The outputs of several inputs, with as many in flight as the mode allows."""
         queue = openvino.AsyncInferQueue(self.compiled, self.info.in_flight)
         results: list[Arrays] = [{} for _ in feeds]
 
@@ -93,7 +102,7 @@ class OpenvinoEngine:
         return results
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """Requests of their own, whose tensors hold the inputs and keep the outputs."""
+        """The call has requests of its own, whose tensors hold the inputs and outputs."""
         if self.info.mode == "latency":
             request = self.compiled.create_infer_request()
             _fill(request, feeds)
@@ -114,7 +123,7 @@ class OpenvinoEngine:
 
 
 def _fill(request: Any, feeds: Feeds) -> None:
-    """Inputs into a request for good, and its first inference."""
+    """Give a request its inputs, and make its first inference."""
     for name, array in feeds.items():
         request.set_tensor(name, openvino.Tensor(np.ascontiguousarray(array)))
     request.infer()

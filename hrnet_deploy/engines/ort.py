@@ -34,8 +34,20 @@ GRAPH_ID, NO_GRAPH = "gpu_graph_id", "-1"
 
 
 class OrtEngine:
-    """A session whose provider and threads are what was asked for, or an error: ONNX Runtime itself goes on with the CPU
-    where a provider does not load. Options that begin with `provider.` are passed to it."""
+    """A session. See `engines.base.Engine`.
+
+    ONNX Runtime itself goes on with the CPU where a provider does not load. Here that is an error.
+
+    Args:
+        source: names an ONNX file.
+        threads: of each operator; operators run one after the other.
+        optimization: level of the graph optimization: all, extended, basic or disabled.
+        provider: cpu, cuda or tensorrt.
+        graph: capture CUDA graphs.
+        passed: options of the provider; their names begin with `provider.`.
+
+    Raises BadInput where the file cannot be opened, and Unavailable where the provider does not load.
+    """
 
     name = "ort"
 
@@ -63,18 +75,19 @@ class OrtEngine:
         options.log_severity_level = 3
         settings = {key.partition(".")[2]: str(value) for key, value in passed.items()}
         if provider == "cuda":
-            settings.setdefault("use_tf32", "0")  # on unless said: float32 then means less than it says
+            settings.setdefault("use_tf32", "0")  # ONNX Runtime's default is 1, with which float32 is not float32
         if graph:
             settings[GRAPH[provider]] = "1"
         try:
             self.session = onnxruntime.InferenceSession(str(source.file), options, providers=[(wanted, settings)])
-        except Exception as error:  # onnxruntime has a type an error code, all unrelated
+        except Exception as error:  # onnxruntime has an unrelated type for each error code
             first = str(error).strip().splitlines()[0]
             raise BadInput(f"ONNX Runtime cannot open {source.file} ({first[:200]}) — export it again") from error
         used = self.session.get_providers()
         if used[0] != wanted:
             raise Unavailable(
-                f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, cuDNN) load"
+                f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, "
+                "cuDNN) load"
             )
         self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
         self.outputs = tuple(_spec(o) for o in self.session.get_outputs())
@@ -93,7 +106,7 @@ class OrtEngine:
         return {n: np.asarray(v) for n, v in zip(names, found, strict=True)}
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """Inputs and outputs bound once, where the provider computes: no allocation and no copy is in the call."""
+        """Inputs and outputs are bound once, where the provider computes. The call allocates and copies nothing."""
         outputs = self.run(feeds)
         binding = self.session.io_binding()
         kept = []
@@ -103,7 +116,7 @@ class OrtEngine:
         for name, array in outputs.items():
             kept.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(array), self.device, 0))
             binding.bind_ortvalue_output(name, kept[-1])
-        options = self._options(str(self._captured))  # each set of addresses is a graph of its own
+        options = self._options(str(self._captured))  # each set of addresses needs a graph of its own
         self._captured += 1
 
         def call(_keep: list[Any] = kept) -> None:
@@ -114,7 +127,7 @@ class OrtEngine:
         return call
 
     def _options(self, graph: str) -> Any:
-        """Which CUDA graph a run captures and replays, where graphs are captured at all."""
+        """Options that name the CUDA graph a run captures or replays; None where graphs are not captured."""
         if not self._graph:
             return None
         options = onnxruntime.RunOptions()

@@ -1,8 +1,9 @@
 """HRNet's parallel branches on parallel streams of the GPU.
 
-The paper measures its networks slower than their arithmetic because PyTorch runs branches that could run side by side one
-after the other ("Deep High-Resolution Representation Learning for Visual Recognition", section 8). Each branch of a module
-and each fused output is put into a stream of its own here; captured in a CUDA graph the host's part in it is gone too.
+PyTorch runs branches one after the other that could run at the same time. The paper gives this as the reason why its
+networks are slower than their arithmetic ("Deep High-Resolution Representation Learning for Visual Recognition",
+section 8). Here each branch of a module and each fused output is put into a stream of its own. In a CUDA graph, the
+host's share of the time goes too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ Call = Callable[[], Tensor]
 
 
 class Streams(Protocol):
-    """Where work is put side by side: the first piece stays in the current stream, the others fork off it and join it."""
+    """Where pieces of work run at the same time. The first stays in the current stream; the others fork off it and
+    join it."""
 
     def fork(self, pieces: int) -> None: ...
 
@@ -29,8 +31,11 @@ class Streams(Protocol):
 
 
 class CudaStreams:
-    """Streams of the current GPU. A tensor made in one and used in another needs no note to the allocator: whatever is
-    freed was used before the next join, and a stream goes on only from a fork after that."""
+    """Streams of the current GPU.
+
+    The allocator need not be told of a tensor that is made in one stream and used in another: what is freed was used
+    before the next join, and a stream goes on only after the fork that follows it.
+    """
 
     def __init__(self, most: int) -> None:
         import torch
@@ -51,8 +56,10 @@ class CudaStreams:
 
 
 def side_by_side(calls: Sequence[Call], streams: Streams) -> list[Tensor]:
-    """The results of calls that do not depend on each other. The last is begun first: it is the smallest, and starting it
-    must not wait for the host to have enqueued the large ones."""
+    """The results of calls that do not depend on each other.
+
+    The last call is begun first. It is the smallest, and must not wait until the host has enqueued the large ones.
+    """
     streams.fork(len(calls))
     results: dict[int, Tensor] = {}
     for piece in reversed(range(len(calls))):
@@ -63,7 +70,7 @@ def side_by_side(calls: Sequence[Call], streams: Streams) -> list[Tensor]:
 
 
 def parallelise(network: nn.Module, streams: Streams) -> int:
-    """Let every module of parallel branches in the network use the streams; gives how many there are."""
+    """Let every module of parallel branches in the network use the streams. Gives the number of such modules."""
     found = [m for m in network.modules() if isinstance(m, HighResolutionModule)]
     for module in found:
         module.forward = _forward(module, streams)  # type: ignore[method-assign,assignment]
@@ -79,5 +86,5 @@ def _forward(module: HighResolutionModule, streams: Streams) -> Callable[[Sequen
 
 
 def most_branches(network: nn.Module) -> int:
-    """How many streams the network can use; 1 where it has no parallel branches."""
+    """The number of streams that the network can use; 1 where it has no parallel branches."""
     return max((len(m.branches) for m in network.modules() if isinstance(m, HighResolutionModule)), default=1)

@@ -1,4 +1,4 @@
-"""PyTorch: the network itself, which every other engine is held against. On the CPU, or on an NVIDIA GPU."""
+"""PyTorch: the network itself, which every other engine is compared with, on the CPU or on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hrnet_deploy import checkpoints
 from hrnet_deploy.architecture import IMAGE_SIZE, INPUT, require_same
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.errors import BadInput, Unavailable
-from hrnet_deploy.networks import build_network, random_weights
+from hrnet_deploy.networks import build_network, random_weights, torchvision_operators
 from hrnet_deploy.results.base import EngineInfo
 
 LOWER = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -22,10 +22,20 @@ WARM_UP = 3  # runs before a capture, in which libraries choose their kernels
 
 
 class TorchEngine:
-    """Eager by default. The number of threads is PyTorch's own setting, so it holds for the whole process.
+    """The network in PyTorch, eager unless `compile` is set. See `engines.base.Engine`.
 
-    With `cuda`: precision fp32 (TF32 off, which PyTorch leaves on for convolutions), tf32, fp16 or bf16; graph: captured
-    as a CUDA graph and replayed; streams: HRNet's branches side by side (see `parallel_branches`).
+    Args:
+        source: names a checkpoint, or asks for random weights.
+        threads: PyTorch's own setting, which holds for the whole process.
+        channels_last: the memory format of the network and its inputs.
+        compile: use torch.compile.
+        cuda: run on the GPU. The options below need it.
+        precision: fp32 (without TF32, which PyTorch itself leaves on for convolutions), tf32, fp16 or bf16.
+        graph: capture the forward pass as a CUDA graph and replay it.
+        streams: run HRNet's branches on parallel streams (see `parallel_branches`).
+
+    Attributes:
+        remark: what a reader of its times must know; empty where there is nothing.
     """
 
     name = "torch"
@@ -55,12 +65,13 @@ class TorchEngine:
             mode=f"{'compiled' if compile else 'eager'}{', CUDA graph' if graph else ''}",
             options={"memory_format": "channels_last" if channels_last else "contiguous", "weights": source.weights},
         )
-        # boxes are computed in float32: a detector is lowered operator by operator, others as a whole
-        self._whole = source.card.architecture.inputs == (INPUT,)
+        # Boxes are computed in float32. A detector is lowered operator by operator, other networks as a whole.
+        self._lowered_whole = source.card.architecture.inputs == (INPUT,)
         if cuda:
             self._to_gpu(streams)
+        self.remark = torchvision_operators.remark(self.device) if _has_own_operators(self.network) else ""
         self.call: Callable[..., Any] = torch.compile(self.network) if compile else self.network
-        self.compiled = compile
+        self._compiled = compile
         self._captured: dict[tuple[torch.Size, ...], Captured] = {}
         self._settled: set[tuple[torch.Size, ...]] = set()
         shapes = {INPUT: ("batch", 3, "height", "width"), IMAGE_SIZE: ("batch", 2)}
@@ -76,7 +87,7 @@ class TorchEngine:
             library.allow_tf32 = self._precision == "tf32"
         torch.backends.cudnn.benchmark = True
         self.network = self.network.to(self.device)
-        if self._whole and self._precision in LOWER:
+        if self._lowered_whole and self._precision in LOWER:
             self.network = self.network.to(LOWER[self._precision])
         if streams:
             most = most_branches(self.network)
@@ -116,17 +127,18 @@ class TorchEngine:
     def _tensors(self, feeds: Feeds) -> list[torch.Tensor]:
         tensors = [torch.from_numpy(np.ascontiguousarray(feeds[i.name])).to(self.device) for i in self.inputs]
         tensors = [t.contiguous(memory_format=self.format) if t.ndim == 4 else t for t in tensors]
-        lower = LOWER.get(self._precision) if self._whole else None
+        lower = LOWER.get(self._precision) if self._lowered_whole else None
         return [t.to(lower) for t in tensors] if lower else tensors
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        lower = None if self._whole else LOWER.get(self._precision)
+        lower = None if self._lowered_whole else LOWER.get(self._precision)
         with torch.inference_mode(), torch.autocast(self.device, lower or torch.bfloat16, enabled=lower is not None):
             yield
 
     def _settle(self, tensors: list[torch.Tensor]) -> None:
-        """The first run of a shape on a GPU, in which libraries try kernels with memory of their own: no part of the peak."""
+        """The first run of each shape on a GPU. Libraries try kernels in it with memory of their own, which is not
+        counted in the peak."""
         shapes = tuple(t.shape for t in tensors)
         if self.device == "cpu" or shapes in self._settled:
             return
@@ -147,16 +159,19 @@ class TorchEngine:
                 self._settle(tensors)
                 return _listed(self.call(*tensors))
             except Exception as error:
-                if self.compiled:  # a missing compiler shows itself at the first call, in one of many types
+                if self._compiled:  # a missing compiler is noticed at the first call, with one of many types of error
                     first = str(error).strip().splitlines()[0]
                     raise Unavailable(
-                        f"torch.compile does not work here ({first[:160]}) — a C++ compiler is needed; or leave :compile out"
+                        f"torch.compile does not work here ({first[:160]}) — a C++ compiler is needed; "
+                        "or leave :compile out"
                     ) from error
                 raise
 
     def _capture(self, tensors: list[torch.Tensor]) -> Captured | None:
-        """The forward pass on these tensors as a CUDA graph; None, and no further try, where it asks the host in between, as a
-        detector's proposals do."""
+        """The forward pass on these tensors as a CUDA graph.
+
+        None where it needs the host in between, as a detector's proposals do. It is then not tried again.
+        """
         try:
             return self._recorded(tensors)
         except RuntimeError as error:
@@ -198,7 +213,7 @@ class Captured:
             return [t.clone() for t in self._outputs]
 
     def replay(self) -> None:
-        with torch.inference_mode():  # as it was captured: what a replay fills is inference's alone
+        with torch.inference_mode():  # it was captured in inference mode, and so are the tensors that it fills
             self._graph.replay()
 
 
@@ -206,8 +221,16 @@ def _listed(result: Any) -> list[torch.Tensor]:
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
+def _has_own_operators(network: torch.nn.Module) -> bool:
+    """Whether the network uses NMS and RoIAlign, which PyTorch itself does not have."""
+    from hrnet_deploy.networks.detection import RoIHead
+
+    return any(isinstance(module, RoIHead) for module in network.modules())
+
+
 def network_of(source: Source) -> torch.nn.Module:
-    """The network of a checkpoint, checked against the card, or of the card with random weights."""
+    """The network of a checkpoint, which must fit the card, or the network of the card with random weights. Raises
+    BadInput."""
     if source.checkpoint is not None:
         found = checkpoints.load(source.checkpoint).with_known(source.card.architecture)
         cure = "give the checkpoint it was made from"

@@ -1,7 +1,8 @@
-"""A plan file and its manifest: what it was built of, for what, and with which settings.
+"""A TensorRT plan and its manifest: what the plan was built from, for what, and with which settings.
 
-A plan fits one GPU and one version of TensorRT. The manifest beside it says which, so that one that does not fit is
-refused before TensorRT sees it, with the command that builds it again. The ONNX file is what to keep; a plan is a cache.
+A plan fits one GPU and one version of TensorRT. The manifest beside it says which, so that a plan that does not fit
+is refused before TensorRT sees it, together with the command that builds it again. Keep the ONNX file: a plan is
+only a cache.
 """
 
 from __future__ import annotations
@@ -24,8 +25,15 @@ SizeRange = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a plan is built. batch and size bound the open axes of the file (least, tuned for, most); workspace in bytes;
-    level 0 (fast to build) to 5 (tries most); aux_streams None for TensorRT's own choice, 0 for one stream."""
+    """How a plan is built.
+
+    Attributes:
+        batch, size: bounds of the open axes of the file: least, tuned for, most. A size is height and width.
+        workspace: the most memory that a kernel may take, in bytes; TensorRT's choice where it is None.
+        level: optimization level of the builder, from 0 (fast to build) to 5 (tries most).
+        aux_streams: streams beside the first; TensorRT's choice where it is None.
+        tf32: whether float32 may be computed in TF32.
+    """
 
     batch: Range | None = None
     size: SizeRange | None = None
@@ -35,25 +43,36 @@ class BuildOptions:
     tf32: bool = False
 
     def arguments(self) -> list[str]:
-        """The options of `hrnet-deploy build` that say the same."""
-        said: list[str] = []
+        """The same as options of `hrnet-deploy build`."""
+        words: list[str] = []
         if self.batch:
-            said += ["--batch", ":".join(map(str, self.batch))]
+            words += ["--batch", ":".join(map(str, self.batch))]
         if self.size:
-            said += ["--size", ":".join(f"{h}x{w}" for h, w in self.size)]
+            words += ["--size", ":".join(f"{h}x{w}" for h, w in self.size)]
         if self.workspace is not None:
-            said += ["--workspace", str(self.workspace // 2**20)]
+            words += ["--workspace", str(self.workspace // 2**20)]
         if self.level != BuildOptions.level:
-            said += ["--level", str(self.level)]
+            words += ["--level", str(self.level)]
         if self.aux_streams is not None:
-            said += ["--aux-streams", str(self.aux_streams)]
-        return said + ["--tf32"] * self.tf32
+            words += ["--aux-streams", str(self.aux_streams)]
+        return words + ["--tf32"] * self.tf32
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a plan is. onnx: the file it was made of, by name and sha256; plan: sha256 of the plan's own bytes; identity:
-    GPU, compute capability and driver; description: what the ONNX file says of itself; layers: what became of it."""
+    """What a plan is.
+
+    Attributes:
+        onnx: the file that it was built from, by "name" and "sha256".
+        plan: sha256 of the plan's own bytes.
+        tensorrt: version.
+        identity: GPU, compute capability and driver.
+        options: of the build.
+        profiles: bounds of the open inputs: least, tuned for and most, each a shape.
+        description: what the ONNX file says of itself.
+        warning: what the channel counts of the graph cost in int8, where that is much.
+        layers: number of layers by precision.
+    """
 
     onnx: Mapping[str, str]
     plan: str
@@ -63,7 +82,7 @@ class Manifest:
     profiles: Mapping[str, list[list[int]]]
     description: Mapping[str, Any]
     build_seconds: float
-    warning: str = ""  # what its channel counts cost in int8, where that is much
+    warning: str = ""
     layers: Mapping[str, Any] = field(default_factory=dict)
 
     def rebuild(self, plan: Path) -> str:
@@ -82,7 +101,7 @@ class Manifest:
 
 
 def options_of(values: Mapping[str, Any]) -> BuildOptions:
-    """What `dataclasses.asdict` made of options, after a way through JSON."""
+    """Options from the values that `dataclasses.asdict` gave, after they were written as JSON and read again."""
     size = values["size"] and tuple(tuple(s) for s in values["size"])
     return BuildOptions(**{**values, "batch": values["batch"] and tuple(values["batch"]), "size": size})
 
@@ -96,23 +115,24 @@ def is_plan(path: Path) -> bool:
 
 
 def write_plan(path: Path, plan: bytes, manifest: Manifest) -> None:
-    """Both files, each whole; the manifest last, as a plan without one is refused."""
+    """Write the plan and its manifest. The manifest is last, because a plan without one is refused."""
     with atomic_write(path) as part:
         part.write_bytes(plan)
     write_json(manifest_path(path), {"schema": SCHEMA, "kind": "plan", **dataclasses.asdict(manifest)})
 
 
 def read_manifest(plan: Path) -> Manifest:
-    """What the file beside a plan says. Raises BadInput where there is none or it is another's."""
+    """Read the manifest beside a plan. Raises BadInput where there is none, or the file is something else."""
     path = manifest_path(plan)
     if not path.exists():
         raise BadInput(
-            f"{plan} has no manifest beside it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx -o {plan.name}"
+            f"{plan} has no manifest beside it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx "
+            f"-o {plan.name}"
         )
     values = read_json(path, "the manifest of a plan")
     try:
         if values["kind"] != "plan" or values["schema"] != SCHEMA:
-            raise BadInput(f"{path} is not the manifest of a plan this version reads — build the plan again")
+            raise BadInput(f"{path} is not a manifest that this version reads — build the plan again")
         found = Manifest(**{f.name: values[f.name] for f in dataclasses.fields(Manifest)})
         options_of(found.options)
         return found
@@ -121,9 +141,16 @@ def read_manifest(plan: Path) -> Manifest:
 
 
 def require_fit(plan: Path, found: Manifest, tensorrt: str, identity: Mapping[str, str]) -> None:
-    """Refuse a plan whose bytes are not those of the manifest, or that was built for another GPU or version."""
+    """Check that a plan may be opened here.
+
+    Raises:
+        BadInput: where the bytes of the plan are not those of the manifest.
+        Unavailable: where it was built for another GPU or another version of TensorRT.
+    """
     if sha256(plan) != found.plan:
-        raise BadInput(f"{plan} is not the plan its manifest tells of — build it again with: {found.rebuild(plan)}")
+        raise BadInput(
+            f"{plan} is not the plan that its manifest describes — build it again with: {found.rebuild(plan)}"
+        )
     differs = [] if found.tensorrt == tensorrt else [f"TensorRT {found.tensorrt}, here is {tensorrt}"]
     for name in ("gpu", "compute_capability"):
         if found.identity.get(name) != identity[name]:

@@ -38,6 +38,7 @@ class BenchRequest:
         seconds: measured time of each row and region.
         rounds: turns that each row takes.
         layers: whether the time of each layer is measured too, where the engine can tell it.
+        schedule: how long and how often in every detail, in place of `seconds`, `rounds` and `layers`.
 
     Raises BadInput where a number makes no sense.
     """
@@ -52,6 +53,7 @@ class BenchRequest:
     seconds: float = Schedule.seconds
     rounds: int = Schedule.rounds
     layers: bool = False
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         for batch in self.batches:
@@ -90,7 +92,7 @@ def bench(request: BenchRequest, progress: Progress = SILENT, launcher: Launcher
         subjects = _files(request) if request.models else _of_card(request, missing, Path(folder), progress)
         combinations = itertools.product(subjects, request.engines, request.batches, threads)
         rows = without_repeats(row_of(s, e, batch, count, missing[e]) for s, e, batch, count in combinations)
-        schedule = Schedule(request.seconds, request.rounds, layers=request.layers)
+        schedule = request.schedule or Schedule(request.seconds, request.rounds, layers=request.layers)
         return run(rows, schedule, progress, machine)
 
 

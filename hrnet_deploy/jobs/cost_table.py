@@ -1,7 +1,8 @@
-"""The HRNet paper's cost table on this machine: nine networks at the paper's input sizes, in every engine that runs here.
+"""The HRNet paper's cost table on this machine: nine networks at the paper's input sizes, in every engine that runs
+here.
 
-The rows of one network take turns in one run, so that ratios between them are good. The result file is written after each
-network, and an interrupted run goes on where it was.
+The rows of one network take turns in one run, so that ratios between them are good. The result file is written after
+each network, and an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class CostTableRequest:
     """What to measure.
 
     Attributes:
-        output: the result file. It is written after each network; where it holds a part of the same table, it is completed.
+        output: the result file. It is written after each network; where it holds a part of the same table, it is
+        completed.
         engines: with options, as on the command line; every engine that runs here unless given.
         tasks, cards: only the networks of these tasks and cards; all unless given.
         checkpoints: a folder of weights that are named like the cards; other weights are random.
@@ -295,7 +297,8 @@ def _chosen(request: CostTableRequest, networks: Sequence[PaperNetwork]) -> list
     cards = [n.card.name for n in networks]
     if unknown := [c for c in request.cards if c not in cards]:
         raise BadInput(
-            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by itself, or choose "
+            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by "
+            "itself, or choose "
             f"among {', '.join(cards)}"
         )
     found = [n for n in networks if not request.tasks or n.card.task in request.tasks]

@@ -1,8 +1,10 @@
-"""Two operators PyTorch has not by itself: suppression of overlapping boxes, and pooling of regions from a pyramid.
+"""Two operators that PyTorch itself does not have: suppression of overlapping boxes, and pooling of regions from a
+pyramid.
 
-Both are operators of their own (`torch.ops.hrnet_deploy`), so that an exporter meets each as one thing: what they are in ONNX
-says `graph.operators`. `roi_align` is ordinary PyTorch, and can be trained through. Source: mmcv, mmcv/ops/csrc/pytorch/cpu/nms.cpp and
-roi_align.cpp.
+Both are custom operators (`torch.ops.hrnet_deploy`), so that an exporter finds each as one operator;
+`graph.operators` gives their translation to ONNX. Where torchvision's operators work, they are used inside (see
+`torchvision_operators`). `roi_align` is ordinary PyTorch and differentiable. Source: mmcv,
+mmcv/ops/csrc/pytorch/cpu/nms.cpp and roi_align.cpp.
 """
 
 from __future__ import annotations
@@ -11,16 +13,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrnet_deploy.networks import torchvision_operators
 from hrnet_deploy.networks.boxes import overlap
 
 
 @torch.library.custom_op("hrnet_deploy::nms", mutates_args=())
 def nms(boxes: Tensor, scores: Tensor, iou: float, score: float) -> Tensor:
-    """Which boxes stay, (G, N) bool. boxes (G, N, 4), scores (G, N): in each of G groups by itself, by falling score, a
-    box goes if it overlaps one that stays by more than `iou`, or has not more than `score`."""
+    """Which boxes stay: (G, N) bool.
+
+    The boxes of each of the G groups are looked at by falling score. A box is dropped if it overlaps a box that
+    stays by more than `iou`, or if its score is not above `score`.
+
+    Args:
+        boxes: (G, N, 4), corners.
+        scores: (G, N).
+        iou: intersection over union, in 0..1.
+        score: the score that must be exceeded.
+    """
     kept = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    compiled = torchvision_operators.working(scores.device.type)
     for group, above in enumerate(scores > score):
         candidates = above.nonzero()[:, 0]
+        if compiled is not None:
+            found = compiled.nms(boxes[group, candidates], scores[group, candidates], iou)
+            kept[group, candidates[found]] = True
+            continue
         order = candidates[scores[group, candidates].argsort(descending=True, stable=True)]
         kept[group, order] = _greedy(overlap(boxes[group, order], boxes[group, order]) > iou)
     return kept
@@ -32,7 +49,7 @@ def _(boxes: Tensor, scores: Tensor, iou: float, score: float) -> Tensor:
 
 
 def _greedy(over: Tensor) -> Tensor:
-    """From which box is over the limit with which, (N, N) by falling score, those that stay, (N,)."""
+    """Which boxes stay, (N,) bool, from which of them overlap too much, (N, N) bool by falling score."""
     rows = over.cpu().numpy()
     stays = torch.ones(len(rows), dtype=torch.bool)
     alive = stays.numpy()
@@ -44,12 +61,27 @@ def _greedy(over: Tensor) -> Tensor:
 
 @torch.library.custom_op("hrnet_deploy::pool_regions", mutates_args=())
 def pool_regions(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: list[int], size: int) -> Tensor:
-    """Each box pooled from one level of a pyramid. levels (1, C, H_i, W_i), boxes (R, 4) in pixels of the image, level (R,)
-    int64: which of the levels a box is taken from; zeros from none -> (R, C, size, size)."""
+    """Each box pooled from one level of a pyramid: (R, C, size, size).
+
+    Args:
+        levels: (1, C, H_i, W_i) each.
+        boxes: (R, 4), corners in pixels of the image.
+        level: (R,) int64, the index of the level that a box is pooled from. A box with another index gives zeros.
+        strides: pixels of the image per cell, of each level.
+        size: cells per side of a pooled box.
+    """
     pooled = boxes.new_zeros(len(boxes), levels[0].shape[1], size, size)
+    compiled = torchvision_operators.working(boxes.device.type)
     for i, (features, stride) in enumerate(zip(levels, strides, strict=True)):
         here = (level == i).nonzero()[:, 0]
-        pooled[here] = roi_align(features[0].to(boxes.dtype), boxes[here], 1 / stride, size)
+        if compiled is not None:
+            regions = torch.cat([boxes.new_zeros(len(here), 1), boxes[here]], 1)
+            found = compiled.roi_align(
+                features.to(boxes.dtype), regions, size, 1 / stride, sampling_ratio=-1, aligned=True
+            )
+            pooled[here] = found
+        else:
+            pooled[here] = roi_align(features[0].to(boxes.dtype), boxes[here], 1 / stride, size)
     return pooled
 
 
@@ -61,12 +93,19 @@ def _(levels: list[Tensor], boxes: Tensor, level: Tensor, strides: list[int], si
 def roi_align(
     features: Tensor, boxes: Tensor, scale: float, size: int, sampling: int = 0, aligned: bool = True
 ) -> Tensor:
-    """Regions of one image pooled to size x size cells, each the mean of bilinear samples.
+    """Regions of one image, pooled to size x size cells. Each cell is the mean of bilinear samples: (R, C, size, size).
 
-    features (C, H, W), boxes (R, 4) in pixels, `scale` times a pixel is a cell of `features` -> (R, C, size, size). A cell
-    has `sampling` samples a side, or with 0 as many as it spans cells of the features. `aligned` moves boxes by half a cell, as the
-    centre of a cell is half a cell from its corner; without it no box is smaller than one cell. A box without width or height gives
-    zeros. Differentiable in the features.
+    A box without width or height gives zeros. The result is differentiable in the features.
+
+    Args:
+        features: (C, H, W).
+        boxes: (R, 4), corners in pixels.
+        scale: cells of the features per pixel.
+        size: cells per side of the result.
+        sampling: samples per side of a cell; with 0 as many as the cell spans cells of the features.
+        aligned: move boxes by half a cell, because the centre of a cell is half a cell from its corner. Without it,
+        no box
+            is smaller than one cell.
     """
     channels, height, width = features.shape
     table = features.flatten(1).t().contiguous()
@@ -82,8 +121,10 @@ def roi_align(
         [none],
         [none],
         [boxes.new_zeros(0)],
-    )  # a bag of cells a bin: a box has size^2 of them
-    for number, (across, down) in enumerate(kinds.tolist()):  # boxes with as many samples go together
+    )  # one bag of cells for each bin; a box has size^2 bins
+    for number, (across, down) in enumerate(
+        kinds.tolist()
+    ):  # boxes with the same number of samples are computed together
         here = (kind == number).nonzero()[:, 0]
         x, x_share = _cells(edges[here, 0], sides[here, 0], size, across, width, merged=not sampling)
         y, y_share = _cells(edges[here, 1], sides[here, 1], size, down, height, merged=not sampling)
@@ -99,9 +140,12 @@ def roi_align(
 
 
 def _cells(start: Tensor, length: Tensor, size: int, count: int, cells: int, merged: bool) -> tuple[Tensor, Tensor]:
-    """Along one axis, the cells each bin reads and their shares: (R, size, K) both. A sample more than a cell outside counts as
-    zero; one nearer takes the cell at the border. `merged`: samples are at most a cell apart, so each bin reads count + 1 cells
-    in a row; else two a sample."""
+    """Along one axis, the cells that each bin reads and their shares, both (R, size, K).
+
+    A sample more than one cell outside counts as zero; a nearer one takes the cell at the border. With `merged`,
+    samples are at most one cell apart, so that each bin reads count + 1 cells in a row. Otherwise each sample reads
+    two cells.
+    """
     if count <= 0:
         return torch.zeros(len(start), size, 0, dtype=torch.int64, device=start.device), start.new_zeros(
             len(start), size, 0

@@ -1,4 +1,5 @@
-"""HRNet's branches on streams of their own: the same results, forked and joined as often as there is something to join."""
+"""HRNet's branches on streams of their own: the same results, forked and joined as often as there is something to
+join."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import describe, load_model, read_description, save_model
 from hrnet_deploy.graph.plan import BuildOptions, manifest_path, options_of, read_manifest
 from hrnet_deploy.graph.width import width_warning
-from hrnet_deploy.jobs.build import build
-from hrnet_deploy.jobs.inspect import inspect
+from hrnet_deploy.jobs.build import BuildRequest, build
+from hrnet_deploy.jobs.inspect import InspectRequest, inspect
 
 FRESH = (
     "tensorrt",
@@ -238,10 +238,10 @@ def test_every_option_reaches_the_builder_and_the_command_that_builds_again(worl
 
 def test_a_plan_says_what_its_onnx_file_said(world: World, plan: Path, tiny_onnx: Path) -> None:
     assert read_description(plan) == read_description(tiny_onnx)
-    found = inspect(plan)
-    assert world.trt.surface.version in found["file"]
-    assert "NVIDIA Double" in found["fits"] and "9.0" in found["fits"]
-    assert found["rebuild"].startswith("hrnet-deploy build")
+    found = inspect(InspectRequest(plan))
+    assert world.trt.surface.version in found.file
+    assert found.fits and "NVIDIA Double" in found.fits and "9.0" in found.fits
+    assert found.rebuild and found.rebuild.startswith("hrnet-deploy build")
 
 
 def test_an_inference_is_captured_once_and_replayed(world: World, plan: Path) -> None:
@@ -462,7 +462,7 @@ def test_a_plan_of_another_machine_is_refused_with_the_cure(
 
 def test_a_plan_without_its_manifest_or_with_another_s_is_refused(world: World, plan: Path) -> None:
     plan.write_bytes(b"another plan")
-    with pytest.raises(BadInput, match="is not the plan its manifest tells of"):
+    with pytest.raises(BadInput, match="is not the plan that its manifest describes"):
         world.engine(plan)
     manifest_path(plan).write_text('{"kind": "plan", "schema": 1}')
     with pytest.raises(BadInput, match="is not the manifest of a plan"):

@@ -10,15 +10,31 @@ from typing import Any
 
 import pytest
 import torch
+from support.progress import Counted
 from support.tiny import TINY
 
+from hrnet_deploy.bench.machine import Machine
+from hrnet_deploy.bench.training import measure_training
 from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.jobs.cost_table import CostTableRequest, PaperNetwork, paper_networks
-from hrnet_deploy.jobs.export import export_network
+from hrnet_deploy.files import json_text
+from hrnet_deploy.jobs.cost_table import CostTableRequest, PaperNetwork, cost_table, paper_networks
+from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.results.cost_table import CostTableResult
+from hrnet_deploy.workflow.network_export import export_network
 
 TINY_CARD = dataclasses.replace(card("pose_hrnet_w32_256x192"), name="tiny", architecture=TINY).resized(64, 64)
 PAPER = paper_networks(quick=True)[1].paper
+
+
+def json_values(result: CostTableResult) -> Any:
+    """The result as JSON has it."""
+    return json.loads(json_text(to_dict(result)))
+
+
+def kept(path: Path) -> Any:
+    """What a result file holds."""
+    return json.loads(path.read_text())
 
 
 def test_the_table_is_the_papers() -> None:
@@ -45,45 +61,72 @@ def test_the_table_is_the_papers() -> None:
 
 
 def test_a_column_is_measured_in_float_and_int8_and_kept(tmp_path: Path) -> None:
-    request = CostTableRequest(tmp_path / "table.json", engines=("torch", "ort"), quick=True)
     table = [PaperNetwork("first", TINY_CARD, PAPER), PaperNetwork("second", TINY_CARD, PAPER)]
-    said: list[str] = []
-    found = suite(request, "the command", said.append, table[:1])
-    rows = found["columns"][0]["result"]["rows"]
-    assert [(r["engine"], r["precision"], r["status"], r["weights"]) for r in rows] == [
+    request = CostTableRequest(
+        tmp_path / "table.json", engines=("torch", "ort"), quick=True, command="the command", networks=table[:1]
+    )
+    found = cost_table(request)
+    assert found.columns[0].result is not None and found.columns[0].parity is not None
+    assert [(r.engine, r.precision, r.status, r.weights) for r in found.columns[0].result.rows] == [
         ("torch", "fp32", "ok", "random"),
         ("ort", "fp32", "ok", "random"),
         ("ort", "int8", "ok", "random"),
     ]
-    assert json.loads(request.output.read_text()) == json.loads(json.dumps(found))
-    assert 0 < found["columns"][0]["parity"]["relative"] < 1e-4
-    said.clear()
-    again = suite(request, "the command", said.append, table)
-    assert [c["name"] for c in again["columns"]] == ["first", "second"]
-    assert again["columns"][0] == json.loads(json.dumps(found["columns"][0]))
-    assert said and not any(s.startswith("first") for s in said)
+    assert found.command == "the command" and found.environment is not None and found.started
+    assert kept(request.output) == json_values(found)
+    assert 0 < (found.columns[0].parity.relative or 0) < 1e-4
+    progress = Counted()
+    again = cost_table(dataclasses.replace(request, networks=table), progress)
+    assert [c.name for c in again.columns] == ["first", "second"]
+    assert json_values(again)["columns"][0] == json_values(found)["columns"][0]
+    assert not any(s.startswith("first") for s in progress.stages)
+    assert progress.units["second: measuring, compute"] == 6 * 3
     with pytest.raises(BadInput, match="other settings"):
-        suite(dataclasses.replace(request, engines=("ort",)), "the command", table=table)
+        cost_table(dataclasses.replace(request, engines=("ort",), networks=table))
 
 
 def test_asking_for_some_columns_keeps_the_others(tmp_path: Path) -> None:
-    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True)
     table = [PaperNetwork(n, dataclasses.replace(TINY_CARD, name=n), PAPER) for n in ("first", "second", "third")]
-    suite(dataclasses.replace(request, cards=("third",)), "", table=table)
-    found = suite(dataclasses.replace(request, cards=("first",)), "", table=table)
-    assert [(c["name"], c["result"] is not None) for c in found["columns"]] == [("first", True), ("third", True)]
-    assert json.loads(request.output.read_text()) == json.loads(json.dumps(found))
+    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, networks=table)
+    cost_table(dataclasses.replace(request, cards=("third",)))
+    found = cost_table(dataclasses.replace(request, cards=("first",)))
+    assert [(c.name, c.result is not None) for c in found.columns] == [("first", True), ("third", True)]
+    assert kept(request.output) == json_values(found)
+
+
+def test_a_table_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
+    """Schema 1 called it a suite, and kept what engines say of themselves as free facts."""
+    request = CostTableRequest(
+        tmp_path / "table.json", engines=("ort",), quick=True, networks=[PaperNetwork("first", TINY_CARD, PAPER)]
+    )
+    cost_table(request)
+    values = kept(request.output)
+    values |= {"schema": 1, "kind": "suite"}
+    (column,) = values["columns"]
+    column["result"] |= {"schema": 1}
+    for row in column["result"]["rows"]:
+        row["facts"] = {"provider": row.pop("info")["provider"], "threads": row["threads"]}
+    request.output.write_text(json.dumps(values))
+    more = [*request.networks, PaperNetwork("second", TINY_CARD, PAPER)]
+    progress = Counted()
+    found = cost_table(dataclasses.replace(request, networks=more), progress)
+    assert not any(s.startswith("first") for s in progress.stages)
+    first, second = (c.result for c in found.columns)
+    assert first is not None and second is not None
+    assert first.rows[0].info.provider == second.rows[0].info.provider == "CPUExecutionProvider"
 
 
 def test_what_cannot_be_measured_says_why_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "tiny.pth").write_bytes(b"not a checkpoint")
     bad = PaperNetwork("bad", TINY_CARD, PAPER)
     good = PaperNetwork("good", dataclasses.replace(TINY_CARD, name="good"), PAPER)
-    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, checkpoints=tmp_path)
-    found = {c["name"]: c for c in suite(request, "", table=[bad, good])["columns"]}
-    assert found["bad"]["result"] is None
-    assert "tiny.pth" in found["bad"]["reason"]
-    assert found["good"]["result"]["rows"][0]["status"] == "ok"
+    request = CostTableRequest(
+        tmp_path / "table.json", engines=("ort",), quick=True, checkpoints=tmp_path, networks=[bad, good]
+    )
+    found = {c.name: c for c in cost_table(request).columns}
+    assert found["bad"].result is None
+    assert "tiny.pth" in found["bad"].reason
+    assert found["good"].result is not None and found["good"].result.rows[0].status == "ok"
 
 
 def test_a_graph_that_is_not_the_network_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,25 +136,30 @@ def test_a_graph_that_is_not_the_network_is_not_measured(tmp_path: Path, monkeyp
         return export_network(network, *rest)
 
     monkeypatch.setattr("hrnet_deploy.workflow.random_weights.export_network", other)
-    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True)
-    (column,) = suite(request, "", table=[PaperNetwork("other", TINY_CARD, PAPER)])["columns"]
-    assert column["result"] is None
-    assert "its ONNX file is not the network (heatmaps on noise: relative difference is 0.0" in column["reason"]
+    network = PaperNetwork("other", TINY_CARD, PAPER)
+    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, networks=[network])
+    (column,) = cost_table(request).columns
+    assert column.result is None
+    assert "its ONNX file is not the network (heatmaps on noise: relative difference is 0.0" in column.reason
 
 
 def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:
-    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, minutes=0)
-    (column,) = suite(request, "", table=[PaperNetwork("late", TINY_CARD, PAPER)])["columns"]
-    assert column["result"] is None
-    assert "the same command goes on from here" in column["reason"]
+    network = PaperNetwork("late", TINY_CARD, PAPER)
+    request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, minutes=0, networks=[network])
+    (column,) = cost_table(request).columns
+    assert column.result is None
+    assert "the same command goes on from here" in column.reason
 
 
 def test_a_training_step_is_measured_in_a_process_of_its_own() -> None:
-    (row,) = training(TINY_CARD, PAPER, quick=True)["rows"]
-    assert row["status"] == "ok", row["reason"]
-    assert row["batch"] == 2
-    assert row["seconds"] > 0
-    assert row["peak_bytes"] > 1e6
+    progress = Counted()
+    with Machine() as machine:
+        (row,) = measure_training(TINY_CARD, PAPER.training_batch, machine, quick=True, progress=progress).rows
+    assert row.status == "ok", row.reason
+    assert row.batch == 2
+    assert row.seconds > 0
+    assert row.peak_bytes > 1e6
+    assert progress.units["training steps with a batch of 2"] == 3
 
 
 def test_the_command_line(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

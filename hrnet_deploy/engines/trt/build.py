@@ -1,7 +1,8 @@
 """An ONNX file to a TensorRT plan.
 
 There is one code path for TensorRT 10.4 to 11. The network is strongly typed: precisions are those of the graph, and no
-precision flag, which differ between versions, is needed. Everything that the ONNX file can say is said there and not here.
+precision flag, which differ between versions, is needed. Everything that the ONNX file can say is said there and not
+here.
 """
 
 from __future__ import annotations
@@ -160,7 +161,8 @@ def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:
         return kind(log)
     except TypeError:  # the bindings raise it where the library gives nothing; the log has the reason
         raise Unavailable(
-            f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, or --engine ort"
+            f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, "
+            "or --engine ort"
         ) from None
 
 
@@ -191,8 +193,8 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
 
 
 def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOptions) -> Profiles:
-    """Bounds (least, tuned for, most) of every input with an open axis. Axis 0 is the batch, axes 2 and 3 of an image are
-    its height and width."""
+    """Bounds (least, tuned for, most) of every input with an open axis. Axis 0 is the batch, axes 2 and 3 of an
+    image are its height and width."""
     found: Profiles = {}
     opened = set()
     size = options.size or ((card.input.height, card.input.width),) * 3
@@ -213,7 +215,8 @@ def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOp
         )
     if options.size and not opened & {2, 3}:
         raise BadInput(
-            "--size bounds an open height and width, the file's are fixed — leave it out, or export with --dynamic height,width"
+            "--size bounds an open height and width, the file's are fixed — leave it out, or export with "
+            "--dynamic height,width"
         )
     return found
 

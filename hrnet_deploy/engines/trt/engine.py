@@ -48,7 +48,8 @@ class TrtEngine:
     Args:
         source: names an ONNX file, which is built first, or a plan.
         threads: recorded only; TensorRT computes on the GPU.
-        graph: "on" to capture the first inference of each shape as a CUDA graph and replay it, or "off". Where a capture
+        graph: "on" to capture the first inference of each shape as a CUDA graph and replay it, or "off". Where a
+        capture
             fails, the engine goes on without and `info` says so.
         contexts: number of inferences in flight, each in a stream of its own.
         aux_streams: number of further streams that one inference may use; TensorRT's choice where it is empty.
@@ -134,7 +135,8 @@ class TrtEngine:
             if context is None:
                 needs = self._engine.device_memory_size_v2 / 1e6
                 raise Unavailable(
-                    f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} MB{self._log.last} — "
+                    f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} "
+                    f"MB{self._log.last} — "
                     "free some, or build it for a smaller batch"
                 )
             self._contexts.append(ExecutionContext(context, interface, self._log, self._capture))

@@ -1,4 +1,5 @@
-"""One execution context of a plan and its CUDA stream: shapes, memory and launches, captured as CUDA graphs where that works."""
+"""One execution context of a plan and its CUDA stream: shapes, memory and launches, captured as CUDA graphs where
+that works."""
 
 from __future__ import annotations
 
@@ -102,7 +103,8 @@ class ExecutionContext:
         return self._own.arena.results()
 
     def upload(self, inputs: Feeds) -> Bindings:
-        """The context's own bindings, with the inputs on their way to the GPU. They are made anew where shapes change."""
+        """The context's own bindings, with the inputs on their way to the GPU. They are made anew where shapes
+        change."""
         shapes: Shapes = {s.name: inputs[s.name].shape for s in self.interface.inputs}
         if self._own is None or self._own.shapes != shapes:
             if self._own is not None:
@@ -113,7 +115,8 @@ class ExecutionContext:
         return self._own
 
     def allocate(self, shapes: Shapes) -> Bindings:
-        """Memory for inputs of those shapes and their outputs. Raises BadInput where the plan was not built for them."""
+        """Memory for inputs of those shapes and their outputs. Raises BadInput where the plan was not built for
+        them."""
         self._use_shapes(shapes)
         outputs = {
             s.name: (tuple(int(d) for d in self.context.get_tensor_shape(s.name)), s.dtype)
@@ -155,7 +158,8 @@ class ExecutionContext:
         self._own = None
 
     def _use_shapes(self, shapes: Shapes) -> None:
-        """Give the context new shapes. Shapes that stay are not inferred again, because that would count as launch time."""
+        """Give the context new shapes. Shapes that stay are not inferred again, because that would count as launch
+        time."""
         if self._shapes == shapes:
             return
         self._shapes = None
@@ -164,7 +168,8 @@ class ExecutionContext:
                 least, _, most = self.interface.profiles[name]
                 if not all(a <= d <= b for a, d, b in zip(least, shape, most, strict=True)):
                     raise BadInput(
-                        f"the plan takes {name} from {list(least)} to {list(most)}, got {list(shape)} — build it with other "
+                        f"the plan takes {name} from {list(least)} to {list(most)}, got {list(shape)} — build it with "
+                        "other "
                         "bounds: hrnet-deploy build --batch MIN:OPT:MAX, --size MIN:OPT:MAX"
                     )
             if not self.context.set_input_shape(name, shape):

@@ -47,7 +47,10 @@ def unavailable_reason(
                 f"{'{}.{}'.format(*found.cuda)} — update the driver, or pip install tensorrt-cu{found.cuda[0]}"
             )
     if "pycuda" not in have:
-        return f"pycuda is not installed; it is compiled during its installation and needs the CUDA toolkit (nvcc on PATH) — {INSTALL}"
+        return (
+            "pycuda is not installed; it is compiled during its installation and needs the CUDA "
+            f"toolkit (nvcc on PATH) — {INSTALL}"
+        )
     return ""
 
 
