@@ -1,6 +1,7 @@
 """hrnet-deploy: a trained HRNet checkpoint in; a verified, measured engine out.
 
-`Predictor("model.onnx")(image)` is the whole of using a model; everything else is on the command line.
+`Predictor("model.onnx")(image)` gives predictions for an image. Everything else is on the command line, and in
+`hrnet_deploy.jobs` for programs: a request in, a typed result out.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hrnet_deploy.jobs.predict import Predictor
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # the only place; pyproject.toml reads it
 __all__ = ["Predictor", "__version__"]
 
 

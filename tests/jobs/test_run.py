@@ -13,6 +13,7 @@ from support.demo import NAME
 
 from hrnet_deploy.bench.rows import RowAndJob
 from hrnet_deploy.bench.run import Schedule
+from hrnet_deploy.files import json_text
 from hrnet_deploy.jobs import run as module
 from hrnet_deploy.jobs.run import RunRequest
 from hrnet_deploy.jobs.run import run as job
@@ -56,6 +57,11 @@ def figures(result: RunResult) -> dict[str, TaskFigures | None]:
     return {s.name: s.figures for s in result.stages}
 
 
+def written(result: RunResult) -> str:
+    """The measurement as its file has it: what is read from a file has lists where a new result has tuples."""
+    return json_text(to_dict(result.result))
+
+
 def redone(result: RunResult) -> dict[str, str]:
     return {s.name: s.redone for s in result.stages if not s.reused}
 
@@ -70,7 +76,7 @@ def test_a_stage_is_done_again_where_something_that_decides_it_has_changed(
     first = job(request)
     assert redone(first) == {"export": "", "check fp32 in ort": "", "bench": ""}
     same = job(request)
-    assert redone(same) == {} and figures(same) == figures(first) and to_dict(same.result) == to_dict(first.result)
+    assert redone(same) == {} and figures(same) == figures(first) and written(same) == written(first)
 
     longer = job(dataclasses.replace(request, seconds=2.0))
     assert redone(longer) == {"bench": "the schedule changed"}
@@ -188,7 +194,7 @@ def test_another_engine_other_images_and_another_duration_give_new_figures(
     assert first.result.rows[0].regions != second.result.rows[0].regions
     third = job(second_request)
     assert all(s.reused for s in third.stages)
-    assert to_dict(third.result) == to_dict(second.result) and figures(third) == figures(second)
+    assert written(third) == written(second) and figures(third) == figures(second)
 
 
 def test_a_folder_of_another_checkpoint_is_refused(tiny_onnx: Path, people: Path, tmp_path: Path, run: Run) -> None:
