@@ -1,11 +1,11 @@
-"""The page and its Markdown: every kind of result, its figures unchanged, and nothing in a file that is more than text."""
+"""The page and its Markdown: every kind of result, its figures unchanged, and all that files hold is only text."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -364,9 +364,8 @@ def test_what_a_gpu_shows_beside_the_table_has_its_place(kinds: dict[str, Path],
     assert result is not None
     path = tmp_path / "gpu.json"
     missing = {"throughput": "the GPU was taken away"}
-    made = GpuResult(
-        table=table, matrix_rates={"fp32": 25.5, "fp16": 340.25}, measured={"modes_fp16": result}, missing=missing
-    )
+    rates_ = {"fp32": 25.5, "fp16": 340.25}
+    made = GpuResult(table=table, matrix_rates=rates_, measured={"modes_fp16": result}, missing=missing)
     codec.write(path, made)
     page = page_of(path)
     rates = rows_of(page, "Rate of a plain matrix product")
@@ -432,10 +431,9 @@ def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
 
 
 @pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kinds of the scripts in benchmarks/, which are registered when their modules are imported."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield
 
 
 def test_the_benchmarks_readme_is_what_its_results_say(scripts: None) -> None:
