@@ -190,7 +190,7 @@ def test_what_is_only_shown_has_a_document_too() -> None:
         {"torch": "2.6.0"},
         {
             "ort": EngineState("ONNX Runtime"),
-            "trt": EngineState("TensorRT", "tensorrt is not installed — pip install it"),
+            "trt": EngineState("TensorRT", "it is missing — pip install it"),
         },
         {"eval": ""},
     )

@@ -1,4 +1,4 @@
-"""The page and its Markdown: every kind of result, its figures unchanged, and nothing in a file that is more than text."""
+"""The page and its Markdown: every kind of result, its figures unchanged, and all that files hold is only text."""
 
 from __future__ import annotations
 
@@ -364,9 +364,8 @@ def test_what_a_gpu_shows_beside_the_table_has_its_place(kinds: dict[str, Path],
     assert result is not None
     path = tmp_path / "gpu.json"
     missing = {"throughput": "the GPU was taken away"}
-    made = GpuResult(
-        table=table, matrix_rates={"fp32": 25.5, "fp16": 340.25}, measured={"modes_fp16": result}, missing=missing
-    )
+    rates_ = {"fp32": 25.5, "fp16": 340.25}
+    made = GpuResult(table=table, matrix_rates=rates_, measured={"modes_fp16": result}, missing=missing)
     codec.write(path, made)
     page = page_of(path)
     rates = rows_of(page, "Rate of a plain matrix product")
