@@ -31,11 +31,10 @@ from hrnet_deploy.bench.environment import environment  # noqa: E402
 from hrnet_deploy.cards import ModelCard, card  # noqa: E402
 from hrnet_deploy.graph.quantize import TARGETS  # noqa: E402
 from hrnet_deploy.graph.ranges import METHODS  # noqa: E402
-from hrnet_deploy.jobs.check import Request as CheckRequest  # noqa: E402
-from hrnet_deploy.jobs.check import check  # noqa: E402
-from hrnet_deploy.jobs.export import ExportOptions, export  # noqa: E402
-from hrnet_deploy.jobs.half import half  # noqa: E402
-from hrnet_deploy.jobs.quantize import Request, quantize  # noqa: E402
+from hrnet_deploy.jobs.check import CheckRequest, check  # noqa: E402
+from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export  # noqa: E402
+from hrnet_deploy.jobs.half import HalfRequest, half  # noqa: E402
+from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize  # noqa: E402
 from hrnet_deploy.results import codec  # noqa: E402
 from hrnet_deploy.results.base import Environment  # noqa: E402
 from hrnet_deploy.results.figures import TaskFigures  # noqa: E402
@@ -127,27 +126,28 @@ def main() -> None:
         folder = Path(name)
         people, more, model, out = folder / "people", folder / "more", folder / "model.onnx", folder / "out.onnx"
         generate(people, range(CALIBRATION + HELD_OUT), seed=SEED)
-        export(NAME, model, ExportOptions(dynamic=("batch",)))
-        base = Request(model, out, Split(people, limit=CALIBRATION, held_out=HELD_OUT), force=True)
+        export(ExportRequest(NAME, model, ExportOptions(dynamic=("batch",))))
+        split = Split(people, calibration_images=CALIBRATION, held_out=HELD_OUT)
+        base = QuantizeRequest(model, out, split, force=True)
         parts = base.split.parts()
         wild = next(i.image_id for i in parts.calibration.items if i.annotations)
 
         def made(task: PoseTask | None = None, **options: Any) -> Difference:
-            statistics = folder / ("wild.npz" if task else "clean.npz")
-            done = quantize(dataclasses.replace(base, statistics=statistics, **options), task=task)
+            cache = folder / ("wild.npz" if task else "clean.npz")
+            done = quantize(dataclasses.replace(base, calibration_cache=cache, task=task, **options))
             return Difference(**figures(done.trials[-1].figures))
 
         def elsewhere(engine: str, half_too: bool = False, **options: Any) -> Difference:
             """The same file in another engine, or with float16 between its integers."""
             path = folder / "half.onnx" if half_too else out
-            if not quantize(dataclasses.replace(base, statistics=folder / "clean.npz", **options)).passed:
+            if not quantize(dataclasses.replace(base, calibration_cache=folder / "clean.npz", **options)).passed:
                 return Difference(drop=None, interval=None)
             if half_too:
-                half(out, path, people, force=True)
+                half(HalfRequest(out, path, people, force=True))
             return checked(path, engine)
 
         def checked(path: Path, engine: str) -> Difference:
-            task = check(CheckRequest(path, NAME, people, engine=engine), dataset=parts.test).task
+            task = check(CheckRequest(path, NAME, people, engine=engine, dataset=parts.test)).task
             return Difference(**figures(task))
 
         print("| target | method | AP difference (95% interval) | px | one input x1000 |\n|---|---|---|---|---|")
@@ -168,7 +168,7 @@ def main() -> None:
             found = results.elsewhere(title, method, lambda m=method: elsewhere("ort", True, target="trt", method=m))
             print(f"trt {method} and float16, in ONNX Runtime: {drop_of(found)}", flush=True)
         halved = folder / "float16.onnx"
-        half(model, halved, people, force=True)
+        half(HalfRequest(model, halved, people, force=True))
         for kind, engine, path in (
             ("fp16", "ort", halved),
             ("fp16", "openvino", halved),
@@ -178,13 +178,13 @@ def main() -> None:
             print(f"{kind} in {engine}: {drop_of(found)}", flush=True)
 
         generate(more, range(CALIBRATION + 2 * HELD_OUT), seed=SEED)
-        split = Split(more, limit=CALIBRATION, held_out=HELD_OUT)
+        split = Split(more, calibration_images=CALIBRATION, held_out=HELD_OUT)
         for target in TARGETS:
             request = dataclasses.replace(
-                base, split=split, target=target, method="minmax", max_drop=0.1, statistics=folder / "more.npz"
+                base, split=split, target=target, method="minmax", max_drop=0.1, calibration_cache=folder / "more.npz"
             )
 
-            def searched(request: Request = request) -> FloatSearch:
+            def searched(request: QuantizeRequest = request) -> FloatSearch:
                 done = quantize(dataclasses.replace(request, sensitivity=True))
                 blocks = [BlockCost(b.pattern, b.convolutions, b.sqnr_db) for b in done.blocks]
                 return FloatSearch([step(t) for t in done.trials], blocks)

@@ -1,4 +1,4 @@
-"""Shared fixtures: a network small enough to export in seconds, its checkpoint, and files made of it once per session."""
+"""Shared fixtures: a network small enough to export in seconds, its checkpoint, and files made of it once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
-    # each process of a parallel run gets its own cores before PyTorch counts them, so that they do not wait for each other
+    # each process of a parallel run gets its own cores before PyTorch counts them, so that none waits for another
     cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.sched_setaffinity(0, cores[int(worker[2:]) % len(cores) :: workers] or cores)
 
@@ -55,7 +55,7 @@ def detector_onnx(tiny_detector: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once; its report is beside it."""
+    """`exported(batch=2)` -> an ONNX file of the tiny network with those options, made once, with its report."""
     return exporter(tiny_checkpoint, SIZE, tmp_path_factory.mktemp("onnx"))
 
 

@@ -65,10 +65,10 @@ def export_graph(
     if unknown := set(dynamic) - set(AXES):
         raise BadInput(f"cannot make {', '.join(sorted(unknown))} dynamic — choose among {', '.join(AXES)}")
     inputs, outputs = list(card.architecture.inputs), list(card.architecture.outputs)
-    if dynamic and card.architecture.static_reason:
+    if dynamic and (reason := card.architecture.static_reason):
         raise BadInput(
-            f"{card.architecture.title} takes one size of input and batch, because {card.architecture.static_reason} — leave --dynamic "
-            "out, and export one file per size"
+            f"{card.architecture.title} takes one size of input and batch, because {reason} — leave --dynamic out, and "
+            "export one file per size"
         )
     # the dynamo exporter treats an axis of size 1 as a constant, so a dynamic batch is traced with 2
     feed = noise(card, 2 if "batch" in dynamic else batch, seed=0)

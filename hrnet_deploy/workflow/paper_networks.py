@@ -55,8 +55,8 @@ def chosen_networks(
     cards = [n.card.name for n in networks]
     if unknown := [c for c in of_cards if c not in cards]:
         raise BadInput(
-            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by itself, or choose "
-            f"among {', '.join(cards)}"
+            f"the cost table has no card {unknown[0]!r} — pass --weights random to measure any card by itself, or "
+            f"choose among {', '.join(cards)}"
         )
     found = [n for n in networks if not of_tasks or n.card.task in of_tasks]
     found = [n for n in found if not of_cards or n.card.name in of_cards]

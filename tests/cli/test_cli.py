@@ -27,7 +27,7 @@ COMMANDS = [c.name or c.callback.__name__ for c in app.registered_commands]  # t
 
 def test_importing_the_package_and_asking_for_help_load_nothing_heavy() -> None:
     assert loaded_after("import hrnet_deploy") == set()
-    asking = "sys.argv = ['hrnet-deploy', '--help']\nfrom hrnet_deploy.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    asking = "sys.argv = ['hrnet-deploy', '--help']\nfrom hrnet_deploy.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"  # noqa: E501
     assert loaded_after(asking) == set()
 
 

@@ -182,9 +182,9 @@ def left(folder: Path) -> set[str]:
 def test_building_says_what_it_must_in_order(world: World, tiny_onnx: Path) -> None:
     done = build(BuildRequest(tiny_onnx, world.folder / "tiny.plan", BuildOptions()))
     order = [
-        "Builder.__init__", "Builder.create_network", "OnnxParser.__init__", "OnnxParser.parse_from_file", "Builder.create_builder_config",
+        "Builder.__init__", "Builder.create_network", "OnnxParser.__init__", "OnnxParser.parse_from_file", "Builder.create_builder_config",  # noqa: E501
         "IBuilderConfig.create_timing_cache", "IBuilderConfig.set_timing_cache", "Builder.build_serialized_network",
-        "IBuilderConfig.get_timing_cache", "ITimingCache.serialize", "Runtime.__init__", "Runtime.deserialize_cuda_engine",
+        "IBuilderConfig.get_timing_cache", "ITimingCache.serialize", "Runtime.__init__", "Runtime.deserialize_cuda_engine",  # noqa: E501
         "ICudaEngine.create_execution_context", "IExecutionContext.set_input_shape", "IExecutionContext.infer_shapes",
         "IExecutionContext.set_tensor_address", "IExecutionContext.execute_async_v3",
     ]  # fmt: skip
@@ -589,7 +589,7 @@ def test_the_lean_runtime_is_refused_where_it_is_all_there_is() -> None:
     ("text", "version"),
     [
         (
-            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version: gcc version 12.2.0",
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version: gcc version 12.2.0",  # noqa: E501
             "535.104.05",
         ),
         (

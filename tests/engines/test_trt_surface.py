@@ -92,7 +92,7 @@ def test_a_name_that_was_removed_is_found(code: str, problem: str) -> None:
             "IProfiler.report_layer_time takes layer_name, ms",
         ),
         (
-            "class A:\n    def __init__(self):\n        self.r = trt.Runtime(log)\n    def f(self):\n        self.r.open(plan)",
+            "class A:\n    def __init__(self):\n        self.r = trt.Runtime(log)\n    def f(self):\n        self.r.open(plan)",  # noqa: E501
             "no Runtime.open",
         ),
     ],

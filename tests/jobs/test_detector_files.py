@@ -1,4 +1,4 @@
-"""A detector's whole way: one ONNX file of standard operators, checked, in integers and in float16, used and measured."""
+"""A detector from end to end: one ONNX file of standard operators, checked, in int8 and float16, used and measured."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ class Pooling(torch.nn.Module):
 
 
 def test_regions_pooled_in_a_graph_are_those_of_pytorch(tmp_path: Path) -> None:
-    """Boxes anywhere in an image, on its borders and over all of it, from every level, whatever their size, and from none."""
+    """Boxes anywhere in an image, on its borders and over all of it, from every level, of every size, and no boxes."""
     g = torch.Generator().manual_seed(0)
     levels = [torch.randn(1, 3, 192 // s, 256 // s, generator=g) for s in (4, 8, 16, 32)]
     frame = torch.tensor([256.0, 192.0, 256.0, 192.0])

@@ -43,7 +43,7 @@ def test_every_card_goes_from_weights_to_onnxruntime(name: str, tmp_path: Path) 
     random_weights(network)
     torch.save(network.state_dict(), tmp_path / "a.pth")
     size, out = SMALL[known.task], tmp_path / "a.onnx"
-    # the dynamo exporter, which takes three times as long, has W32 and W48 in test_export, the demos and every tiny network
+    # the dynamo exporter takes three times as long; test_export, the demos and the tiny networks cover it
     exporter = "dynamo" if known.task == "detection" or name in QUICK else "torchscript"
     options = ExportOptions(
         size=size, dynamic=() if known.task == "detection" else ("batch",), simplify=False, exporter=exporter
@@ -53,7 +53,7 @@ def test_every_card_goes_from_weights_to_onnxruntime(name: str, tmp_path: Path) 
     found = read_description(out)
     assert found.card == known.resized(*size)
     if known.task == "detection":
-        return  # export matches detections with their counterparts, because lists sorted by score cannot be compared by number
+        return  # `export` matched the detections; lists sorted by score cannot be compared number by number
     engine = open_engine("ort", Source(found.card, out))
     feeds = noise(found.card, 2, 7)
     with torch.inference_mode():

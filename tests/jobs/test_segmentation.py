@@ -199,7 +199,8 @@ def test_tensorrt_quantizes_what_is_concatenated_once(int8: Callable[[str], Path
 
 def test_a_shared_scale_spans_every_range_of_its_group() -> None:
     text = """<ir_version: 10, opset_import: ["": 20]>
-    net (float[1, 2, 4, 4] x) => (float[1, 6, 4, 4] y) <float[2, 2, 1, 1] w = {1, 0, 0, 1}, float[6, 6, 1, 1] v = {WEIGHTS},
+    net (float[1, 2, 4, 4] x) => (float[1, 6, 4, 4] y)
+    <float[2, 2, 1, 1] w = {1, 0, 0, 1}, float[6, 6, 1, 1] v = {WEIGHTS},
       float[4] scales = {1, 1, 2, 2}> {
         a = Conv(x, w)
         b = Conv<strides = [2, 2]>(x, w)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from hrnet_deploy.results.base import Environment, Result, Setting
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.document import Code, Element, Facts, Section, Text
 from hrnet_deploy.results.wording import said
+
+R = TypeVar("R", bound=Result)
 
 
 def origin(
@@ -37,7 +40,7 @@ def origin(
     return Section("", elements, key="origin")
 
 
-def nested(result: Result, outer: Result) -> Result:
+def nested(result: R, outer: Result) -> R:
     """A part of a result, with the envelope of the whole where its own is empty."""
     return replace(
         result,
