@@ -81,7 +81,7 @@ def test_samples_of_several_passes_come_back_apart(exported: Callable[..., Path]
     ],
 )
 def test_a_feed_the_model_was_not_made_for_is_refused(feed: dict, source: Source) -> None:
-    with pytest.raises(BadInput, match="the model (wants|takes)"):
+    with pytest.raises(BadInput, match="the model (needs|takes)"):
         engines.open_engine("ort", source).run(feed)
 
 

@@ -169,8 +169,7 @@ class ExecutionContext:
                 if not all(a <= d <= b for a, d, b in zip(least, shape, most, strict=True)):
                     raise BadInput(
                         f"the plan takes {name} from {list(least)} to {list(most)}, got {list(shape)} — build it with "
-                        "other "
-                        "bounds: hrnet-deploy build --batch MIN:OPT:MAX, --size MIN:OPT:MAX"
+                        "other bounds: hrnet-deploy build --batch MIN:OPT:MAX, --size MIN:OPT:MAX"
                     )
             if not self.context.set_input_shape(name, shape):
                 raise BadInput(f"TensorRT refuses {list(shape)} for {name}{self._log.last} — build the plan for it")
