@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+
+class Command(TyperCommand):
+    """A command whose help is plain text: tables would cut the names of options short in a narrow terminal."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "rich_markup_mode": None})
+
+
+command = functools.partial(app.command, cls=Command)
 PREPARE, MEASURE, CHOOSE, USE, LOOK = "Prepare", "Measure", "Choose", "Use", "Look around"
 INTERRUPTED = 130
 
@@ -44,13 +54,13 @@ def _root(
     """A trained HRNet checkpoint in; a verified, measured engine out."""
 
 
-def renamed(names: Mapping[str, str]) -> type[TyperCommand]:
+def renamed(names: Mapping[str, str]) -> type[Command]:
     """A class of command that still takes the old names of options (old to new), and says the new name on stderr.
 
     The old names are in no help text. They go with the next version.
     """
 
-    class Renamed(TyperCommand):
+    class Renamed(Command):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             return super().parse_args(ctx, [_new_name(argument, names) for argument in args])
 

@@ -8,14 +8,12 @@ from typing import Annotated
 import typer
 
 from hrnet_deploy.cli import options
-from hrnet_deploy.cli.app import CHOOSE, app, renamed
+from hrnet_deploy.cli.app import CHOOSE, command, renamed
 from hrnet_deploy.cli.output import check_outputs, finish
 from hrnet_deploy.cli.parsing import parse_list
 
 
-@app.command(
-    rich_help_panel=CHOOSE, cls=renamed({"--limit": "--calibration-images", "--ranges": "--calibration-cache"})
-)
+@command(rich_help_panel=CHOOSE, cls=renamed({"--limit": "--calibration-images", "--ranges": "--calibration-cache"}))
 def tune(
     model: Annotated[Path, typer.Argument(help="A float32 ONNX file made by export.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write the winner's ONNX model to.")],
@@ -69,7 +67,7 @@ def tune(
     finish(result, json, report)
 
 
-@app.command(rich_help_panel=CHOOSE, cls=renamed({"--limit": "--calibration-images"}))
+@command(rich_help_panel=CHOOSE, cls=renamed({"--limit": "--calibration-images"}))
 def run(
     checkpoint: options.Checkpoint,
     output: Annotated[

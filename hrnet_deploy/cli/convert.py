@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hrnet_deploy.cli import options
-from hrnet_deploy.cli.app import PREPARE, app, renamed
+from hrnet_deploy.cli.app import PREPARE, command, renamed
 from hrnet_deploy.cli.output import check_outputs, finish
 from hrnet_deploy.cli.parsing import optional_size, parse_bounds, parse_count, parse_list, parse_size
 
@@ -45,7 +45,7 @@ class BuildEngine(StrEnum):
     trt = "trt"
 
 
-@app.command(rich_help_panel=PREPARE)
+@command(rich_help_panel=PREPARE)
 def export(
     checkpoint: options.Checkpoint,
     output: Annotated[Path, typer.Option("-o", "--output", help="The ONNX file to write.")],
@@ -103,7 +103,7 @@ def export(
     finish(result, json, report)
 
 
-@app.command(
+@command(
     rich_help_panel=PREPARE,
     cls=renamed(
         {
@@ -198,7 +198,7 @@ def quantize(
     finish(result, json, report, write)
 
 
-@app.command(rich_help_panel=PREPARE)
+@command(rich_help_panel=PREPARE)
 def half(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export or quantize.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The float16 ONNX file to write.")],
@@ -226,7 +226,7 @@ def half(
     finish(result, json, report)
 
 
-@app.command(rich_help_panel=PREPARE)
+@command(rich_help_panel=PREPARE)
 def build(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export, quantize --target trt or half.")],
     output: Annotated[

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from hrnet_deploy.cli import options
-from hrnet_deploy.cli.app import LOOK, app
+from hrnet_deploy.cli.app import LOOK, command
 from hrnet_deploy.cli.output import print_json, show
 
 
-@app.command(rich_help_panel=LOOK)
+@command(rich_help_panel=LOOK)
 def models(json: options.Json = False) -> None:
     """The model cards: what this tool knows by name.
 
@@ -27,7 +27,7 @@ def models(json: options.Json = False) -> None:
         show(job())
 
 
-@app.command(rich_help_panel=LOOK)
+@command(rich_help_panel=LOOK)
 def inspect(
     file: Annotated[Path, typer.Argument(help="A checkpoint, an ONNX file or a plan.")],
     json: options.Json = False,
@@ -46,7 +46,7 @@ def inspect(
         show(found)
 
 
-@app.command(rich_help_panel=LOOK)
+@command(rich_help_panel=LOOK)
 def doctor(json: options.Json = False) -> None:
     """What is installed, which engines can run here, and what is missing.
 

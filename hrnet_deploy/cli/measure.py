@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hrnet_deploy.cli import options
-from hrnet_deploy.cli.app import MEASURE, app, notes
+from hrnet_deploy.cli.app import MEASURE, command, notes
 from hrnet_deploy.cli.output import check_outputs, command_line, finish
 from hrnet_deploy.cli.parsing import optional_size, parse_list
 
@@ -22,7 +22,7 @@ class Weights(StrEnum):
     random = "random"
 
 
-@app.command(rich_help_panel=MEASURE)
+@command(rich_help_panel=MEASURE)
 def check(
     model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
     against: Annotated[
@@ -103,7 +103,7 @@ def _write_junit(result: CheckResult, path: Path | None) -> None:
         part.write_bytes(junit_xml(result))
 
 
-@app.command(rich_help_panel=MEASURE)
+@command(rich_help_panel=MEASURE)
 def bench(
     models: Annotated[
         list[Path] | None, typer.Argument(help="ONNX files or plans. Without any: the cost table of the HRNet paper.")
@@ -279,7 +279,7 @@ def _cost_table(
         raise typer.Exit(1)
 
 
-@app.command(rich_help_panel=MEASURE)
+@command(rich_help_panel=MEASURE)
 def compare(
     base: Annotated[Path, typer.Argument(help="A result file, or a folder of result files.")],
     new: Annotated[Path, typer.Argument(help="Another one of the same kind, or another folder.")],

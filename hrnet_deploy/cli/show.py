@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from hrnet_deploy.cli.app import MEASURE, app, notes
+from hrnet_deploy.cli.app import MEASURE, command, notes
 
 
-@app.command(rich_help_panel=MEASURE)
+@command(rich_help_panel=MEASURE)
 def report(
     results: Annotated[list[Path], typer.Argument(help="Result files of any command, as JSON.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page: a name that ends in .html or .md.")],

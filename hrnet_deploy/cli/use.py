@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from hrnet_deploy.cli import options
-from hrnet_deploy.cli.app import USE, app
+from hrnet_deploy.cli.app import USE, command
 from hrnet_deploy.cli.output import check_outputs, finish
 from hrnet_deploy.cli.parsing import parse_factors
 
 
-@app.command(rich_help_panel=USE)
+@command(rich_help_panel=USE)
 def predict(
     model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
     inputs: Annotated[list[Path], typer.Argument(help="Images, folders of images, or one video.")],
@@ -49,7 +49,7 @@ def predict(
     finish(result, json, report)
 
 
-@app.command("eval", rich_help_panel=USE)
+@command("eval", rich_help_panel=USE)
 def evaluate(
     model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
     data: Annotated[
