@@ -1,11 +1,11 @@
 """Everything that can be measured on a bare NVIDIA GPU: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
 
 One call measures the nine networks of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA
-graph, as a graph with HRNet's branches on parallel streams), with training; HRNetV1-W48 at 256x192 in every mode there is,
-compiled too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is
-installed; and PyCUDA's memory, events and graph capture where it is installed, or where `--wheels DIR` holds what
-builds it (`pip download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is fetched, and
-nothing stays installed.
+graph, as a graph with HRNet's branches on parallel streams), with training; HRNetV1-W48 at 256x192 in every mode there
+is, compiled too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it
+is installed; and PyCUDA's memory, events and graph capture where it is installed, or where `--wheels DIR` holds what
+builds it (`pip download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is
+fetched, and nothing stays installed.
 
 It writes one JSON file, of the kind `gpu` (gpu_result.py). Each part is kept as it is found, and the same command goes
 on after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
