@@ -1,13 +1,14 @@
-"""Everything a bare NVIDIA GPU can tell, in one call: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
+"""Everything that can be measured on a bare NVIDIA GPU: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
 
-The nine columns of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA graph, as a graph
-with HRNet's branches on parallel streams) with training; HRNetV1-W48 at 256x192 in every mode there is, compiled
-too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it is
-installed; PyCUDA's memory, events and graph capture where that is, or where `--wheels DIR` holds what builds it
-(`pip download pycuda numpy setuptools wheel -d DIR`, by that machine's version of Python; nothing is fetched,
-nothing stays installed). One JSON, a result of the suite with what else was found beside its columns; each part is
-kept as it is found, and the same command goes on after an interrupt. `--quick` takes small inputs, and the CPU where
-there is no GPU, to see that everything works.
+One call measures the nine networks of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA
+graph, as a graph with HRNet's branches on parallel streams), with training; HRNetV1-W48 at 256x192 in every mode there
+is, compiled too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it
+is installed; and PyCUDA's memory, events and graph capture where it is installed, or where `--wheels DIR` holds what
+builds it (`pip download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is
+fetched, and nothing stays installed.
+
+It writes one JSON file, of the kind `gpu` (gpu_result.py). Each part is kept as it is found, and the same command goes
+on after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_result import GpuResult
 
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.engines import unavailable_reason
@@ -34,7 +36,9 @@ from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.jobs.bench import BenchRequest, bench
 from hrnet_deploy.jobs.cost_table import CostTableRequest, cost_table
 from hrnet_deploy.progress import Progress
-from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.bench import BenchResult
+from hrnet_deploy.results.cost_table import CostTableResult
 
 CARD = "pose_hrnet_w48_256x192"
 TABLE = (
@@ -100,12 +104,13 @@ def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
         ]
         done = subprocess.run(install, capture_output=True, text=True, timeout=600)
         if done.returncode:
-            errors = sorted(
+            said = sorted(
                 (line.strip() for line in done.stderr.splitlines() if "error" in line.lower()),
                 key=lambda t: "fatal" not in t,
             )
-            reason = errors[0] if errors else done.stderr[-300:]
-            return {"unavailable_reason": f"PyCUDA could not be built from {wheels}: {reason}"}
+            return {
+                "unavailable_reason": f"PyCUDA was not built from {wheels}: {said[0] if said else done.stderr[-300:]}"
+            }
         sys.path.append(place)
         try:
             return {"built": True, **_pycuda_exercise()}
@@ -151,6 +156,23 @@ def _pycuda_exercise() -> dict[str, Any]:
         context.detach()
 
 
+def gathered(table: CostTableResult, parts: dict[str, Any]) -> GpuResult:
+    """The cost table and the parts beside it as one result."""
+    missing = {n: p["unavailable_reason"] for n, p in parts.items() if "unavailable_reason" in p}
+    found = {n: p for n, p in parts.items() if n not in missing}
+    measured = {n: codec.from_dict(p, n) for n, p in found.items() if n not in ("matrix_rates", "pycuda")}
+    return GpuResult(
+        command=table.command,
+        started=table.started,
+        environment=table.environment,
+        table=table,
+        matrix_rates=found.get("matrix_rates", {}),
+        measured={n: r for n, r in measured.items() if isinstance(r, BenchResult)},
+        pycuda=found.get("pycuda", {}),
+        missing=missing,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -168,12 +190,9 @@ def main() -> None:
     )
     size = (64, 64) if args.quick else None
     began = time.monotonic()
-    beside = args.output.with_suffix(".part.json")  # what else than columns was found; the suite writes its file anew
-    extra: dict[str, Any] = {}
-    for earlier in (beside, args.output):
-        if not extra and earlier.exists():
-            found = read_json(earlier, "what this script left")
-            extra = found if earlier == beside else found.get("gpu", {})
+    beside = args.output.with_suffix(".part.json")  # the parts that are not of the cost table, as they come
+    columns_file = args.output.with_suffix(".table.json")  # the cost table, which continues where it was interrupted
+    extra: dict[str, Any] = read_json(beside, "what this script left") if beside.exists() else {}
 
     def kept(name: str, make: Callable[[], dict[str, Any]]) -> None:
         """What is found once and not measured again. Whatever a part dies of, the others go on."""
@@ -187,7 +206,7 @@ def main() -> None:
 
     def table(engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
         request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size, schedule=schedule)
-        return to_dict(dataclasses.replace(bench(request, progress), command=command))
+        return codec.to_dict(dataclasses.replace(bench(request, progress), command=command))
 
     kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
     if has_gpu:
@@ -202,7 +221,7 @@ def main() -> None:
         best, columns = ["torch:channels_last"], ["torch"]
     kept("throughput", lambda: table(best, BATCHES[:2] if args.quick else BATCHES))
     left = max(0.0, args.minutes - (time.monotonic() - began) / 60)
-    request = CostTableRequest(args.output, columns, quick=args.quick, minutes=left, training=True, command=command)
+    request = CostTableRequest(columns_file, columns, quick=args.quick, minutes=left, training=True, command=command)
     cost_table(request, progress)
     rows = ["ort:provider=cuda", "ort:provider=cuda,graph"]
     kept(
@@ -210,8 +229,9 @@ def main() -> None:
         lambda: {"unavailable_reason": reason} if (reason := unavailable_reason(rows[0])) else table(rows),
     )
     kept("pycuda", lambda: pycuda_exercise(args.wheels))
-    write_json(args.output, {**read_json(args.output, "a result of the suite"), "gpu": extra})
+    codec.write(args.output, gathered(codec.read_as(columns_file, CostTableResult), extra))
     beside.unlink()
+    columns_file.unlink()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 Calibrates on 64 generated images and scores 500 others, in ONNX Runtime and, what is made for OpenVINO, there too; then
 again with one calibration input a thousand times too large; then with float16 between the integers. A search for what
-to leave in float chooses by 500 images and is judged on 500 others. Writes every figure as JSON as it comes and goes on
-from what FILE holds already; prints the table as Markdown. About half an hour on two cores.
+to leave in float chooses on a validation set of 500 images and is judged on a test set of 500 others. It writes every
+figure as it comes, goes on from what FILE holds already, and prints the table as Markdown. It takes about half an hour
+on two cores.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "models/demo"))
 
 from generate import generate  # noqa: E402
+from int8_accuracy_result import Difference, FloatSearch, Int8AccuracyResult, Step  # noqa: E402
 
 from hrnet_deploy.bench.environment import environment  # noqa: E402
 from hrnet_deploy.cards import ModelCard, card  # noqa: E402
-from hrnet_deploy.files import read_json, write_json  # noqa: E402
 from hrnet_deploy.graph.quantize import TARGETS  # noqa: E402
 from hrnet_deploy.graph.ranges import METHODS  # noqa: E402
 from hrnet_deploy.jobs.check import Request as CheckRequest  # noqa: E402
@@ -35,8 +36,10 @@ from hrnet_deploy.jobs.check import check  # noqa: E402
 from hrnet_deploy.jobs.export import ExportOptions, export  # noqa: E402
 from hrnet_deploy.jobs.half import half  # noqa: E402
 from hrnet_deploy.jobs.quantize import Request, quantize  # noqa: E402
-from hrnet_deploy.parity import TaskFigures  # noqa: E402
-from hrnet_deploy.precision.search import Trial  # noqa: E402
+from hrnet_deploy.results import codec  # noqa: E402
+from hrnet_deploy.results.figures import TaskFigures  # noqa: E402
+from hrnet_deploy.results.quantization import BlockCost, Trial  # noqa: E402
+from hrnet_deploy.results.wording import PARTS  # noqa: E402
 from hrnet_deploy.tasks.base import Contract, Sample  # noqa: E402
 from hrnet_deploy.tasks.dataset import Item  # noqa: E402
 from hrnet_deploy.tasks.images import Image  # noqa: E402
@@ -64,22 +67,38 @@ class OneWild(PoseTask):
 
 
 class Results:
-    """Figures by name, written at each; what is there already is not made again."""
+    """Figures by name, written as each comes. What the file holds already is not made again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: dict[str, Any] = read_json(path, "figures of an earlier run") if path.exists() else {}
+        if path.exists():
+            self.found = codec.read_as(path, Int8AccuracyResult)
+            return
+        here = environment()
+        empty = Int8AccuracyResult(card=NAME, calibration=CALIBRATION, held_out=HELD_OUT)
+        self.found = codec.with_origin(empty, shlex.join(["python", *sys.argv]), here)
 
-    def once(self, part: str, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        section = self.found.setdefault(part, {})
-        if name not in section:
-            section[name] = make()
-            write_json(self.path, self.found)
-        return section[name]
+    def once(self, part: str, name: str, make: Callable[[], Any]) -> Any:
+        """A figure of `int8`, `wild`, `halves` or `search`."""
+        known = getattr(self.found, part)
+        if name not in known:
+            self._keep(**{part: {**known, name: make()}})
+        return getattr(self.found, part)[name]
+
+    def elsewhere(self, title: str, method: str, make: Callable[[], Difference]) -> Difference:
+        """A figure of the same graph in another engine, or with float16 between its integers."""
+        known = self.found.elsewhere
+        if method not in known.get(title, {}):
+            self._keep(elsewhere={**known, title: {**known.get(title, {}), method: make()}})
+        return self.found.elsewhere[title][method]
+
+    def _keep(self, **parts: Any) -> None:
+        self.found = dataclasses.replace(self.found, **parts)
+        codec.write(self.path, self.found)
 
 
 def figures(task: TaskFigures) -> dict[str, Any]:
-    pixels, (tensor,) = task.distance.figures["pixels_mean"], task.tensors
+    pixels, (tensor,) = float(task.distance.figures["pixels_mean"]), task.tensors
     return {
         "drop": task.difference,
         "interval": task.interval,
@@ -89,25 +108,20 @@ def figures(task: TaskFigures) -> dict[str, Any]:
     }
 
 
-def trial(done: Trial) -> dict[str, Any]:
-    return {"excluded": done.excluded, "convolutions": done.convolutions, "on": done.on, **figures(done.figures)}
+def step(done: Trial) -> Step:
+    return Step(excluded=done.excluded, convolutions=done.convolutions, on=done.on, **figures(done.figures))
 
 
-def drop_of(found: dict[str, Any]) -> str:
-    return f"{found['drop']:+.2f} ({found['interval'][0]:+.2f} to {found['interval'][1]:+.2f})"
+def drop_of(found: Difference) -> str:
+    if found.drop is None or found.interval is None:
+        return "not written"
+    return f"{found.drop:+.2f} ({found.interval[0]:+.2f} to {found.interval[1]:+.2f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
     results = Results(parser.parse_args().output)
-    results.found |= {
-        "schema": 1,
-        "kind": "int8_accuracy",
-        "command": shlex.join(["python", *sys.argv]),
-        "environment": dataclasses.asdict(environment()),
-    }
-    results.found |= {"card": NAME, "calibration": CALIBRATION, "held_out": HELD_OUT}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         people, more, model, out = folder / "people", folder / "more", folder / "model.onnx", folder / "out.onnx"
@@ -117,41 +131,40 @@ def main() -> None:
         parts = base.split.parts()
         wild = next(i.image_id for i in parts.calibration.items if i.annotations)
 
-        def made(task: PoseTask | None = None, **options: Any) -> dict[str, Any]:
+        def made(task: PoseTask | None = None, **options: Any) -> Difference:
             statistics = folder / ("wild.npz" if task else "clean.npz")
-            return figures(
-                quantize(dataclasses.replace(base, statistics=statistics, **options), task=task).trials[-1].figures
-            )
+            done = quantize(dataclasses.replace(base, statistics=statistics, **options), task=task)
+            return Difference(**figures(done.trials[-1].figures))
 
-        def elsewhere(engine: str, half_too: bool = False, **options: Any) -> dict[str, Any]:
+        def elsewhere(engine: str, half_too: bool = False, **options: Any) -> Difference:
             """The same file in another engine, or with float16 between its integers."""
             path = folder / "half.onnx" if half_too else out
             if not quantize(dataclasses.replace(base, statistics=folder / "clean.npz", **options)).passed:
-                return {"drop": None, "interval": None}
+                return Difference(drop=None, interval=None)
             if half_too:
                 half(out, path, people, force=True)
             return checked(path, engine)
 
-        def checked(path: Path, engine: str) -> dict[str, Any]:
-            return figures(check(CheckRequest(path, NAME, people, engine=engine), dataset=parts.test).task)
+        def checked(path: Path, engine: str) -> Difference:
+            task = check(CheckRequest(path, NAME, people, engine=engine), dataset=parts.test).task
+            return Difference(**figures(task))
 
-        print("| target | method | AP difference | 95% interval | px | one input x1000 |\n|---|---|---|---|---|---|")
+        print("| target | method | AP difference (95% interval) | px | one input x1000 |\n|---|---|---|---|---|")
         for target, method in itertools.product(TARGETS, METHODS):
             options = {"target": target, "method": method}
             clean = results.once("int8", f"{target} {method}", lambda o=options: made(**o))
             broken = results.once("wild", f"{target} {method}", lambda o=options: made(OneWild(card(NAME), wild), **o))
-            low, high = clean["interval"]
-            cells = [target, method, f"{clean['drop']:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{clean['pixels']:.2f}"]
-            print(f"| {' | '.join([*cells, format(broken['drop'], '+.2f')])} |", flush=True)
+            cells = [target, method, drop_of(clean), f"{clean.pixels:.2f}", drop_of(broken)]
+            print(f"| {' | '.join(cells)} |", flush=True)
         for method in METHODS:
-            found = results.once(
-                "openvino in openvino", method, lambda m=method: elsewhere("openvino", target="openvino", method=m)
+            title = "openvino, run in OpenVINO"
+            found = results.elsewhere(
+                title, method, lambda m=method: elsewhere("openvino", target="openvino", method=m)
             )
             print(f"openvino {method}, in OpenVINO: {drop_of(found)}", flush=True)
         for method in METHODS:
-            found = results.once(
-                "trt and float16", method, lambda m=method: elsewhere("ort", True, target="trt", method=m)
-            )
+            title = "trt with float16 between, run in ONNX Runtime"
+            found = results.elsewhere(title, method, lambda m=method: elsewhere("ort", True, target="trt", method=m))
             print(f"trt {method} and float16, in ONNX Runtime: {drop_of(found)}", flush=True)
         halved = folder / "float16.onnx"
         half(model, halved, people, force=True)
@@ -170,15 +183,13 @@ def main() -> None:
                 base, split=split, target=target, method="minmax", max_drop=0.1, statistics=folder / "more.npz"
             )
 
-            def searched(request: Request = request) -> dict[str, Any]:
+            def searched(request: Request = request) -> FloatSearch:
                 done = quantize(dataclasses.replace(request, sensitivity=True))
-                return {"trials": [trial(t) for t in done.trials], "blocks": [vars(b) for b in done.blocks]}
+                blocks = [BlockCost(b.pattern, b.convolutions, b.sqnr_db) for b in done.blocks]
+                return FloatSearch([step(t) for t in done.trials], blocks)
 
-            trials = results.once("search", target, searched)["trials"]
-            said = (
-                f"{t['convolutions']} in int8 {drop_of(t)} on those {'chosen by' if t['on'] == 'choice' else 'unseen'}"
-                for t in trials
-            )
+            trials = results.once("search", target, searched).trials
+            said = (f"{t.convolutions} in int8 {drop_of(t)} on the {PARTS[t.on]}" for t in trials)
             print(f"{target}, within 0.1: {'; '.join(said)}", flush=True)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from int8_speed_result import Int8SpeedResult, document
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
@@ -24,12 +25,10 @@ from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Source
-from hrnet_deploy.files import write_json
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
-from hrnet_deploy.results.codec import to_dict
-from hrnet_deploy.results.documents import document_of
-from hrnet_deploy.results.render.terminal import show
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.render import terminal
 from hrnet_deploy.tasks.base import Contract
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.network_export import ExportOptions
@@ -112,26 +111,22 @@ def main() -> None:
         ]
         rows: list[RowAndJob] = [row_of(s, e, 1, threads) for s, e in wanted]
         before = matrix_rate(threads)
-        result = dataclasses.replace(
-            run(rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end"))),
-            command=shlex.join(["python", *sys.argv]),
-        )
+        result = run(rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end")))
         rate = max(before, matrix_rate(threads))
-    show(Console(highlight=False, width=150), document_of(result, args.output.name))
+    measured = dataclasses.replace(result, command=shlex.join(["python", *sys.argv]))
     floor = 1e3 * multiplications(model) / rate
-    work = multiplications(model) / 1e9
-    print(
-        f"int8 matrix product: {rate / 1e9:.0f} GMAC/s; the network, {work:.1f} GMAC, takes {floor:.1f} ms at that rate"
+    reached = [r for r in measured.rows if r.precision == "int8" and r.status == "ok"]
+    found = Int8SpeedResult(
+        command=measured.command,
+        started=measured.started,
+        environment=measured.environment,
+        result=measured,
+        int8_gmacs_per_second=rate / 1e9,
+        floor_ms=floor,
+        times_the_floor={r.title: r.regions["compute"].summary.p50 / floor for r in reached},
     )
-    ratios = {}
-    for row in result.rows:
-        if row.precision == "int8":
-            ratios[row.title] = row.regions["compute"].summary.p50 / floor
-            print(f"{row.title}: {ratios[row.title]:.2f} times that")
-    write_json(
-        args.output,
-        {**to_dict(result), "int8_gmacs_per_second": rate / 1e9, "floor_ms": floor, "times_the_floor": ratios},
-    )
+    codec.write(args.output, found)
+    terminal.show(Console(highlight=False, width=150), document(found, args.output.name))
 
 
 if __name__ == "__main__":

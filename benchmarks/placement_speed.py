@@ -19,11 +19,10 @@ from rich.console import Console
 from hrnet_deploy.bench.rows import RowAndJob, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
-from hrnet_deploy.files import write_json
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
-from hrnet_deploy.results.codec import to_dict
+from hrnet_deploy.results import codec
 from hrnet_deploy.results.documents import document_of
-from hrnet_deploy.results.render.terminal import show
+from hrnet_deploy.results.render import terminal
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.network_export import ExportOptions
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
@@ -63,11 +62,10 @@ def main() -> None:
             made = quantize(model, other, place(model, other), ranges)
             subject = saved(made, description, Path(folder, f"{engine}-other.onnx"), "int8")
             rows.append(row_of(dataclasses.replace(subject, name=f"{other.name}'s placement"), engine, 1, threads))
-        result = dataclasses.replace(
-            run(rows, Schedule(seconds=args.seconds, regions=("compute",))), command=shlex.join(["python", *sys.argv])
-        )
-    show(Console(highlight=False, width=150), document_of(result, args.output.name))
-    write_json(args.output, to_dict(result))
+        result = run(rows, Schedule(seconds=args.seconds, regions=("compute",)))
+    measured = dataclasses.replace(result, command=shlex.join(["python", *sys.argv]))
+    codec.write(args.output, measured)
+    terminal.show(Console(highlight=False, width=150), document_of(measured, args.output.name))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Measured:
     tolerance: float = 0.0
 
     def differs(self, new: Measured) -> bool:
-        """Whether the other figure is really another one. One that could not be computed differs from one that could."""
+        """Whether the other figure is really another one. A figure that is NaN differs from one that is not."""
         if math.isnan(self.value) or math.isnan(new.value):
             return math.isnan(self.value) != math.isnan(new.value)
         if self.summary is not None and new.summary is not None:

@@ -279,7 +279,8 @@ def inline(chart: Chart, name: str) -> str:
     return (
         f'<svg role="img" aria-labelledby="{name}-t {name}-d" width="100%" height="{height:g}" '
         f'style="min-width:{chart.least_width:.0f}px">'
-        f'<title id="{name}-t">{escaped(chart.title)}</title><desc id="{name}-d">{escaped(chart.description)}</desc>{body}</svg>'
+        f'<title id="{name}-t">{escaped(chart.title)}</title>'
+        f'<desc id="{name}-d">{escaped(chart.description)}</desc>{body}</svg>'
     )
 
 
@@ -289,9 +290,11 @@ def picture(chart: Chart) -> str:
     width = max(WIDTH, math.ceil(chart.least_width) + 2 * MARGIN)
     whole = height + 30 + 2 * MARGIN
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="t d" class="chart picture" width="{width}" '
-        f'height="{whole:g}" viewBox="0 0 {width} {whole:g}">\n<title id="t">{escaped(chart.title)}</title>\n'
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="t d" class="chart picture" '
+        f'width="{width}" height="{whole:g}" viewBox="0 0 {width} {whole:g}">\n'
+        f'<title id="t">{escaped(chart.title)}</title>\n'
         f'<desc id="d">{escaped(chart.description)}</desc>\n<style>{style()}</style>\n'
-        f'<rect class="ground" width="100%" height="100%" rx="8"/>{_text(str(MARGIN), MARGIN + 14, chart.title, "title")}\n'
+        '<rect class="ground" width="100%" height="100%" rx="8"/>'
+        f"{_text(str(MARGIN), MARGIN + 14, chart.title, 'title')}\n"
         f'<svg x="{MARGIN}" y="{MARGIN + 30}" width="{width - 2 * MARGIN}" height="{height:g}">{body}</svg>\n</svg>\n'
     )

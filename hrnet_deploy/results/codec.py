@@ -67,9 +67,10 @@ def convert(values: Any, cls: type[T], where: object) -> T:
         return msgspec.convert(values, cls, dec_hook=_figure)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at ")
-        field = path.strip("`").removeprefix("$").lstrip(".") or "the whole file"
+        field = path.strip("`").removeprefix("$").lstrip(".")
         reason = f"{what[:1].lower()}{what[1:]}"
-        raise BadInput(f"{where} is damaged at {field}: {reason} — make the result again") from error
+        place = f" at {field}" if field else ""
+        raise BadInput(f"{where} is damaged{place}: {reason} — make the result again") from error
 
 
 def _require_finite(value: Any, path: str, where: object) -> None:

@@ -131,7 +131,33 @@ def _stage(stage: dict[str, Any]) -> dict[str, Any]:
     return {**stage, "report": "", "figures": figures}
 
 
+def _build(values: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 kept the whole manifest; its description holds the card as `graph.metadata` writes it."""
+    manifest = values.get("manifest")
+    if not isinstance(manifest, dict):
+        return values
+    description = manifest.get("description")
+    description = description if isinstance(description, dict) else {}
+    card = description.get("card")
+    info = engine_info(values.get("facts"))
+    if isinstance(info, dict):
+        info["layer_counts"] = manifest.get("layers", {})
+    return {
+        **values,
+        "card": card.get("name", "") if isinstance(card, dict) else "",
+        "precision": description.get("precision", ""),
+        "onnx": manifest.get("onnx"),
+        "builder": f"TensorRT {manifest.get('tensorrt')}",
+        "identity": manifest.get("identity"),
+        "profiles": manifest.get("profiles"),
+        "build_seconds": manifest.get("build_seconds"),
+        "engine_info": info,
+        "warning": manifest.get("warning", ""),
+    }
+
+
 UPGRADES = {
+    "build": _build,
     "suite": _cost_table,
     "bench": _bench,
     "check": _check,

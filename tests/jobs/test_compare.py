@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.results import bench, check, evaluation, examples, region, task
 
-from hrnet_deploy.jobs.compare import compare
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.jobs.compare import CompareRequest
+from hrnet_deploy.jobs.compare import compare as job
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.base import Figure
+from hrnet_deploy.results.comparison import CompareResult
+from hrnet_deploy.results.figures import Distance
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ROOT / "benchmarks/results/pose_hrnet_w32_256x192.json"
 Run = Callable[..., tuple[int, str, str]]
+
+
+def compare(base: Path, new: Path, fail_on: str = "") -> CompareResult:
+    return job(CompareRequest(base, new, fail_on))
 
 
 def changed(path: Path, to: Path, change: Callable[[Any], None]) -> Path:
@@ -92,10 +104,78 @@ def test_a_limit_on_nothing_is_refused(arguments: tuple[str, ...], sentence: str
 def test_files_that_are_no_results_are_said_to_be_none(checked: Path, tmp_path: Path, run: Run) -> None:
     for path, sentence in (
         (ROOT / "README.md", "is not JSON"),
-        (ROOT / "models/demo/images/annotations.json", "is no result that can be compared"),
-        (changed(MEASURED, tmp_path / "damaged.json", lambda v: v["rows"][0].pop("memory")), "is a damaged result"),
+        (ROOT / "models/demo/images/annotations.json", "it says no kind"),
+        (changed(MEASURED, tmp_path / "damaged.json", lambda v: v["rows"][0].pop("engine")), "is damaged at rows[0]"),
         (checked, "have nothing in common"),
         (tmp_path / "nowhere.json", "does not exist"),
     ):
         code, _, err = run("compare", MEASURED, path)
         assert code == 2 and sentence in err and "Traceback" not in err
+
+
+def written(folder: Path, **results: object) -> Path:
+    folder.mkdir()
+    for name, result in results.items():
+        codec.write(folder / f"{name}.json", result)  # type: ignore[arg-type]
+    return folder
+
+
+def test_folders_are_compared_by_name_so_that_limits_reach_several_kinds(tmp_path: Path, run: Run) -> None:
+    slow = [dataclasses.replace(r, regions={n: region(40.0) for n in r.regions}) for r in bench().rows]
+    base = written(tmp_path / "base", bench=bench(), check=check())
+    new = written(tmp_path / "new", bench=dataclasses.replace(bench(), rows=slow), check=check(), more=evaluation())
+    (base / "annotations.json").write_text('{"images": []}')
+    limits = "ap=0.3,latency=5%,pixels=0.5"
+    code, said, err = run("compare", base, new, "--fail-on", limits)
+    assert code == 1 and "FAILED" in said, err
+    found = compare(base, new, limits)
+    assert {c.name for c in found.changes if c.failed} == {"latency"}
+    assert any(s.startswith("more: ") for s in found.only_new) and not found.only_base
+    code, _, err = run("compare", base / "bench.json", new / "bench.json", "--fail-on", limits)
+    assert code == 2 and "--fail-on ap: the results hold no ap — they hold latency, compute, memory" in err
+    assert run("compare", base, base, "--fail-on", limits)[0] == 0
+    (tmp_path / "empty").mkdir()
+    code, _, err = run("compare", base, tmp_path / "empty")
+    assert code == 2 and "holds no results that can be compared" in err
+
+
+def test_every_kind_that_holds_figures_can_be_compared(tmp_path: Path) -> None:
+    for kind, (result, *_) in examples().items():
+        path = tmp_path / f"{kind}.json"
+        codec.write(path, result)
+        if kind in ("compare", "predict", "sensitivity"):
+            with pytest.raises(BadInput, match="cannot be compared"):
+                compare(path, path)
+            continue
+        found = compare(path, path)
+        assert found.changes and not any(c.real for c in found.changes), kind
+
+
+def test_detections_that_are_missing_or_extra_are_found(tmp_path: Path) -> None:
+    def detector(missing: float, extra: float) -> Path:
+        figures = {"detections": 310.0, "missing": missing, "extra": extra, "pixels_mean": 0.1, "score_mean": 0.01}
+        distance = Distance({k: Figure(v) for k, v in figures.items()}, "310 detections")
+        path = tmp_path / f"{missing}.json"
+        codec.write(path, dataclasses.replace(check(), task=task(distance=distance)))
+        return path
+
+    found = compare(detector(0.0, 0.0), detector(0.03, 0.01), "missing=0.02,extra=0.02")
+    assert {c.name: c.failed for c in found.changes if c.real} == {"missing": True, "extra": False}
+
+
+def test_a_figure_that_can_no_longer_be_computed_fails_its_limit(tmp_path: Path) -> None:
+    codec.write(tmp_path / "a.json", check())
+    lost = Distance({**check().task.distance.figures, "pixels_mean": Figure("nan")}, "nothing was found")
+    codec.write(tmp_path / "b.json", dataclasses.replace(check(), task=task(distance=lost)))
+    found = compare(tmp_path / "a.json", tmp_path / "b.json", "pixels=0.5")
+    assert [c.name for c in found.changes if c.failed] == ["pixels"] and not found.passed
+    assert compare(tmp_path / "b.json", tmp_path / "b.json", "pixels=0.5").passed
+
+
+def test_memory_differs_past_its_tolerance_alone(tmp_path: Path) -> None:
+    codec.write(tmp_path / "a.json", bench())
+    for factor, differs in ((1.04, False), (1.06, True)):
+        rows = [dataclasses.replace(r, memory={k: int(factor * v) for k, v in r.memory.items()}) for r in bench().rows]
+        codec.write(tmp_path / "b.json", dataclasses.replace(bench(), rows=rows))
+        found = compare(tmp_path / "a.json", tmp_path / "b.json")
+        assert {c.name for c in found.changes if c.real} == ({"memory"} if differs else set())

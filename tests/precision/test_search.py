@@ -18,14 +18,11 @@ from support.placing import placed
 from support.progress import Counted
 
 from hrnet_deploy.bench.run import Schedule
-from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.jobs import quantize
 from hrnet_deploy.precision import speed
-from hrnet_deploy.precision.search import Block, Trial, worst_first
-from hrnet_deploy.report import sensitivity
-from hrnet_deploy.results.figures import Check, Distance, TaskFigures
-from hrnet_deploy.stats import Ratio
+from hrnet_deploy.results.figures import Check, TaskFigures
 from hrnet_deploy.tasks.pose import PoseTask
 from hrnet_deploy.workflow.findings import SavedFindings, beside
 from hrnet_deploy.workflow.split import Split
@@ -214,57 +211,6 @@ def test_what_is_in_float_is_measured_beside_float_and_all_int8(
     assert "% of the latency of all int8" in found.sentence and "times faster than float" in found.sentence
     away = speed.measure(models, description, "trt", 1, tmp_path, lambda _: None)
     assert away.sentence.startswith("speed not measured: this machine has no NVIDIA driver")
-
-
-def quantized(blocks: list[Block], excluded: tuple[str, ...]) -> quantize.Quantized:
-    figures = TaskFigures(1, 1, [], Distance({}, ""))
-    trial = Trial(excluded, 3, figures, [Check("", 0, 0, True)])
-    return quantize.Quantized(Path("a.onnx"), "card", "ort", "mse", 4, 4, 9, [trial], blocks, 5, {}, [], [])
-
-
-BLOCKS = [Block("conv1", 1, 38.2), Block("stage2.0.branches.0.*", 8, float("inf")), Block("final_layer", 1, 31.0)]
-
-
-def test_the_table_of_blocks_is_in_the_order_of_the_network(tmp_path: Path) -> None:
-    measured = speed.Speed("ort", {"float": 2.0, "as made": 1.0}, Ratio(2.0, 1.9, 2.1))
-    sensitivity.write(tmp_path / "a.json", dataclasses.replace(quantized(BLOCKS, ("final_layer",)), speed=measured))
-    found = json.loads((tmp_path / "a.json").read_text())
-    assert found["speed"]["over_float"]["ratio"] == 2.0
-    assert [(b["pattern"], b["sqnr_db"], b["in_float"]) for b in found["blocks"]] == [
-        ("conv1", 38.2, False),
-        ("stage2.0.branches.0.*", None, False),
-        ("final_layer", 31.0, True),
-    ]
-    assert [b.pattern for b in worst_first(BLOCKS)] == ["final_layer", "conv1", "stage2.0.branches.0.*"]
-
-
-def test_the_picture_of_blocks_shows_every_block_and_marks_those_in_float(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    done = quantized(BLOCKS, ("final_layer",))
-    for name in ("a.svg", "b.svg", "a.png"):
-        sensitivity.write(tmp_path / name, done)
-    drawn = (tmp_path / "a.svg").read_text()
-    assert all(b.pattern in drawn for b in BLOCKS)
-    assert "left in float (1 of 3)" in drawn and "31.0 dB" in drawn and "nothing changes" in drawn
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    sensitivity.write(tmp_path / "a2.svg", quantized(BLOCKS, ()))
-    assert "left in float" not in (tmp_path / "a2.svg").read_text()
-
-
-def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(BadInput, match=r"a\.txt is neither a table nor a picture"):
-        sensitivity.check_outputs([tmp_path / "a.txt"], force=False)
-    (tmp_path / "a.json").touch()
-    with pytest.raises(BadInput, match="exists already"):
-        sensitivity.check_outputs([tmp_path / "a.json"], force=False)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(
-        Unavailable, match=r"matplotlib is not installed — install it with: pip install 'hrnet-deploy\[report\]'"
-    ):
-        sensitivity.check_outputs([tmp_path / "a.svg"], force=False)
-    sensitivity.check_outputs([tmp_path / "b.json"], force=False)
 
 
 def test_the_command_writes_the_table_also_where_the_verdict_is_no(

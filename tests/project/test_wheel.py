@@ -71,8 +71,8 @@ def test_the_wheel_carries_cards_checkpoint_and_types(wheel: Path) -> None:
         names = set(archive.namelist())
     for wanted in (
         "hrnet_deploy/py.typed",
-        "hrnet_deploy/report/page.css",
-        "hrnet_deploy/report/chart.css",
+        "hrnet_deploy/results/render/page.css",
+        "hrnet_deploy/results/chart.css",
         "hrnet_deploy/models/pose_hrnet_w32_256x192.yaml",
         "hrnet_deploy/models/demo/pose_hrnet_w16.safetensors",
         "hrnet_deploy/models/demo/images/annotations.json",

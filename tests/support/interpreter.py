@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-HEAVY = ("torch", "onnxruntime", "onnx", "cv2", "numpy")
+HEAVY = ("torch", "onnxruntime", "onnx", "cv2", "numpy", "msgspec")
 
 
 def loaded_after(code: str) -> set[str]:

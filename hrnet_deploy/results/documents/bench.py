@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from hrnet_deploy.results.bench import BenchResult, BenchRow, Region
 from hrnet_deploy.results.charts import Bar, Bars, Group
@@ -36,7 +37,7 @@ def document(result: BenchResult, name: str) -> Document:
     cards = ", ".join(sorted({r.card for r in result.rows})) or "Nothing"
     where = [Text(f"Measured on {machine(result.environment)}.", "note")] if result.environment is not None else []
     sections = [*parts(result), origin(result, name, reproduce=True)]
-    return Document(f"{cards}: time and memory", where, sections)
+    return Document(f"{cards}: time and memory", where, sections, key=Path(name).stem)
 
 
 def parts(result: BenchResult) -> list[Section]:
@@ -45,12 +46,14 @@ def parts(result: BenchResult) -> list[Section]:
         return [Section("", [Text("Nothing was measured.", "warning")])]
     models = _by_model(r for r in result.rows if r.status == "ok")
     latencies = [c for rows in models for c in latency(rows)]
-    others = [c for rows in models for c in (*memory(rows), *layers(rows))]
+    memories = [c for rows in models for c in memory(rows)]
+    timelines = [c for rows in models for c in layers(rows)]
     return [
         Section("", [*_weights(result), *latencies], key="latency"),
-        Section("", others, key="memory"),
+        Section("", memories, key="memory"),
         Section("", [table(result)], key="rows"),
         Section("", _remarks(result), key="remarks"),
+        *([Section("", timelines, key="layers")] if timelines else []),
     ]
 
 

@@ -13,7 +13,7 @@ from hrnet_deploy.results.documents import bench
 from hrnet_deploy.results.documents import training as training_document
 from hrnet_deploy.results.documents.provenance import machine, origin
 from hrnet_deploy.results.training import TrainingRow
-from hrnet_deploy.results.wording import NONE, between, gigabytes, seconds, times
+from hrnet_deploy.results.wording import NONE, between, gigabytes, seconds, sentence, times
 from hrnet_deploy.stats import faster
 
 # What the paper's figures were measured on ("Deep High-Resolution Representation Learning for Visual Recognition",
@@ -92,19 +92,21 @@ def document(result: CostTableResult, name: str) -> Document:
     if any(r.weights == "random" for n in networks for r in n.rows):
         random = "Where weights are random there is no score; time and memory do not depend on them."
         elements.append(Text(random, "note"))
-    elements.append(overview(networks))
-    if any(n.training for n in networks):
-        elements.append(_steps(networks))
-    elements += [Text(t, "warning") for t in _incomplete(networks)]
-    elements += [table(networks), *reasons.texts(), *speedups(networks)]
+    each: list[Element] = [overview(networks), *([_steps(networks)] if any(n.training for n in networks) else [])]
+    each += [Text(t, "warning") for t in _incomplete(networks)]
     memory = (
         "Memory here is the peak of resident memory over what it was before the model was opened, weights included (of "
         "PyTorch on a GPU, the peak that it allocated there); the paper's is the GPU's."
     )
-    elements.append(Text(f"{memory} Hardware differs, so only ratios on one machine can be compared.", "note"))
-    every = Section("Every network", [], [_column(n) for n in networks], key="columns", detail=True)
+    ours: list[Element] = [table(networks), *reasons.texts(), *speedups(networks)]
+    ours.append(Text(f"{memory} Hardware differs, so only ratios on one machine can be compared.", "note"))
     settings = {f.name: getattr(result.settings, f.name) for f in fields(result.settings)}
-    sections = [every, origin(result, name, settings, reproduce=True)]
+    sections = [
+        Section("", each, key="overview"),
+        Section("", ours, key="figures"),
+        Section("Every network", [], [_column(n) for n in networks], key="columns", detail=True),
+        origin(result, name, settings, reproduce=True),
+    ]
     return Document("The paper's cost table", elements, sections, key="table")
 
 
@@ -160,9 +162,11 @@ def _incomplete(networks: Sequence[Network]) -> list[str]:
     texts = []
     for n in networks:
         if n.entry.reason:
-            texts.append(f"{n.entry.name}: {n.entry.reason}.")
-        texts += [f"{n.entry.name}, {r.title}: {r.reason}." for r in n.rows if r.status != "ok"]
-    return [t.replace("..", ".") for t in texts]
+            texts.append(f"{n.entry.name}: {n.entry.reason}")
+        for r in (r for r in n.rows if r.status != "ok"):
+            batch = f", batch {r.batch}" if r.batch != 1 else ""
+            texts.append(f"{n.entry.name}, {r.title}{batch}: {r.reason}")
+    return [sentence(t) for t in texts]
 
 
 def table(networks: Sequence[Network]) -> Table:

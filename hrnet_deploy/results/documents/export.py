@@ -19,7 +19,7 @@ def document(result: ExportResult, name: str) -> Document:
         )
     )
     if result.assumption:
-        found.append(Text(sentence(result.assumption), "warning"))
+        found.append(Text(sentence(f"Note: {result.assumption}"), "warning"))
     for step in result.history:
         if step.get("step") == "simplify" and step.get("applied") is False:
             found.append(Text(sentence(f"Not simplified: {said(step.get('reason'))}"), "warning"))

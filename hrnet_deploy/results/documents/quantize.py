@@ -39,10 +39,8 @@ def document(result: QuantizeResult, name: str) -> Document:
     if len(result.trials) > 1:
         found += _search(result.trials)
     found += [*task(last.figures), *limits(last.checks)]
-    if result.convolutions > last.convolutions:
-        found.append(
-            Text(f"{result.convolutions - last.convolutions} of {result.convolutions} convolutions stay in float.")
-        )
+    if (left := result.convolutions - last.convolutions) > 0:
+        found.append(Text(f"Convolutions left in float: {left} of {result.convolutions}."))
     found += speed(result.speed)
     if result.blocks:
         found.append(block_chart(marked(result).blocks, f"Blocks quantized alone ({result.target})", MOST))

@@ -51,10 +51,8 @@ def _gain(result: TuneResult) -> list[Element]:
         return []
     shaky = any(r.unstable for r in (base, result.row(result.winner)) if r is not None)
     interval = between(f"{ratio.low:.2f}", f"{ratio.high:.2f}")
-    remark = f" {sentence(base.remark)}" if base.remark else ""
-    return [
-        Text(f"{ratio.ratio:.2f} times faster than {base.title} eager ({interval}){SHAKY if shaky else '.'}{remark}")
-    ]
+    gain = f"{ratio.ratio:.2f} times faster than {base.title} eager ({interval}){SHAKY if shaky else '.'}"
+    return [Text(gain), *([Text(sentence(f"Note: {base.remark}"), "note")] if base.remark else [])]
 
 
 def _images(winner: Candidate) -> list[Element]:

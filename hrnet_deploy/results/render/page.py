@@ -27,7 +27,8 @@ def html_page(document: Document) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n"
-        f"{_elements(document.elements, 's0')}{_contents(document.sections, names)}</header>\n<main>\n{sections}</main>\n"
+        f"{_elements(document.elements, 's0')}{_contents(document.sections, names)}</header>\n"
+        f"<main>\n{sections}</main>\n"
         "<footer>Made by hrnet-deploy report. Every figure is from the result files named above.</footer>\n"
         "</body>\n</html>\n"
     )

@@ -70,8 +70,8 @@ def _facts(console: Console, facts: Facts) -> None:
 
 
 def _table(console: Console, table: Table) -> None:
-    """Notes stand beside their figures where there is room, else below them. Then columns of text are folded, and at last
-    the table is cut into several, each with the column that names the rows."""
+    """Notes stand beside their figures where there is room, else below them. Then columns of text are folded, and at
+    last the table is cut into several, each with the column that names the rows."""
     rows = [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in table.rows]
     filled = [i for i in range(len(table.columns)) if i == 0 or any(_plain(row[i], False) for row in rows)]
     console.print(Styled(clean(table.caption), "bold"))
@@ -80,7 +80,10 @@ def _table(console: Console, table: Table) -> None:
             console.print(_grid(table, rows, widths, below))
             break
     else:
-        for part in _parts(widths, console.width):
+        natural = _widths(table, rows, filled, True, None, console.width)
+        for number, part in enumerate(_parts(natural, console.width)):
+            if number:
+                console.print()
             console.print(_grid(table, rows, part, below=True))
 
 
