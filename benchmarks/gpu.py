@@ -38,7 +38,6 @@ from hrnet_deploy.jobs.cost_table import CostTableRequest, cost_table
 from hrnet_deploy.progress import Progress
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.bench import BenchResult
-from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.results.cost_table import CostTableResult
 
 CARD = "pose_hrnet_w48_256x192"
@@ -105,7 +104,7 @@ def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
         ]
         done = subprocess.run(install, capture_output=True, text=True, timeout=600)
         if done.returncode:
-            errors = sorted(
+            said = sorted(
                 (line.strip() for line in done.stderr.splitlines() if "error" in line.lower()),
                 key=lambda t: "fatal" not in t,
             )
@@ -206,7 +205,7 @@ def main() -> None:
 
     def table(engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
         request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size, schedule=schedule)
-        return to_dict(dataclasses.replace(bench(request, progress), command=command))
+        return codec.to_dict(dataclasses.replace(bench(request, progress), command=command))
 
     kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
     if has_gpu:

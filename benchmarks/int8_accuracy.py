@@ -36,7 +36,6 @@ from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export  # noq
 from hrnet_deploy.jobs.half import HalfRequest, half  # noqa: E402
 from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize  # noqa: E402
 from hrnet_deploy.results import codec  # noqa: E402
-from hrnet_deploy.results.base import Environment  # noqa: E402
 from hrnet_deploy.results.figures import TaskFigures  # noqa: E402
 from hrnet_deploy.results.quantization import BlockCost, Trial  # noqa: E402
 from hrnet_deploy.results.wording import PARTS  # noqa: E402
@@ -74,7 +73,7 @@ class Results:
         if path.exists():
             self.found = codec.read_as(path, Int8AccuracyResult)
             return
-        here = codec.convert(environment(), Environment, "this machine")
+        here = environment()
         empty = Int8AccuracyResult(card=NAME, calibration=CALIBRATION, held_out=HELD_OUT)
         self.found = codec.with_origin(empty, shlex.join(["python", *sys.argv]), here)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import shlex
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -111,10 +109,7 @@ def main() -> None:
         ]
         rows: list[RowAndJob] = [row_of(s, e, 1, threads) for s, e in wanted]
         before = matrix_rate(threads)
-        result = dataclasses.replace(
-            run(rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end"))),
-            command=shlex.join(["python", *sys.argv]),
-        )
+        result = run(rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end")))
         rate = max(before, matrix_rate(threads))
     floor = 1e3 * multiplications(model) / rate
     reached = [r for r in result.rows if r.precision == "int8" and r.status == "ok"]
