@@ -104,7 +104,7 @@ def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
         ]
         done = subprocess.run(install, capture_output=True, text=True, timeout=600)
         if done.returncode:
-            said = sorted(
+            errors = sorted(
                 (line.strip() for line in done.stderr.splitlines() if "error" in line.lower()),
                 key=lambda t: "fatal" not in t,
             )
