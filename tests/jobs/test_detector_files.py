@@ -87,7 +87,7 @@ def test_check_knows_the_checkpoint_from_another(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (ExportOptions(dynamic=("batch",)), "takes a fixed batch and input size"),
+        (ExportOptions(dynamic=("batch",)), "takes one size of input and batch"),
         (ExportOptions(embed=True), "not available for detection"),
         (ExportOptions(exporter="torchscript"), "try --exporter dynamo"),
         (ExportOptions(size=(100, 128)), "multiples of 32, 64 or more"),
@@ -367,7 +367,7 @@ def test_a_second_file_that_does_not_belong_is_refused(
     )
     for model, second, sentence in (
         (detector_onnx, detector_onnx, "export an upright one with --size 128x96"),
-        (detector_onnx, tmp_path / "other.onnx", "in weights — make both of one checkpoint"),
+        (detector_onnx, tmp_path / "other.onnx", "in weights — make both from one checkpoint"),
         (tiny_onnx, upright_onnx, "--upright is the second, upright input of detection"),
         (detector_onnx, tmp_path / "none.onnx", "none.onnx"),
     ):

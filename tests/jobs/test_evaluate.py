@@ -70,7 +70,7 @@ def test_it_says_the_metric_and_what_it_depends_on(
     assert (values["kind"], values["metric"], values["images"]) == ("eval", "mIoU", 3)
     assert 0 < values["figures"]["mIoU"] < 0.2
     assert values["protocol"]["flip_test"] is True
-    assert f"mIoU {100 * values['figures']['mIoU']:.2f}" in said and "flip test True" in said
+    assert f"mIoU {100 * values['figures']['mIoU']:.2f}" in said and "flip test yes" in said
     again = evaluate(EvalRequest(ModelUse(exported_seg(), flip_test=True), street))
     assert again.figures == values["figures"]
     assert evaluate(EvalRequest(ModelUse(exported_seg()), street)).figures != values["figures"]
@@ -118,7 +118,7 @@ def test_one_scale_is_no_multi_scale_test(open_axes: Path, street: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--scales", "0.5,x"), "no list of factors"),
+        (("--scales", "0.5,x"), "is not a list of factors"),
         (("--scales", "0.5,99"), "--scales wants factors of the input between 0.1 and 8"),
         (("--scales", "0.5"), "or with --dynamic"),
         (("--annotations", "nowhere"), "nowhere"),
