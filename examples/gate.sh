@@ -6,14 +6,14 @@
 #   BASELINE    a folder with check.json and int8.json of the released model; it is filled if it is empty
 #   OUTPUT      a folder that must not exist yet
 #
-# Exit codes are those of hrnet-deploy: 0 every verdict is yes, 1 a verdict is no, 2 something given cannot be used,
-# 3 something is not available on this machine.
+# Exit codes are those of hrnet-deploy: 0 every check passed, 1 a check failed, 2 a file or option cannot be used,
+# 3 a library, a device or memory is not available on this machine.
 set -eu
 
 checkpoint=$1 images=$2 baseline=$3 output=$4
 mkdir "$output"
 
-# The page is made whatever the verdict is, from the results that exist.
+# The page is made from the results that exist, also if a check failed.
 page() {
   status=$?
   set -- "$output"/*.json

@@ -1,7 +1,7 @@
 """Quantize in Python: `python examples/quantize.py pose.onnx people -o int8.onnx`.
 
-Tries one target after the other and prints what each costs. The same steps as `hrnet-deploy quantize`, for a program
-that wants to decide by itself.
+It tries one target after the other and prints what each costs. These are the steps of `hrnet-deploy quantize`, for a
+program that makes its own decision.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hrnet_deploy.workflow.split import Split
 
 
 class Printed(Progress):
-    """Progress as lines of text. Leave the argument out to see nothing."""
+    """Progress as lines of text. Without this argument, `quantize` prints nothing."""
 
     def stage(self, name: str, total: int | None = None) -> None:
         print(f"... {name}" + (f" ({total})" if total else ""))
@@ -29,7 +29,7 @@ def quantize_for(model: Path, images: Path, output: Path, target: str, max_drop:
     Args:
         model: a float32 ONNX file that `hrnet-deploy export` wrote.
         images: a folder of images with its annotations.
-        output: the file to write; it is written only if the verdict is yes.
+        output: the file to write; it is written only if every check passed.
         target: "ort", "openvino" or "trt".
         max_drop: points of the metric that may be lost; None for the default limit and no search.
     """
@@ -41,7 +41,7 @@ def quantize_for(model: Path, images: Path, output: Path, target: str, max_drop:
 
 
 def summary(result: QuantizeResult) -> str:
-    """One line: the verdict, and how far the metric moved on the test set."""
+    """One line: whether the checks passed, and how far the metric moved on the test set."""
     figures = result.trials[-1].figures
     verdict = "passed" if result.passed else "failed"
     if figures.difference is None or figures.interval is None:

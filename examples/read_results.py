@@ -35,7 +35,7 @@ def lines(result: Result) -> Iterator[str]:
     elif isinstance(result, QuantizeResult):
         last = result.trials[-1]
         yield f"{last.convolutions} of {result.convolutions} convolutions in int8"
-        yield f"judged on {last.figures.images} images"
+        yield f"checked on {last.figures.images} images"
         for check in last.checks:
             yield f"{check.name}: {check.value:.6g}, limit {check.limit:g}, {'ok' if check.passed else 'FAILED'}"
     elif isinstance(result, EvalResult):

@@ -74,7 +74,7 @@ def test_quantizing_in_python_gives_a_file_and_its_result(folder: Path) -> None:
     assert (folder / "int8-ort.onnx").exists()
     read = shell(f"python {EXAMPLES}/read_results.py int8-ort.json", folder)
     assert "int8-ort.json: quantize, measured on" in read.stdout
-    assert "convolutions in int8\n  judged on" in read.stdout
+    assert "convolutions in int8\n  checked on" in read.stdout
 
 
 def test_results_are_read_and_printed(tmp_path: Path) -> None:
