@@ -16,7 +16,7 @@ RESULTS = ROOT / "docs/results.md"
 BLOCKS = [b for b in blocks_of(ROOT / "README.md") if b.is_run]
 SHELL = [b for b in BLOCKS if b.language != "yaml"]
 WORKFLOWS = [b for b in BLOCKS if b.language == "yaml"]
-IMAGES = 240
+IMAGES = 120
 
 
 @pytest.fixture(scope="module")
