@@ -15,11 +15,11 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
-from hrnet_deploy.tasks.images import Image, list_images, read_image
+from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
 
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
-LABELS = "labels"  # a folder with one label map per image: an 8-bit PNG with the name of the image
+LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class Item:
 @dataclass(frozen=True)
 class Dataset:
     """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
-    annotated. `boxes_from` says where boxes come from, and `facts` what identifies that source."""
+    annotated. `boxes_from` says where boxes come from, `facts` what identifies that source, and `remarks` what was left
+    out of it."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
     boxes_from: str = "the whole image"
     facts: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -83,7 +85,8 @@ def load_dataset(
 def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list[Item]:
     """The items with their label maps."""
     folder = annotations if annotations and annotations.is_dir() else images / LABELS
-    maps = {p.stem: p for p in folder.glob("*.png")} if folder.is_dir() else {}
+    files = (p for p in folder.iterdir() if is_visible(p, {".png"})) if folder.is_dir() else ()
+    maps = {p.stem: p for p in files}
     if folder == annotations and not any(i.path.stem in maps for i in items):
         raise BadInput(
             f"{folder} has a label map for none of the images in {images} — they are PNG files with the names of the "

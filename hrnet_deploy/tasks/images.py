@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.files import atomic_write, require_file
+from hrnet_deploy.tasks import png
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -29,19 +30,50 @@ def read_image(path: Path, upright: bool = False) -> Image:
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         bgr = cv2.imdecode(np.fromfile(path, np.uint8), flags)
-    except cv2.error:
-        bgr = None
+    except cv2.error as error:
+        raise BadInput(_unreadable(path, error)) from error
     if bgr is None:
-        raise BadInput(f"{path} is not an image this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+        raise BadInput(_unreadable(path, None))
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def _unreadable(path: Path, error: Exception | None) -> str:
+    """Why OpenCV could not read an image, in a sentence."""
+    if "CV_IO_MAX_IMAGE" in str(error):
+        return (
+            f"{path} has more pixels than OpenCV reads (2^30 unless set otherwise) — cut it into tiles, or set "
+            "OPENCV_IO_MAX_IMAGE_PIXELS to a larger number"
+        )
+    return f"{path} is not an image this machine can read — expected JPEG, PNG, WebP, TIFF or BMP"
+
+
 def read_labels(path: Path) -> Labels:
-    """A label map (H, W): a grey 8-bit PNG whose pixels are class numbers. Raises BadInput where the file is none."""
+    """A label map (H, W): a PNG file whose pixels are class numbers, grey or with a palette, of 1 to 16 bits. One bit
+    gives 0 and 1, and a palette its numbers.
+
+    Raises BadInput where the file is none.
+    """
     require_file(path)
-    found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
-    if found is None or found.ndim != 2 or found.dtype != np.uint8:
-        raise BadInput(f"{path} is no label map — expected a grey 8-bit PNG whose pixels are class numbers")
+    data = path.read_bytes()
+    header = png.header_of(data)
+    wanted = "expected a PNG whose pixels are class numbers, grey or with a palette"
+    if header is None:
+        raise BadInput(f"{path} is no label map: it is not a PNG — {wanted}")
+    if header.colour not in (png.GREY, png.PALETTE):
+        raise BadInput(f"{path} is no label map: its pixels are colours — {wanted}; write the number of each colour")
+    try:
+        found = cv2.imdecode(np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise BadInput(_unreadable(path, error)) from error
+    if found is None or found.ndim != 2:
+        raise BadInput(f"{path} is no label map: it is damaged — {wanted}")
+    if header.bits < 8:  # OpenCV spreads them over 0..255
+        found = found // (255 // (2**header.bits - 1))
+    if (most := int(found.max())) > 255:
+        raise BadInput(
+            f"{path} is no label map: it has pixels up to {most} (numbers of instances, or an ignored value?) — "
+            "write class numbers up to 255"
+        )
     return np.asarray(found, np.uint8)
 
 
@@ -53,11 +85,17 @@ def normalised(image: Image, spec: Input) -> NDArray[np.float32]:
     return np.ascontiguousarray(((colours.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
 
 
+def is_visible(path: Path, suffixes: Collection[str]) -> bool:
+    """Whether a path is a file of one of these suffixes, and none of the hidden ones that other systems leave beside it
+    (._photo.jpg)."""
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and not path.is_dir()
+
+
 def list_images(folder: Path) -> list[Path]:
     """The image files of a folder, sorted by name. Raises BadInput where there are none."""
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder — give a folder of images")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(p for p in folder.iterdir() if is_visible(p, IMAGE_SUFFIXES))
     if not found:
         raise BadInput(
             f"there are no images in {folder} — expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"
