@@ -15,8 +15,12 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
+from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories
+from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
 
+# what a file of another form raises where a field is read
+UNFIT = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
@@ -25,12 +29,14 @@ LABELS = "labels"  # a folder with one label map per image: a PNG file with the 
 @dataclass(frozen=True)
 class Item:
     """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
-    where it is known that the image shows nothing. `labels` is its label map, if it has one."""
+    where it is known that the image shows nothing. `labels` is its label map, if it has one. `categories` are those of
+    the file that the annotations are from."""
 
     path: Path
     image_id: int
     annotations: tuple[Mapping[str, Any], ...] | None = None
     labels: Path | None = None
+    categories: Categories | None = None
 
     def read(self) -> Image:
         """The image as stored, without the rotation in its EXIF data: (H, W, 3) RGB."""
@@ -57,6 +63,17 @@ class Dataset:
         """A sha256 of the image files and of what is known of each."""
         each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
+
+    @functools.cached_property
+    def categories(self) -> Categories:
+        """The categories of the file of annotations: of the whole file, also where these are some of its images."""
+        known = next((i.categories for i in self.items if i.categories is not None), None)
+        return known if known is not None else Categories.of(self.truth or {})
+
+    @property
+    def nothing_annotated(self) -> str:
+        """Why there is nothing to score against, where `truth` is None."""
+        return "nothing is annotated" + (f" ({self.remarks['not_used']})" if "not_used" in self.remarks else "")
 
     def only(self, numbers: Iterable[int]) -> Dataset:
         """The data set reduced to the images of these numbers, in their former order."""
@@ -105,8 +122,8 @@ def _boxed(images: Path, annotations: Path | None) -> Dataset:
         items = _detections(paths, content, source)
         truth = None
     elif isinstance(content, dict) and isinstance(content.get("images"), list):
-        items = _annotated({p.name: p for p in paths}, content, source)
-        truth = content
+        truth = _read_coco(content, source)
+        items = _annotated({p.name: p for p in paths}, truth, source)
     else:
         raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
     if not items:
@@ -127,24 +144,45 @@ def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item
 
 
 def _annotated(paths: Mapping[str, Path], content: Mapping[str, Any], source: Path) -> list[Item]:
+    """Items with the annotations of a COCO file, which `_read_coco` has read."""
     by_image: dict[int, list[Mapping[str, Any]]] = {}
-    try:
-        for annotation in content.get("annotations", ()):
-            _check_box(annotation, source)
-            by_image.setdefault(int(annotation["image_id"]), []).append(annotation)
-        named = [(Path(i["file_name"]).name, int(i["id"])) for i in content["images"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(
-            f"{source} is not in COCO's format ({error!r}) — every image needs id and file_name, every annotation "
-            "image_id and bbox"
-        ) from error
+    for annotation in content["annotations"]:
+        by_image.setdefault(annotation["image_id"], []).append(annotation)
+    named = [(_file_name(i), i["id"]) for i in content["images"]]
     here = [n for n, _ in named if n in paths]
     if twice := sorted(n for n, count in Counter(here).items() if count > 1):
         raise BadInput(
             f"{source} has several images called {', '.join(twice[:3])} — give the folder of one part of the "
             "dataset, and its annotations"
         )
-    return [Item(paths[n], i, tuple(by_image.get(i, ()))) for n, i in named if n in paths]
+    known = Categories.of(content)
+    return [Item(paths[n], i, tuple(by_image.get(i, ())), categories=known) for n, i in named if n in paths]
+
+
+def _read_coco(content: Mapping[str, Any], source: Path) -> Mapping[str, Any]:
+    """The content of a COCO file with numbers that are numbers, and without empty fields."""
+    try:
+        images = [{**i, "id": int(i["id"]), "file_name": i["file_name"] + ""} for i in content["images"]]
+        annotations = [
+            {**cleaned(a, source, a["image_id"]), "image_id": int(a["image_id"])}
+            for a in content.get("annotations") or ()
+        ]
+    except UNFIT as error:
+        raise BadInput(
+            f"{source} is not in COCO's format ({error!r}) — every image needs id and file_name, every annotation "
+            "image_id and bbox"
+        ) from error
+    return {
+        **content,
+        "images": images,
+        "annotations": annotations,
+        "categories": cleaned_categories(content, source),
+    }
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    """The name of an image without folders, also those of Windows."""
+    return str(image["file_name"]).replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> list[Item]:
@@ -153,22 +191,15 @@ def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> 
     by_image: dict[int, list[Mapping[str, Any]]] = {}
     try:
         for detection in content:
-            _check_box(detection, source)
-            by_image.setdefault(int(detection["image_id"]), []).append(detection)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            image = int(detection["image_id"])
+            by_image.setdefault(image, []).append(cleaned(detection, source, image))
+    except UNFIT as error:
         raise BadInput(
             f"{source} is not a list of COCO detections ({error!r}) — each needs image_id and bbox"
         ) from error
+    known = Categories.of({"annotations": [d for found in by_image.values() for d in found]})
     numbered = [(p, int(p.stem)) for p in paths if p.stem.isdigit()]
-    return [Item(p, i, tuple(by_image[i])) for p, i in numbered if i in by_image]
-
-
-def _check_box(annotation: Mapping[str, Any], source: Path) -> None:
-    box = [float(v) for v in annotation["bbox"]]
-    if len(box) != 4 or not np.isfinite(box).all():
-        raise BadInput(
-            f"{source} has a box {annotation['bbox']} in image {annotation['image_id']} — expected x, y, width, height"
-        )
+    return [Item(p, i, tuple(by_image[i]), categories=known) for p, i in numbered if i in by_image]
 
 
 def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str, Any] | None:
@@ -177,8 +208,6 @@ def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str,
     kept = {i.image_id for i in items}
     return {
         **truth,
-        "images": [{**i, "id": int(i["id"])} for i in truth["images"] if int(i["id"]) in kept],
-        "annotations": [
-            {**a, "image_id": int(a["image_id"])} for a in truth.get("annotations", ()) if int(a["image_id"]) in kept
-        ],
+        "images": [i for i in truth["images"] if i["id"] in kept],
+        "annotations": [a for a in truth["annotations"] if a["image_id"] in kept],
     }

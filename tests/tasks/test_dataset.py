@@ -36,6 +36,12 @@ def coco(*boxes: tuple[int, list[float]]) -> dict[str, Any]:
     }
 
 
+def with_field(**fields: Any) -> dict[str, Any]:
+    content = coco((1, [0, 0, 4, 4]))
+    content["annotations"][0].update(fields)
+    return content
+
+
 def test_a_folder_alone(folder: Path) -> None:
     dataset = load_dataset(folder)
     assert len(dataset) == 6
@@ -79,6 +85,18 @@ def test_a_limit_takes_the_first_and_a_seed_chooses(folder: Path) -> None:
         ([{"bbox": [0, 0, 1, 1]}], "not a list of COCO detections"),
         ([{"image_id": 77, "bbox": [0, 0, 1, 1]}], "has none of"),
         ("text", "neither"),
+        (coco((1, [0, 0, 4, "wide"])), "has bbox 'wide' in image 1 — expected a number"),
+        (coco((1, [0, 0, 4, float("nan")])), "has a box"),
+        (coco((1, None)), "not in COCO's format"),
+        ({**coco((1, [0, 0, 4, 4])), "categories": [{"name": "person"}]}, r"no id in categories\[0\] \(person\)"),
+        ({**coco((1, [0, 0, 4, 4])), "categories": 5}, "categories that are no list"),
+        (with_field(category_id="person"), "has category_id 'person' in image 1 — expected a whole number"),
+        (with_field(area={}), "has area '{}' in image 1"),
+        (with_field(iscrowd=0.5), "has iscrowd '0.5' in image 1"),
+        (with_field(keypoints="1,2,3"), "has keypoints '1,2,3' in image 1 — expected a list of numbers"),
+        (with_field(keypoints=[1, {}, 2]), "has keypoints '{}' in image 1"),
+        ([{"image_id": 1, "bbox": [0, 0, 1, 1], "score": "high"}], "has score 'high' in image 1"),
+        ([{"image_id": 1e400, "bbox": [0, 0, 1, 1]}], "not a list of COCO detections"),
         (
             {"images": [{"id": i, "file_name": f"{d}/000000000001.png"} for i, d in enumerate("ab")]},
             "several images called 000000000001.png",
