@@ -137,10 +137,10 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
 def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
     """The images with what is known of them: a folder with its annotations, or single files with boxes or without."""
     if len(inputs) == 1 and inputs[0].is_dir():
-        return load_dataset(inputs[0], boxes)
+        return load_dataset(inputs[0], boxes, every_image=True)
     files: list[Path] = []
     for path in inputs:
-        files += [i.path for i in load_dataset(path).items] if path.is_dir() else [path]
+        files += [i.path for i in load_dataset(path, every_image=True).items] if path.is_dir() else [path]
     if boxes is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(files, start=1)))
     folders = {p.parent for p in files}

@@ -74,3 +74,27 @@ def cleaned_categories(content: Mapping[str, Any], source: Path) -> list[dict[st
             )
         made.append({**category, "id": _number(category["id"], "categories[].id", source, "any", whole=True)})
     return made
+
+
+def tool_of(content: Any) -> str:
+    """The annotation tool whose own format this is, empty where it is none that is known."""
+    if isinstance(content, list):
+        first = content[0] if content and isinstance(content[0], Mapping) else {}
+        if "data" in first and ("annotations" in first or "completions" in first):
+            return "Label Studio"
+        return "CreateML" if "image" in first and "annotations" in first else ""
+    if not isinstance(content, Mapping) or isinstance(content.get("images"), list):
+        return ""
+    if any(key.startswith("_via_") for key in content) or _of_via(content):
+        return "the VGG Image Annotator (VIA)"
+    if "shapes" in content and ("imagePath" in content or "imageData" in content):
+        return "LabelMe"
+    if isinstance(content.get("objects"), list) and isinstance(content.get("size"), Mapping):
+        return "Supervisely"
+    return "Cityscapes" if isinstance(content.get("objects"), list) and "imgHeight" in content else ""
+
+
+def _of_via(content: Mapping[str, Any]) -> bool:
+    """Whether every entry is an image with regions, as VIA exports them without its settings."""
+    entries = list(content.values())
+    return bool(entries) and all(isinstance(e, Mapping) and {"filename", "regions"} <= e.keys() for e in entries)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +17,14 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
-from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories
+from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
 
 # what a file of another form raises where a field is read
 UNFIT = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+WHOLE_NUMBER = re.compile("[0-9]+")
+NUMBER_IN_NAME = re.compile("(?<![0-9])[0-9]+$")  # at the end of a name
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
@@ -86,15 +90,21 @@ class Dataset:
 
 
 def load_dataset(
-    images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None
+    images: Path,
+    annotations: Path | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    every_image: bool = False,
 ) -> Dataset:
     """The images of a folder and what is known of them.
 
-    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files,
-    or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images are used. `limit`
-    keeps that many images: the first ones, or a random choice where `seed` is given. Raises BadInput where the
+    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files
+    or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images
+    are used; an annotations.json of another tool is left out, and `remarks` says so. `limit` keeps that many images:
+    the first ones, or a random choice where `seed` is given. Images that the annotations do not list are left out and
+    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. Raises BadInput where the
     annotations are not of these images or are damaged."""
-    found = _boxed(images, None if annotations and annotations.is_dir() else annotations)
+    found = _boxed(images, None if annotations and annotations.is_dir() else annotations, every_image)
     items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
     return replace(found, items=tuple(items), truth=_cut(found.truth, items))
 
@@ -112,24 +122,41 @@ def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list
     return [replace(i, labels=maps.get(i.path.stem)) for i in items]
 
 
-def _boxed(images: Path, annotations: Path | None) -> Dataset:
+def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset:
     paths = list_images(images)
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
     if source is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
     content = read_json(source, "a COCO annotation file or a list of COCO detections")
+    if tool := tool_of(content):
+        if annotations is None:
+            items = [Item(p, i) for i, p in enumerate(paths, start=1)]
+            return Dataset(tuple(items), remarks={"not_used": f"{source.name} is a file of {tool}, not of COCO"})
+        raise BadInput(f"{source} is a file of {tool} — export the annotations from it in COCO's format")
+    truth = None
     if isinstance(content, list):
         items = _detections(paths, content, source)
-        truth = None
     elif isinstance(content, dict) and isinstance(content.get("images"), list):
         truth = _read_coco(content, source)
         items = _annotated({p.name: p for p in paths}, truth, source)
     else:
         raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
-    if not items:
-        raise BadInput(f"{source} has none of the {len(paths)} images in {images} — check that they belong together")
+    if not items and not (every_image and annotations is None):
+        names = " and that detections have image_id, the number in the name of the image" if truth is None else ""
+        raise BadInput(
+            f"{source} has none of the {len(paths)} images in {images} — check that they belong together{names}"
+        )
+    known = {i.path for i in items}
+    others = [p for p in paths if p not in known]
+    remarks = {}
+    if every_image:  # in a list of detections, an image without any shows nothing
+        first = max((i.image_id for i in items), default=0) + 1
+        items += [Item(p, i, None if truth is not None else ()) for i, p in enumerate(others, start=first)]
+        items.sort(key=lambda i: i.path)
+    elif others and truth is not None:
+        remarks["left_out"] = f"{len(others)} of {len(paths)} images, which {source.name} does not list"
     facts = {"boxes": source.name, "boxes_sha256": sha256(source)}
-    return Dataset(tuple(items), truth, source.name, facts)
+    return Dataset(tuple(items), truth, source.name, facts, remarks)
 
 
 def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item]:
@@ -187,19 +214,43 @@ def _file_name(image: Mapping[str, Any]) -> str:
 
 def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> list[Item]:
     """Items with detected boxes. COCO results have image ids only; COCO's own images are named by them
-    (000000397133.jpg)."""
-    by_image: dict[int, list[Mapping[str, Any]]] = {}
+    (000000397133.jpg, COCO_val2014_000000397133.jpg). Other tools give names of images as ids."""
+    by_image: dict[int | str, list[Mapping[str, Any]]] = {}
     try:
         for detection in content:
-            image = int(detection["image_id"])
+            image = _number_or_name(detection["image_id"])
             by_image.setdefault(image, []).append(cleaned(detection, source, image))
     except UNFIT as error:
         raise BadInput(
             f"{source} is not a list of COCO detections ({error!r}) — each needs image_id and bbox"
         ) from error
     known = Categories.of({"annotations": [d for found in by_image.values() for d in found]})
-    numbered = [(p, int(p.stem)) for p in paths if p.stem.isdigit()]
-    return [Item(p, i, tuple(by_image[i]), categories=known) for p, i in numbered if i in by_image]
+    found: dict[int | str, Path] = {}
+    for path in sorted(paths, key=lambda p: not WHOLE_NUMBER.fullmatch(p.stem)):
+        digits = NUMBER_IN_NAME.search(path.stem)
+        for key in (int(digits[0]) if digits else None, path.stem, path.name):
+            if key not in by_image or key is None:
+                continue
+            if key in found and WHOLE_NUMBER.fullmatch(found[key].stem) and not WHOLE_NUMBER.fullmatch(path.stem):
+                continue  # a name that is the number goes before one that ends with it
+            if key in found:
+                raise BadInput(
+                    f"{found[key].name} and {path.name} have both the image_id {key} of {source} in their names — give "
+                    "the folder of one part of the data set"
+                )
+            found[key] = path
+    unused = (n for n in itertools.count(1) if n not in by_image)  # for images whose id is a name
+    return [
+        Item(path, key if isinstance(key, int) else next(unused), tuple(by_image[key]), categories=known)
+        for key, path in sorted(found.items(), key=lambda each: each[1])
+    ]
+
+
+def _number_or_name(image_id: Any) -> int | str:
+    """An image's id in a list of detections: a number, also as text, or the name of the image."""
+    if isinstance(image_id, str) and not WHOLE_NUMBER.fullmatch(image_id):
+        return image_id
+    return int(image_id)
 
 
 def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str, Any] | None:

@@ -177,7 +177,7 @@ def test_drawing_changes_the_copy_only() -> None:
 # --- other people's annotations ------------------------------------------------------------------------------
 
 
-def annotations() -> dict[str, Any]:
+def drawn_people() -> dict[str, Any]:
     """Those of the package's sample images: people with keypoints, and things without."""
     values: dict[str, Any] = json.loads((folder() / "demo" / "images" / "annotations.json").read_text())
     return values
@@ -189,7 +189,7 @@ def scored(content: dict[str, Any], tmp_path: Path) -> tuple[float, dict[str, An
     path.write_text(json.dumps(content))
     dataset, own = load_dataset(folder() / "demo" / "images", path), task()
     poses, looked_at = [], 0
-    people = [a for a in annotations()["annotations"] if any(a.get("keypoints", ()))]
+    people = [a for a in drawn_people()["annotations"] if any(a.get("keypoints", ()))]
     for person in people:
         points = np.array(person["keypoints"]).reshape(17, 3)[:, :2] + np.tile([[4.0, 0], [0, 1]], (9, 1))[:17]
         found = pose(points, np.full(17, 0.9))
@@ -205,7 +205,7 @@ def every(content: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 def people_as(number: int, categories: Any) -> dict[str, Any]:
     """The annotations of people alone, with another number."""
-    content = annotations()
+    content = drawn_people()
     people = [{**a, "category_id": number} for a in content["annotations"] if a["category_id"] == 1]
     return {**content, "annotations": people, "categories": categories}
 
@@ -221,7 +221,7 @@ def people_as(number: int, categories: Any) -> dict[str, Any]:
     ],
 )
 def test_people_have_any_number(number: int, categories: Any, tmp_path: Path) -> None:
-    wanted, said, count = scored(annotations(), tmp_path)
+    wanted, said, count = scored(drawn_people(), tmp_path)
     assert 0.1 < wanted < 1 and said == {} and count > 0
     ap, said, looked_at = scored(people_as(number, categories), tmp_path)
     assert ap == wanted and looked_at == count
@@ -241,7 +241,7 @@ def test_boxes_of_nobody_are_refused_with_the_list(tmp_path: Path) -> None:
     def boxes(*numbers: int) -> list[dict[str, Any]]:
         return [{"image_id": 3, "category_id": n, "bbox": [10, 10, 50, 80], "score": 0.9} for n in numbers]
 
-    content = annotations()
+    content = drawn_people()
     assert look(boxes(1, 3)) == 1
     assert look(boxes(0, 0)) == 2  # detectors of the YOLO family
     for unclear in (boxes(0, 1), boxes(3)):  # 1 is a bicycle there; a lone 3 is a car
@@ -253,7 +253,7 @@ def test_boxes_of_nobody_are_refused_with_the_list(tmp_path: Path) -> None:
 
 
 def test_the_area_is_that_of_the_box_where_there_is_none_and_it_is_said(tmp_path: Path) -> None:
-    content = annotations()
+    content = drawn_people()
     without = [{k: v for k, v in a.items() if k != "area"} for a in content["annotations"]]
     results = [scored({**content, "annotations": without}, tmp_path)]
     results += [scored(every(content, area=area), tmp_path) for area in (0, None, "0")]
@@ -264,7 +264,7 @@ def test_the_area_is_that_of_the_box_where_there_is_none_and_it_is_said(tmp_path
 
 
 def with_points(change: Callable[[list[float]], Any]) -> dict[str, Any]:
-    content = annotations()
+    content = drawn_people()
     known = [{**a, "keypoints": change(a["keypoints"])} if "keypoints" in a else a for a in content["annotations"]]
     return {**content, "annotations": known}
 
@@ -274,7 +274,7 @@ def test_keypoints_without_visibility_all_count_and_it_is_said(tmp_path: Path) -
         return [v for i, v in enumerate(points) if i % 3 != 2]
 
     ap, said, _ = scored(with_points(pairs), tmp_path)
-    assert ap == scored(annotations(), tmp_path)[0]
+    assert ap == scored(drawn_people(), tmp_path)[0]
     assert "whose keypoints all count" in str(said["visibility"])
 
 
@@ -300,5 +300,5 @@ def test_no_labelled_keypoint_is_a_sentence_and_no_score(tmp_path: Path) -> None
     ],
 )
 def test_empty_fields_and_numbers_as_text_change_nothing(change: Callable[[Any], Any], tmp_path: Path) -> None:
-    wanted = scored(annotations(), tmp_path)
-    assert scored(change(annotations()), tmp_path)[::2] == wanted[::2]
+    wanted = scored(drawn_people(), tmp_path)
+    assert scored(change(drawn_people()), tmp_path)[::2] == wanted[::2]

@@ -315,9 +315,7 @@ def binary(folder: Path, foreground: Callable[[NDArray], bytes]) -> Path:
 
 
 def two_classes() -> SegmentationTask:
-    architecture = dataclasses.replace(CITYSCAPES.architecture, classes=2)
-    both = dataclasses.replace(CITYSCAPES, architecture=architecture, labels=Classes(("background", "cell")))
-    return SegmentationTask(both, Contract())
+    return SegmentationTask(dataclasses.replace(CITYSCAPES, labels=Classes(("background", "cell"))), Contract())
 
 
 def test_a_network_that_finds_nothing_never_scores_100(tmp_path: Path) -> None:
