@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -115,7 +116,8 @@ def test_a_program_of_one_s_own_needs_two_lines(tiny_onnx: Path) -> None:
     assert [p.points.shape for p in found] == [(17, 2), (17, 2)]
     assert predictor(image, boxes=[]) == []
     assert predictor.draw(image, found).shape == image.shape
-    for other in (image / np.float32(255), image[..., 0], image.transpose(2, 0, 1)):
+    others: list[Any] = [image / np.float32(255), image[..., 0], image.transpose(2, 0, 1)]
+    for other in others:
         with pytest.raises(BadInput, match=r"an image is an array \(H, W, 3\) of uint8"):
             predictor(other)
 

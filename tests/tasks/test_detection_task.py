@@ -327,3 +327,11 @@ def test_names_that_do_not_fit_are_refused_with_both_lists(categories: Any, sent
     with pytest.raises(BadInput, match=sentence):
         task_of(CARD).score([], annotated(categories, (1, BOX)))
     assert task_of(CARD).reading(annotated(categories, (1, BOX))) == {}
+
+
+def test_annotations_without_a_category_are_counted() -> None:
+    dataset = annotated(named(*NAMES), (1, BOX), (2, ELSEWHERE))
+    assert dataset.truth is not None
+    del dataset.truth["annotations"][1]["category_id"]
+    assert task_of(CARD).score([found([ONE], [0.9], [0])], dataset).figures()["AP"] == pytest.approx(1)
+    assert task_of(CARD).reading(dataset) == {"not_scored": "1 of 2 annotations, without category_id"}

@@ -121,7 +121,12 @@ class DetectionTask(Task):
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
         known = super().reading(dataset)
-        return known if self.unscorable_reason(dataset) else {**known, **self._match(dataset).how}
+        if dataset.truth is None or self.unscorable_reason(dataset):
+            return known
+        known.update(self._match(dataset).how)
+        if without := sum("category_id" not in a for a in dataset.truth["annotations"]):
+            known["not_scored"] = f"{without} of {len(dataset.truth['annotations'])} annotations, without category_id"
+        return known
 
     def unscorable_reason(self, dataset: Dataset) -> str:
         if dataset.truth is None:
