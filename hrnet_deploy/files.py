@@ -91,7 +91,7 @@ def read_json(path: Path, what: str) -> Any:
     """
     require_file(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())  # bytes, so that a byte-order mark and UTF-16 are understood
     except (ValueError, RecursionError) as error:  # invalid UTF-8 is a ValueError, too
         raise BadInput(f"{path} is not JSON ({error}) — expected {what}") from error
 

@@ -124,7 +124,7 @@ def compare_on_images(
         samples=len(wanted),
         tensors=[s.figures(name, "images") for name, s in sums.items()],
         distance=task.compare(wanted, got),
-        protocol={"boxes": dataset.boxes_from, **dataset.facts, **task.protocol()},
+        protocol={"boxes": dataset.boxes_from, **dataset.facts, **task.protocol(), **task.reading(dataset)},
         unscored=unscored,
     )
     if unscored:

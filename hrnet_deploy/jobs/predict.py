@@ -17,7 +17,15 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Record, Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
-from hrnet_deploy.tasks.images import VIDEO_SUFFIXES, Image, Video, VideoWriter, read_image, write_image
+from hrnet_deploy.tasks.images import (
+    VIDEO_SUFFIXES,
+    Image,
+    Video,
+    VideoWriter,
+    checked_image,
+    read_image,
+    write_image,
+)
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 RESULTS = "results.json"
@@ -52,11 +60,11 @@ class Predictor:
         """The predictions for one image, of the type of the task.
 
         Args:
-            image: (H, W, 3) uint8, RGB.
+            image: (H, W, 3) uint8, RGB. An array of another type or shape raises BadInput.
             boxes: (x, y, w, h) each, in pixels of the image; the whole image unless given.
         """
         known = None if boxes is None else tuple({"bbox": list(b), "score": 1.0} for b in boxes)
-        return self.predict_item(image, Item(Path(), 0, known))
+        return self.predict_item(checked_image(image), Item(Path(), 0, known))
 
     def predict_item(self, image: Image, item: Item) -> list[Any]:
         """The predictions for an image of a data set; `item` holds what is known of it."""
@@ -67,7 +75,7 @@ class Predictor:
 
     def draw(self, image: Image, predictions: Sequence[Any]) -> Image:
         """The image, (H, W, 3) uint8, with predictions drawn on it."""
-        return self.task.draw(image, predictions)
+        return self.task.draw(checked_image(image), predictions)
 
 
 @dataclass(frozen=True)
@@ -137,10 +145,10 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
 def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
     """The images with what is known of them: a folder with its annotations, or single files with boxes or without."""
     if len(inputs) == 1 and inputs[0].is_dir():
-        return load_dataset(inputs[0], boxes)
+        return load_dataset(inputs[0], boxes, every_image=True)
     files: list[Path] = []
     for path in inputs:
-        files += [i.path for i in load_dataset(path).items] if path.is_dir() else [path]
+        files += [i.path for i in load_dataset(path, every_image=True).items] if path.is_dir() else [path]
     if boxes is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(files, start=1)))
     folders = {p.parent for p in files}

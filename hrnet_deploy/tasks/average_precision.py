@@ -112,8 +112,15 @@ class Matches:
 def _complete(annotation: Mapping[str, Any], number: int) -> Record:
     """An annotation with every field that pycocotools reads; files made by hand lack some."""
     _, _, width, height = annotation["bbox"]
-    own = {"iscrowd": 0, "area": width * height, **annotation}
-    return {**own, "id": number}  # pycocotools reads a match with id 0 as no match
+    own = {**annotation, "iscrowd": annotation.get("iscrowd") or 0}
+    area = annotation["area"] if area_given(annotation) else width * height
+    return {**own, "area": area, "id": number}  # pycocotools reads a match with id 0 as no match
+
+
+def area_given(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation has an area. Tools that have none leave it out, or write null or 0."""
+    area = annotation.get("area")
+    return area is not None and 0 < area < float("inf")
 
 
 def _ap(category: _Category, times: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -118,9 +118,14 @@ class Task(Protocol):
     def protocol(self) -> dict[str, Setting]:
         """What a score depends on besides the weights and the images: flip test, decoding and so on, as JSON values."""
 
+    def reading(self, dataset: Dataset) -> dict[str, Setting]:
+        """How the annotations of a data set were read where they leave something open, and what of them is not scored.
+        It is shown beside `protocol`."""
+        return dict(dataset.remarks)
+
     def unscorable_reason(self, dataset: Dataset) -> str:
         """Why `score` cannot score against this data set; empty where it can. Raises Unavailable where a library is
-        missing."""
+        missing, and BadInput where there are annotations of another meaning than the task expects."""
 
     def score(self, predictions: Sequence[Any], dataset: Dataset) -> Any:
         """The task's metric against the annotations: a `Score`. Raises BadInput where `unscorable_reason` has a

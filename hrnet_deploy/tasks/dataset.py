@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,22 +17,30 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
-from hrnet_deploy.tasks.images import Image, list_images, read_image
+from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
+from hrnet_deploy.tasks.categories import Categories
+from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
 
+# what a file of another form raises where a field is read
+UNFIT = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+WHOLE_NUMBER = re.compile("[0-9]+")
+NUMBER_IN_NAME = re.compile("(?<![0-9])[0-9]+$")  # at the end of a name
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
-LABELS = "labels"  # a folder with one label map per image: an 8-bit PNG with the name of the image
+LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
 
 
 @dataclass(frozen=True)
 class Item:
     """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
-    where it is known that the image shows nothing. `labels` is its label map, if it has one."""
+    where it is known that the image shows nothing. `labels` is its label map, if it has one. `categories` are those of
+    the file that the annotations are from."""
 
     path: Path
     image_id: int
     annotations: tuple[Mapping[str, Any], ...] | None = None
     labels: Path | None = None
+    categories: Categories | None = None
 
     def read(self) -> Image:
         """The image as stored, without the rotation in its EXIF data: (H, W, 3) RGB."""
@@ -40,12 +50,14 @@ class Item:
 @dataclass(frozen=True)
 class Dataset:
     """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
-    annotated. `boxes_from` says where boxes come from, and `facts` what identifies that source."""
+    annotated. `boxes_from` says where boxes come from, `facts` what identifies that source, and `remarks` what was left
+    out of it."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
     boxes_from: str = "the whole image"
     facts: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -55,6 +67,17 @@ class Dataset:
         """A sha256 of the image files and of what is known of each."""
         each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
+
+    @functools.cached_property
+    def categories(self) -> Categories:
+        """The categories of the file of annotations: of the whole file, also where these are some of its images."""
+        known = next((i.categories for i in self.items if i.categories is not None), None)
+        return known if known is not None else Categories.of(self.truth or {})
+
+    @property
+    def nothing_annotated(self) -> str:
+        """Why there is nothing to score against, where `truth` is None."""
+        return "nothing is annotated" + (f" ({self.remarks['not_used']})" if "not_used" in self.remarks else "")
 
     def only(self, numbers: Iterable[int]) -> Dataset:
         """The data set reduced to the images of these numbers, in their former order."""
@@ -67,15 +90,21 @@ class Dataset:
 
 
 def load_dataset(
-    images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None
+    images: Path,
+    annotations: Path | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    every_image: bool = False,
 ) -> Dataset:
     """The images of a folder and what is known of them.
 
-    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files,
-    or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images are used. `limit`
-    keeps that many images: the first ones, or a random choice where `seed` is given. Raises BadInput where the
+    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files
+    or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images
+    are used; an annotations.json of another tool is left out, and `remarks` says so. `limit` keeps that many images:
+    the first ones, or a random choice where `seed` is given. Images that the annotations do not list are left out and
+    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. Raises BadInput where the
     annotations are not of these images or are damaged."""
-    found = _boxed(images, None if annotations and annotations.is_dir() else annotations)
+    found = _boxed(images, None if annotations and annotations.is_dir() else annotations, every_image)
     items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
     return replace(found, items=tuple(items), truth=_cut(found.truth, items))
 
@@ -83,7 +112,8 @@ def load_dataset(
 def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list[Item]:
     """The items with their label maps."""
     folder = annotations if annotations and annotations.is_dir() else images / LABELS
-    maps = {p.stem: p for p in folder.glob("*.png")} if folder.is_dir() else {}
+    files = (p for p in folder.iterdir() if is_visible(p, {".png"})) if folder.is_dir() else ()
+    maps = {p.stem: p for p in files}
     if folder == annotations and not any(i.path.stem in maps for i in items):
         raise BadInput(
             f"{folder} has a label map for none of the images in {images} — they are PNG files with the names of the "
@@ -92,24 +122,41 @@ def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list
     return [replace(i, labels=maps.get(i.path.stem)) for i in items]
 
 
-def _boxed(images: Path, annotations: Path | None) -> Dataset:
+def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset:
     paths = list_images(images)
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
     if source is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
     content = read_json(source, "a COCO annotation file or a list of COCO detections")
+    if tool := tool_of(content):
+        if annotations is None:
+            items = [Item(p, i) for i, p in enumerate(paths, start=1)]
+            return Dataset(tuple(items), remarks={"not_used": f"{source.name} is a file of {tool}, not of COCO"})
+        raise BadInput(f"{source} is a file of {tool} — export the annotations from it in COCO's format")
+    truth = None
     if isinstance(content, list):
         items = _detections(paths, content, source)
-        truth = None
     elif isinstance(content, dict) and isinstance(content.get("images"), list):
-        items = _annotated({p.name: p for p in paths}, content, source)
-        truth = content
+        truth = _read_coco(content, source)
+        items = _annotated({p.name: p for p in paths}, truth, source)
     else:
         raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
-    if not items:
-        raise BadInput(f"{source} has none of the {len(paths)} images in {images} — check that they belong together")
+    if not items and not (every_image and annotations is None):
+        names = " and that detections have image_id, the number in the name of the image" if truth is None else ""
+        raise BadInput(
+            f"{source} has none of the {len(paths)} images in {images} — check that they belong together{names}"
+        )
+    known = {i.path for i in items}
+    others = [p for p in paths if p not in known]
+    remarks = {}
+    if every_image:  # in a list of detections, an image without any shows nothing
+        first = max((i.image_id for i in items), default=0) + 1
+        items += [Item(p, i, None if truth is not None else ()) for i, p in enumerate(others, start=first)]
+        items.sort(key=lambda i: i.path)
+    elif others and truth is not None:
+        remarks["left_out"] = f"{len(others)} of {len(paths)} images, which {source.name} does not list"
     facts = {"boxes": source.name, "boxes_sha256": sha256(source)}
-    return Dataset(tuple(items), truth, source.name, facts)
+    return Dataset(tuple(items), truth, source.name, facts, remarks)
 
 
 def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item]:
@@ -124,48 +171,86 @@ def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item
 
 
 def _annotated(paths: Mapping[str, Path], content: Mapping[str, Any], source: Path) -> list[Item]:
+    """Items with the annotations of a COCO file, which `_read_coco` has read."""
     by_image: dict[int, list[Mapping[str, Any]]] = {}
-    try:
-        for annotation in content.get("annotations", ()):
-            _check_box(annotation, source)
-            by_image.setdefault(int(annotation["image_id"]), []).append(annotation)
-        named = [(Path(i["file_name"]).name, int(i["id"])) for i in content["images"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(
-            f"{source} is not in COCO's format ({error!r}) — every image needs id and file_name, every annotation "
-            "image_id and bbox"
-        ) from error
+    for annotation in content["annotations"]:
+        by_image.setdefault(annotation["image_id"], []).append(annotation)
+    named = [(_file_name(i), i["id"]) for i in content["images"]]
     here = [n for n, _ in named if n in paths]
     if twice := sorted(n for n, count in Counter(here).items() if count > 1):
         raise BadInput(
             f"{source} has several images called {', '.join(twice[:3])} — give the folder of one part of the "
             "dataset, and its annotations"
         )
-    return [Item(paths[n], i, tuple(by_image.get(i, ()))) for n, i in named if n in paths]
+    known = Categories.of(content)
+    return [Item(paths[n], i, tuple(by_image.get(i, ())), categories=known) for n, i in named if n in paths]
+
+
+def _read_coco(content: Mapping[str, Any], source: Path) -> Mapping[str, Any]:
+    """The content of a COCO file with numbers that are numbers, and without empty fields."""
+    try:
+        images = [{**i, "id": int(i["id"]), "file_name": i["file_name"] + ""} for i in content["images"]]
+        annotations = [
+            {**cleaned(a, source, a["image_id"]), "image_id": int(a["image_id"])}
+            for a in content.get("annotations") or ()
+        ]
+    except UNFIT as error:
+        raise BadInput(
+            f"{source} is not in COCO's format ({error!r}) — every image needs id and file_name, every annotation "
+            "image_id and bbox"
+        ) from error
+    return {
+        **content,
+        "images": images,
+        "annotations": annotations,
+        "categories": cleaned_categories(content, source),
+    }
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    """The name of an image without folders, also those of Windows."""
+    return str(image["file_name"]).replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> list[Item]:
     """Items with detected boxes. COCO results have image ids only; COCO's own images are named by them
-    (000000397133.jpg)."""
-    by_image: dict[int, list[Mapping[str, Any]]] = {}
+    (000000397133.jpg, COCO_val2014_000000397133.jpg). Other tools give names of images as ids."""
+    by_image: dict[int | str, list[Mapping[str, Any]]] = {}
     try:
         for detection in content:
-            _check_box(detection, source)
-            by_image.setdefault(int(detection["image_id"]), []).append(detection)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            image = _number_or_name(detection["image_id"])
+            by_image.setdefault(image, []).append(cleaned(detection, source, image))
+    except UNFIT as error:
         raise BadInput(
             f"{source} is not a list of COCO detections ({error!r}) — each needs image_id and bbox"
         ) from error
-    numbered = [(p, int(p.stem)) for p in paths if p.stem.isdigit()]
-    return [Item(p, i, tuple(by_image[i])) for p, i in numbered if i in by_image]
+    known = Categories.of({"annotations": [d for found in by_image.values() for d in found]})
+    found: dict[int | str, Path] = {}
+    for path in sorted(paths, key=lambda p: not WHOLE_NUMBER.fullmatch(p.stem)):
+        digits = NUMBER_IN_NAME.search(path.stem)
+        for key in (int(digits[0]) if digits else None, path.stem, path.name):
+            if key not in by_image or key is None:
+                continue
+            if key in found and WHOLE_NUMBER.fullmatch(found[key].stem) and not WHOLE_NUMBER.fullmatch(path.stem):
+                continue  # a name that is the number goes before one that ends with it
+            if key in found:
+                raise BadInput(
+                    f"{found[key].name} and {path.name} have both the image_id {key} of {source} in their names — give "
+                    "the folder of one part of the data set"
+                )
+            found[key] = path
+    unused = (n for n in itertools.count(1) if n not in by_image)  # for images whose id is a name
+    return [
+        Item(path, key if isinstance(key, int) else next(unused), tuple(by_image[key]), categories=known)
+        for key, path in sorted(found.items(), key=lambda each: each[1])
+    ]
 
 
-def _check_box(annotation: Mapping[str, Any], source: Path) -> None:
-    box = [float(v) for v in annotation["bbox"]]
-    if len(box) != 4 or not np.isfinite(box).all():
-        raise BadInput(
-            f"{source} has a box {annotation['bbox']} in image {annotation['image_id']} — expected x, y, width, height"
-        )
+def _number_or_name(image_id: Any) -> int | str:
+    """An image's id in a list of detections: a number, also as text, or the name of the image."""
+    if isinstance(image_id, str) and not WHOLE_NUMBER.fullmatch(image_id):
+        return image_id
+    return int(image_id)
 
 
 def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str, Any] | None:
@@ -174,8 +259,6 @@ def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str,
     kept = {i.image_id for i in items}
     return {
         **truth,
-        "images": [{**i, "id": int(i["id"])} for i in truth["images"] if int(i["id"]) in kept],
-        "annotations": [
-            {**a, "image_id": int(a["image_id"])} for a in truth.get("annotations", ()) if int(a["image_id"]) in kept
-        ],
+        "images": [i for i in truth["images"] if i["id"] in kept],
+        "annotations": [a for a in truth["annotations"] if a["image_id"] in kept],
     }

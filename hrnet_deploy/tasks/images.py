@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.files import atomic_write, require_file
+from hrnet_deploy.tasks import png
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -20,28 +21,99 @@ VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
 def read_image(path: Path, upright: bool = False) -> Image:
-    """An image file as (H, W, 3) RGB. `upright` applies the rotation in its EXIF data; annotations are of the image as
-    stored.
+    """An image file as (H, W, 3) RGB uint8. `upright` applies the rotation in its EXIF data; annotations are of the
+    image as stored. Grey, CMYK and palettes become RGB, transparency is left out, 16 bits become 8.
 
-    Raises BadInput where the file is no image.
+    Raises BadInput where the file is no image, or where the range of its values is not known.
     """
     require_file(path)
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        bgr = cv2.imdecode(np.fromfile(path, np.uint8), flags)
-    except cv2.error:
-        bgr = None
+    data = np.fromfile(path, np.uint8)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    bgr = _decoded(path, data, flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if bgr is None and len(data):
+        bgr = _decoded(path, data, cv2.IMREAD_UNCHANGED)
     if bgr is None:
         raise BadInput(f"{path} is not an image this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+    if bgr.dtype == np.uint16:
+        bgr = _of_16_bits(path, bgr)
+    if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
+        what = f"values of {bgr.dtype}" if bgr.dtype != np.uint8 else f"pixels of shape {bgr.shape[2:]}"
+        raise BadInput(f"{path} has {what}, whose range is not known — convert it to RGB or grey of 8 bits")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def _decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
+    """What OpenCV makes of the bytes of an image, None where it makes nothing. Raises BadInput above its limit."""
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" not in str(error):
+            return None
+        raise BadInput(
+            f"{path} has more pixels than OpenCV reads, 2^30 and 2^20 a side unless set otherwise — cut it into tiles, "
+            "or set OPENCV_IO_MAX_IMAGE_PIXELS (_WIDTH, _HEIGHT) to a larger number"
+        ) from error
+
+
+def _of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
+    """An image of 16 bits with 8. Raises BadInput where it fills a part of the range alone: cameras write 10 to 14 bits
+    like that, and it would be almost black."""
+    bits = int(image.max()).bit_length()
+    if bits <= 14:
+        raise BadInput(
+            f"{path} has 16 bits a colour and no value above {image.max()}, as cameras of 10 to 14 bits write it — "
+            "convert it to 8 bits with the range that its camera has"
+        )
+    return np.asarray((image.astype(np.uint32) * 255 + 32767) // 65535, np.uint8)
+
+
+def checked_image(image: object) -> Image:
+    """An array that a program gives as an image. Raises BadInput, with the cure, unless it is (H, W, 3) uint8."""
+    if not isinstance(image, np.ndarray):
+        kind = type(image).__name__
+        raise BadInput(f"an image is a numpy array (H, W, 3) of uint8, RGB, not {kind} — convert it with numpy.asarray")
+    cure = ""
+    if image.dtype != np.uint8:
+        cure = "scale its values to 0..255 and convert them with astype(numpy.uint8)"
+    elif image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        cure = "give grey as three equal channels, numpy.dstack([image] * 3)"
+    elif image.ndim == 3 and image.shape[2] == 4:
+        cure = "leave the transparency out, image[..., :3]"
+    elif image.ndim == 3 and image.shape[0] == 3 != image.shape[2]:
+        cure = "put the channels last, image.transpose(1, 2, 0)"
+    elif image.ndim != 3 or image.shape[2] != 3:
+        cure = "give one image at a time, with its three channels last"
+    elif not image.size:
+        cure = "it has no pixels; check the file or the crop that it is from"
+    if cure:
+        raise BadInput(f"an image is an array (H, W, 3) of uint8, RGB, not {image.shape} of {image.dtype} — {cure}")
+    return image
+
+
 def read_labels(path: Path) -> Labels:
-    """A label map (H, W): a grey 8-bit PNG whose pixels are class numbers. Raises BadInput where the file is none."""
+    """A label map (H, W): a PNG file whose pixels are class numbers, grey or with a palette, of 1 to 16 bits. One bit
+    gives 0 and 1, and a palette its numbers.
+
+    Raises BadInput where the file is none.
+    """
     require_file(path)
-    found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
-    if found is None or found.ndim != 2 or found.dtype != np.uint8:
-        raise BadInput(f"{path} is no label map — expected a grey 8-bit PNG whose pixels are class numbers")
+    data = path.read_bytes()
+    header = png.header_of(data)
+    wanted = "expected a PNG whose pixels are class numbers, grey or with a palette"
+    if header is None:
+        raise BadInput(f"{path} is no label map: it is not a PNG — {wanted}")
+    if header.colour not in (png.GREY, png.PALETTE):
+        raise BadInput(f"{path} is no label map: its pixels are colours — {wanted}; write the number of each colour")
+    found = _decoded(path, np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.ndim != 2:
+        raise BadInput(f"{path} is no label map: it is damaged — {wanted}")
+    if header.bits < 8:  # OpenCV spreads them over 0..255
+        found = found // (255 // (2**header.bits - 1))
+    if (most := int(found.max())) > 255:
+        raise BadInput(
+            f"{path} is no label map: it has pixels up to {most} (numbers of instances, or an ignored value?) — "
+            "write class numbers up to 255"
+        )
     return np.asarray(found, np.uint8)
 
 
@@ -53,11 +125,17 @@ def normalised(image: Image, spec: Input) -> NDArray[np.float32]:
     return np.ascontiguousarray(((colours.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
 
 
+def is_visible(path: Path, suffixes: Collection[str]) -> bool:
+    """Whether a path is a file of one of these suffixes, and none of the hidden ones that other systems leave beside it
+    (._photo.jpg)."""
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and not path.is_dir()
+
+
 def list_images(folder: Path) -> list[Path]:
     """The image files of a folder, sorted by name. Raises BadInput where there are none."""
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder — give a folder of images")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(p for p in folder.iterdir() if is_visible(p, IMAGE_SUFFIXES))
     if not found:
         raise BadInput(
             f"there are no images in {folder} — expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"

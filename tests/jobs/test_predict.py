@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 import hrnet_deploy
 from hrnet_deploy.cards import folder
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.jobs import predict as job
 from hrnet_deploy.tasks.images import Video, read_image
 from hrnet_deploy.workflow.open_model import ModelUse
@@ -113,3 +116,22 @@ def test_a_program_of_one_s_own_needs_two_lines(tiny_onnx: Path) -> None:
     assert [p.points.shape for p in found] == [(17, 2), (17, 2)]
     assert predictor(image, boxes=[]) == []
     assert predictor.draw(image, found).shape == image.shape
+    others: list[Any] = [image / np.float32(255), image[..., 0], image.transpose(2, 0, 1)]
+    for other in others:
+        with pytest.raises(BadInput, match=r"an image is an array \(H, W, 3\) of uint8"):
+            predictor(other)
+
+
+def test_images_that_nobody_annotated_are_looked_at(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    """Two images with their people, and four as a whole; also beside an annotations.json of another tool."""
+    shutil.copytree(IMAGES, tmp_path / "photos")
+    path = tmp_path / "photos" / "annotations.json"
+    content = json.loads(path.read_text())
+    first = {i["id"] for i in content["images"][:2]}
+    people = sum(a["image_id"] in first and a["category_id"] == 1 for a in content["annotations"])
+    path.write_text(json.dumps({**content, "images": content["images"][:2]}))
+    said = run("predict", tiny_onnx, tmp_path / "photos", "-o", tmp_path / "a", "--no-pictures")[1]
+    assert f"{people + 4} results of 6 images" in said
+    path.write_text('{"_via_settings": {}, "_via_img_metadata": {}}')
+    said = run("predict", tiny_onnx, tmp_path / "photos", "-o", tmp_path / "b", "--no-pictures")[1]
+    assert "6 results of 6 images" in said

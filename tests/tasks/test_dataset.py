@@ -28,12 +28,18 @@ def write(folder: Path, content: Any, name: str = "people.json") -> Path:
     return path
 
 
-def coco(*boxes: tuple[int, list[float]]) -> dict[str, Any]:
+def coco(*boxes: tuple[int, Any]) -> dict[str, Any]:
     images = [{"id": i, "file_name": f"{i:012d}.png"} for i in range(6)]
     return {
         "images": images,
         "annotations": [{"image_id": i, "bbox": b, "category_id": 1, "id": n} for n, (i, b) in enumerate(boxes, 1)],
     }
+
+
+def with_field(**fields: Any) -> dict[str, Any]:
+    content = coco((1, [0, 0, 4, 4]))
+    content["annotations"][0].update(fields)
+    return content
 
 
 def test_a_folder_alone(folder: Path) -> None:
@@ -79,6 +85,18 @@ def test_a_limit_takes_the_first_and_a_seed_chooses(folder: Path) -> None:
         ([{"bbox": [0, 0, 1, 1]}], "not a list of COCO detections"),
         ([{"image_id": 77, "bbox": [0, 0, 1, 1]}], "has none of"),
         ("text", "neither"),
+        (coco((1, [0, 0, 4, "wide"])), "has bbox 'wide' in image 1 — expected a number"),
+        (coco((1, [0, 0, 4, float("nan")])), "has a box"),
+        (coco((1, None)), "not in COCO's format"),
+        ({**coco((1, [0, 0, 4, 4])), "categories": [{"name": "person"}]}, r"no id in categories\[0\] \(person\)"),
+        ({**coco((1, [0, 0, 4, 4])), "categories": 5}, "categories that are no list"),
+        (with_field(category_id="person"), "has category_id 'person' in image 1 — expected a whole number"),
+        (with_field(area={}), "has area '{}' in image 1"),
+        (with_field(iscrowd=0.5), "has iscrowd '0.5' in image 1"),
+        (with_field(keypoints="1,2,3"), "has keypoints '1,2,3' in image 1 — expected a list of numbers"),
+        (with_field(keypoints=[1, {}, 2]), "has keypoints '{}' in image 1"),
+        ([{"image_id": 1, "bbox": [0, 0, 1, 1], "score": "high"}], "has score 'high' in image 1"),
+        ([{"image_id": 1e400, "bbox": [0, 0, 1, 1]}], "not a list of COCO detections"),
         (
             {"images": [{"id": i, "file_name": f"{d}/000000000001.png"} for i, d in enumerate("ab")]},
             "several images called 000000000001.png",
@@ -123,3 +141,88 @@ def test_ids_written_as_text_are_ids(folder: Path) -> None:
     assert dataset.truth is not None
     assert [a["image_id"] for a in dataset.truth["annotations"]] == [1]
     assert [i["id"] for i in dataset.truth["images"]] == [0, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_json_of_other_systems_is_read(folder: Path, encoding: str) -> None:
+    content = coco((1, [0, 0, 4, 4]))
+    content["images"] = [{**i, "file_name": f"val\\é\\{i['file_name']}"} for i in content["images"]]
+    path = folder / "people.json"
+    path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    assert [len(i.annotations or ()) for i in load_dataset(folder, path).items] == [0, 1, 0, 0, 0, 0]
+
+
+VIA_IMAGE = {"filename": "a.png", "size": 9, "regions": [], "file_attributes": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "tool"),
+    [
+        ({"_via_settings": {}, "_via_img_metadata": {}}, "VIA"),
+        ({"a.png9": VIA_IMAGE}, "VIA"),
+        ({"version": "5.0.1", "flags": {}, "shapes": [], "imagePath": "a.png", "imageData": None}, "LabelMe"),
+        ([{"id": 1, "data": {"image": "a.png"}, "annotations": []}], "Label Studio"),
+        ([{"image": "a.png", "annotations": []}], "CreateML"),
+        ({"description": "", "objects": [], "size": {"height": 8, "width": 10}}, "Supervisely"),
+        ({"imgHeight": 8, "imgWidth": 10, "objects": []}, "Cityscapes"),
+    ],
+)
+def test_annotations_of_another_tool_are_called_by_its_name(folder: Path, content: Any, tool: str) -> None:
+    """Where they were asked for; where they only lie beside the images, they are left out."""
+    with pytest.raises(BadInput, match=rf"is a file of .*{tool}.* — export the annotations from it in COCO's format"):
+        load_dataset(folder, write(folder, content))
+    write(folder, content, "annotations.json")
+    dataset = load_dataset(folder)
+    assert len(dataset) == 6 and dataset.truth is None and all(i.annotations is None for i in dataset.items)
+    assert tool in dataset.remarks["not_used"] and tool in dataset.nothing_annotated
+
+
+def test_images_that_nobody_annotated_are_counted_or_kept(folder: Path) -> None:
+    content = coco((1, [0, 0, 4, 4]))
+    content["images"] = content["images"][:2]
+    path = write(folder, content)
+    dataset = load_dataset(folder, path)
+    assert len(dataset) == 2
+    assert dataset.remarks == {"left_out": "4 of 6 images, which people.json does not list"}
+    every = load_dataset(folder, path, every_image=True)
+    assert [i.path.name for i in every.items] == [f"{i:012d}.png" for i in range(6)]
+    assert [None if i.annotations is None else len(i.annotations) for i in every.items] == [0, 1, *[None] * 4]
+    assert len({i.image_id for i in every.items}) == 6 and every.remarks == {}
+    detected = write(folder, [{"image_id": 4, "bbox": [0, 0, 4, 4], "score": 0.5, "category_id": 1}], "found.json")
+    found = load_dataset(folder, detected, every_image=True)  # a detector that gives nothing has found nothing
+    assert [len(i.annotations or ()) for i in found.items] == [0, 0, 0, 0, 1, 0]
+    assert all(i.annotations is not None for i in found.items)
+
+
+@pytest.mark.parametrize(
+    ("image_id", "name"),
+    [
+        (3, "COCO_val2014_000000000003.png"),
+        ("3", "COCO_val2014_000000000003.png"),
+        (3, "frame-3.png"),
+        ("bus", "bus.png"),
+        ("bus.png", "bus.png"),
+    ],
+)
+def test_detections_find_images_by_a_number_in_the_name_or_by_the_name(
+    image_id: Any, name: str, tmp_path: Path
+) -> None:
+    for other in (name, "x_13.png", "\u00b2\u00b3.png"):  # superscript digits are no number
+        cv2.imwrite(str(tmp_path / other), np.zeros((8, 10, 3), np.uint8))
+    boxes = write(tmp_path, [{"image_id": image_id, "bbox": [0, 0, 4, 4], "score": 0.5}])
+    assert [i.path.name for i in load_dataset(tmp_path, boxes).items] == [name]
+
+
+def test_a_number_in_two_names_is_refused_unless_one_is_the_number(folder: Path) -> None:
+    boxes = write(folder, [{"image_id": 4, "bbox": [0, 0, 4, 4], "score": 0.5}])
+    cv2.imwrite(str(folder / "a_4.png"), np.zeros((8, 10, 3), np.uint8))
+    assert [i.path.name for i in load_dataset(folder, boxes).items] == ["000000000004.png"]
+    (folder / "000000000004.png").rename(folder / "b_4.png")
+    with pytest.raises(BadInput, match=r"a_4.png and b_4.png have both the image_id 4"):
+        load_dataset(folder, boxes)
+
+
+def test_hidden_files_of_other_systems_are_no_images(folder: Path) -> None:
+    (folder / "._000000000001.png").write_bytes(b"\0\5\26\7")
+    (folder / "folder.png").mkdir()
+    assert len(load_dataset(folder)) == 6

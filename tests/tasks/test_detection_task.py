@@ -243,3 +243,95 @@ def test_classes_are_matched_to_a_dataset_by_name() -> None:
     foreign = {**unnamed, "annotations": [{"image_id": 1, "category_id": 77, "bbox": [10, 10, 40, 40]}]}
     assert "none of its classes" in task.unscorable_reason(Dataset((), foreign))
     assert "nothing is annotated" in task.unscorable_reason(Dataset(()))
+
+
+def annotated(categories: Any, *annotations: tuple[int, list[float]]) -> Dataset:
+    """One image with boxes, (category, box) each."""
+    known = [{"id": n, "image_id": 1, "category_id": c, "bbox": b} for n, (c, b) in enumerate(annotations, 1)]
+    return Dataset((), {"images": [{"id": 1}], "categories": categories, "annotations": known})
+
+
+def of_names(*names: str) -> ModelCard:
+    return dataclasses.replace(CARD, labels=Classes(names))
+
+
+ONE = TWO[0]
+BOX, ELSEWHERE = [10.0, 10, 40, 40], [200.0, 200, 9, 9]
+
+
+def named(*names: str, first: int = 1) -> list[dict[str, Any]]:
+    return [{"id": i, "name": n} for i, n in enumerate(names, first)]
+
+
+@pytest.mark.parametrize(
+    ("classes", "categories", "number"),
+    [
+        (("ball", "traffic light"), named("car", "Traffic_Lights", "balls"), 3),  # spelling, order, one more
+        (("Traffic-Light", "ball"), named("traffic light", first=0), 0),  # a subset, counted from 0
+        (("berry", "class_0"), named("berries", first=7), 7),
+        (("bus", "person"), named("person", "buses"), 2),
+    ],
+)
+def test_classes_are_found_in_another_spelling(classes: tuple[str, ...], categories: Any, number: int) -> None:
+    task = task_of(of_names(*classes))
+    (label,) = [i for i, n in enumerate(classes) if n.lower()[:3] in ("bal", "tra", "ber", "bus")][:1]
+    dataset = annotated(categories, (number, BOX))
+    assert task.score([found([ONE], [0.9], [label])], dataset).figures()["AP"] == pytest.approx(1)
+    assert task.score([found([ONE], [0.9], [1 - label])], dataset).figures()["AP"] == 0
+
+
+def test_a_person_is_not_taken_for_a_crate() -> None:
+    """The annotations have people and crates, in another order than the network's numbers; one class is not theirs."""
+    task = task_of(CARD)
+    dataset = annotated(named("crate", "person", "boat"), (2, BOX), (3, ELSEWHERE))
+    assert task.score([found([ONE], [0.9], [0])], dataset).figures()["AP"] == pytest.approx(1)
+    assert task.score([found([ONE], [0.9], [2])], dataset).figures()["AP"] == 0
+    assert task.reading(dataset) == {
+        "classes_not_annotated": "4 of 6 (ball, sign, plant, bottle)",
+        "categories_not_scored": "boat",
+    }
+    assert task.reading(annotated(named(*NAMES), (2, BOX))) == {}
+
+
+def test_a_network_without_names_is_matched_by_order_and_it_is_said() -> None:
+    """A single class of one's own, numbered 0, 1 or 9."""
+    task = task_of(of_names("class_0"))
+    for number in (0, 1, 9):
+        dataset = annotated(named("person", first=number), (number, BOX))
+        assert task.score([found([ONE], [0.9], [0])], dataset).figures()["AP"] == pytest.approx(1)
+        said = task.reading(dataset)["classes"]
+        assert said == "matched by order, the network does not name them: class_0 is person"
+    with pytest.raises(
+        BadInput, match=r"categories 0 \(a\), 1 \(b\), the network has the classes class_0, which nobody"
+    ):
+        task.score([], annotated(named("a", "b", first=0), (0, BOX)))
+
+
+def test_numbers_count_where_nothing_is_named_and_it_is_said() -> None:
+    task = task_of(CARD)
+    dataset = annotated(None, (2, BOX))
+    assert task.score([found([ONE], [0.9], [1])], dataset).figures()["AP"] == pytest.approx(1)
+    assert "matched by number" in str(task.reading(dataset)["classes"])
+    with pytest.raises(BadInput, match=r"has the number 0, .* the network numbers 1 \(person\), 2 \(ball\)"):
+        task.score([], annotated(None, (0, BOX), (2, BOX)))
+
+
+@pytest.mark.parametrize(
+    ("categories", "sentence"),
+    [
+        (named("boat", "cat"), r"categories 1 \(boat\), 2 \(cat\), the network has the classes person, ball, crate"),
+        (named("Person", "persons"), "several categories are called person"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused_with_both_lists(categories: Any, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        task_of(CARD).score([], annotated(categories, (1, BOX)))
+    assert task_of(CARD).reading(annotated(categories, (1, BOX))) == {}
+
+
+def test_annotations_without_a_category_are_counted() -> None:
+    dataset = annotated(named(*NAMES), (1, BOX), (2, ELSEWHERE))
+    assert dataset.truth is not None
+    del dataset.truth["annotations"][1]["category_id"]
+    assert task_of(CARD).score([found([ONE], [0.9], [0])], dataset).figures()["AP"] == pytest.approx(1)
+    assert task_of(CARD).reading(dataset) == {"not_scored": "1 of 2 annotations, without category_id"}

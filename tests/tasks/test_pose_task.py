@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,3 +172,133 @@ def test_drawing_changes_the_copy_only() -> None:
     assert (image == 128).all()
     assert (drawn != 128).any()
     assert (task().draw(image, [pose(points, np.zeros(17))]) == 128).all()
+
+
+# --- other people's annotations ------------------------------------------------------------------------------
+
+
+def drawn_people() -> dict[str, Any]:
+    """Those of the package's sample images: people with keypoints, and things without."""
+    values: dict[str, Any] = json.loads((folder() / "demo" / "images" / "annotations.json").read_text())
+    return values
+
+
+def scored(content: dict[str, Any], tmp_path: Path) -> tuple[float, dict[str, Any], int]:
+    """AP of poses that are a few pixels off, what is said of the annotations, and how many people are looked at."""
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    dataset, own = load_dataset(folder() / "demo" / "images", path), task()
+    poses, looked_at = [], 0
+    people = [a for a in drawn_people()["annotations"] if any(a.get("keypoints", ()))]
+    for person in people:
+        points = np.array(person["keypoints"]).reshape(17, 3)[:, :2] + np.tile([[4.0, 0], [0, 1]], (9, 1))[:17]
+        found = pose(points, np.full(17, 0.9))
+        poses.append(dataclasses.replace(found, person=dataclasses.replace(found.person, image_id=person["image_id"])))
+    for item in dataset.items:
+        looked_at += len(own.samples(item.read(), item))
+    return own.score(poses, dataset).figures()["AP"], own.reading(dataset), looked_at
+
+
+def every(content: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {**content, "annotations": [{**a, **fields} for a in content["annotations"]]}
+
+
+def people_as(number: int, categories: Any) -> dict[str, Any]:
+    """The annotations of people alone, with another number."""
+    content = drawn_people()
+    people = [{**a, "category_id": number} for a in content["annotations"] if a["category_id"] == 1]
+    return {**content, "annotations": people, "categories": categories}
+
+
+@pytest.mark.parametrize(
+    ("number", "categories"),
+    [
+        (9, [{"id": 9, "name": "armpoint"}]),
+        (9, [{"id": 9, "name": "People"}, {"id": 1, "name": "ball"}]),
+        (0, [{"id": 0, "name": "person"}]),
+        (0, None),
+        (7, [{"id": 1, "name": "ball"}, {"id": 7, "name": "dancer"}]),
+    ],
+)
+def test_people_have_any_number(number: int, categories: Any, tmp_path: Path) -> None:
+    wanted, said, count = scored(drawn_people(), tmp_path)
+    assert 0.1 < wanted < 1 and said == {} and count > 0
+    ap, said, looked_at = scored(people_as(number, categories), tmp_path)
+    assert ap == wanted and looked_at == count
+    by_name = categories is not None and any(c["name"].lower() in ("person", "people") for c in categories)
+    assert ("boxes_of" in said) == (not by_name)
+
+
+def test_boxes_of_nobody_are_refused_with_the_list(tmp_path: Path) -> None:
+    """Where the first category is a ball, no keypoints are put on it."""
+
+    def look(content: Any) -> int:
+        path = tmp_path / "boxes.json"
+        path.write_text(json.dumps(content))
+        items = load_dataset(folder() / "demo" / "images", path).items
+        return sum(len(task().samples(i.read(), i)) for i in items)
+
+    def boxes(*numbers: int) -> list[dict[str, Any]]:
+        return [{"image_id": 3, "category_id": n, "bbox": [10, 10, 50, 80], "score": 0.9} for n in numbers]
+
+    content = drawn_people()
+    assert look(boxes(1, 3)) == 1
+    assert look(boxes(0, 0)) == 2  # detectors of the YOLO family
+    for unclear in (boxes(0, 1), boxes(3)):  # 1 is a bicycle there; a lone 3 is a car
+        with pytest.raises(BadInput, match="the network looks at the category person: none is called so"):
+            look(unclear)
+    balls = [{k: v for k, v in a.items() if "keypoints" not in k} for a in content["annotations"]]
+    with pytest.raises(BadInput, match=r"categories 1 \(ball\), .* none of them has keypoints"):
+        look({**content, "annotations": balls, "categories": [{"id": 1, "name": "ball"}]})
+
+
+def test_the_area_is_that_of_the_box_where_there_is_none_and_it_is_said(tmp_path: Path) -> None:
+    content = drawn_people()
+    without = [{k: v for k, v in a.items() if k != "area"} for a in content["annotations"]]
+    results = [scored({**content, "annotations": without}, tmp_path)]
+    results += [scored(every(content, area=area), tmp_path) for area in (0, None, "0")]
+    people = sum(any(a.get("keypoints", ())) for a in content["annotations"])
+    for ap, said, _ in results:
+        assert ap == results[0][0] > scored(content, tmp_path)[0]  # boxes are larger than what they show
+        assert said["area"] == f"that of the box for {people} of {people} people, whose annotations have none"
+
+
+def with_points(change: Callable[[list[float]], Any]) -> dict[str, Any]:
+    content = drawn_people()
+    known = [{**a, "keypoints": change(a["keypoints"])} if "keypoints" in a else a for a in content["annotations"]]
+    return {**content, "annotations": known}
+
+
+def test_keypoints_without_visibility_all_count_and_it_is_said(tmp_path: Path) -> None:
+    def pairs(points: list[float]) -> list[float]:
+        return [v for i, v in enumerate(points) if i % 3 != 2]
+
+    ap, said, _ = scored(with_points(pairs), tmp_path)
+    assert ap == scored(drawn_people(), tmp_path)[0]
+    assert "whose keypoints all count" in str(said["visibility"])
+
+
+def test_no_labelled_keypoint_is_a_sentence_and_no_score(tmp_path: Path) -> None:
+    hidden = with_points(lambda points: [0 if i % 3 == 2 else v for i, v in enumerate(points)])
+    with pytest.raises(BadInput, match="no keypoint of the annotations is labelled: the visibility v of all is 0"):
+        scored(hidden, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: every(c, iscrowd=None, num_keypoints=None),
+        lambda c: every(c, iscrowd="0", num_keypoints=0),
+        lambda c: {**c, "annotations": [{"keypoints": None, **a} for a in c["annotations"]]},
+        lambda c: {**c, "annotations": [{**a, "bbox": [str(v) for v in a["bbox"]]} for a in c["annotations"]]},
+        lambda c: {**c, "annotations": [{**a, "category_id": str(a["category_id"])} for a in c["annotations"]]},
+        lambda c: {**c, "annotations": [{**a, "category_id": float(a["category_id"])} for a in c["annotations"]]},
+        lambda c: with_points(lambda p: [str(v) for v in p]),
+        lambda c: with_points(lambda p: [p[i : i + 3] for i in range(0, 51, 3)]),
+        lambda c: with_points(lambda p: [None if v == 0 else v for v in p]),
+        lambda c: {**c, "categories": None},
+    ],
+)
+def test_empty_fields_and_numbers_as_text_change_nothing(change: Callable[[Any], Any], tmp_path: Path) -> None:
+    wanted = scored(drawn_people(), tmp_path)
+    assert scored(change(drawn_people()), tmp_path)[::2] == wanted[::2]

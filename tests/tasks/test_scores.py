@@ -23,7 +23,7 @@ def test_label_maps_without_a_scored_pixel(tmp_path: Path) -> None:
     task = task_of(card("seg_hrnetv2_w16_demo_256x256"))
     write_image(tmp_path / "a.png", np.full((4, 6), 255, np.uint8))
     found = Segmentation(1, np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8))
-    with pytest.raises(BadInput, match="mIoU of seg_hrnetv2_w16_demo_256x256 is not a number"):
+    with pytest.raises(BadInput, match="every pixel of the label maps is 255"):
         checked_score(task, [found], Dataset((Item(Path("a.jpg"), 1, labels=tmp_path / "a.png"),)))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,7 +231,7 @@ def test_a_folder_of_label_maps_may_lie_elsewhere(parsing: SegmentationTask, dra
     (tmp_path / "maps").mkdir()
     for path in drawn.glob("*.png"):
         write_image(tmp_path / "images" / path.with_suffix(".jpg").name, read_image(path))
-        write_image(tmp_path / "maps" / path.name, np.zeros(read_image(path).shape[:2], np.uint8))
+        write_image(tmp_path / "maps" / path.name, np.eye(*read_image(path).shape[:2], dtype=np.uint8))
     assert parsing.unscorable_reason(load_dataset(tmp_path / "images")) == "there are no label maps of the images"
     dataset = load_dataset(tmp_path / "images", tmp_path / "maps", limit=2)
     assert [i.labels and i.labels.name for i in dataset.items] == ["000000.png", "000001.png"]
@@ -251,9 +253,17 @@ def test_a_folder_of_label_maps_may_lie_elsewhere(parsing: SegmentationTask, dra
             "has a pixel of class 33, the model has 9 classes",
         ),
         (lambda path, m: write_image(path, m[:-1]), "give the label map of that image, at its size"),
-        (lambda path, m: write_image(path, np.repeat(m[..., None], 3, 2)), "is no label map"),
-        (lambda path, m: cv2.imwrite(str(path), m.astype(np.uint16)), "is no label map"),
-        (lambda path, m: path.write_bytes(b""), "is no label map"),
+        (lambda path, m: write_image(path, np.repeat(m[..., None], 3, 2)), "is no label map: its pixels are colours"),
+        (lambda path, m: cv2.imwrite(str(path), m.astype(np.uint16) * 1000), "is no label map: it has pixels up to"),
+        (lambda path, m: path.write_bytes(b""), "is no label map: it is not a PNG"),
+        (lambda path, m: path.write_bytes(path.read_bytes()[:60]), "is no label map: it is damaged"),
+        (lambda path, m: path.write_bytes(cv2.imencode(".jpg", m)[1].tobytes()), "is no label map: it is not a PNG"),
+        (lambda path, m: write_image(path, m + 1), r"pixel of class 9, .* may be counted from 1: then subtract 1"),
+        (lambda path, m: write_image(path, np.where(m, 255, 0).astype(np.uint8)), "if 255 stands for hair, write 1"),
+        (lambda path, m: write_image(path, np.where(m, 128, 0).astype(np.uint8)), "they may be grey values of classes"),
+        (lambda path, m: write_image(path, np.where(m, 255, 3).astype(np.uint8)), "if 255 stands for background, wr"),
+        (lambda path, m: write_image(path, np.zeros_like(m)), r"have class 0 \(background\) alone, on which"),
+        (lambda path, m: write_image(path, np.full_like(m, 255)), "every pixel of the label maps is 255"),
     ],
 )
 def test_a_bad_label_map_is_said_to_be_so(
@@ -267,6 +277,84 @@ def test_a_bad_label_map_is_said_to_be_so(
     spoil(tmp_path / "labels" / "000000.png", labels)
     with pytest.raises(BadInput, match=sentence):
         parsing.score([Segmentation(1, labels, labels)], load_dataset(tmp_path))
+
+
+def png(kind: int, bits: int, rows: NDArray, palette: bytes = b"") -> bytes:
+    """A PNG file of numbers (H, W), `bits` each; kind 0 is grey, 3 has a palette."""
+
+    def part(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    digits = (rows[..., None] >> np.arange(bits)[::-1]) & 1
+    lines = np.packbits(digits.reshape(len(rows), -1).astype(np.uint8), axis=1)
+    data = b"".join(b"\0" + line.tobytes() for line in lines)
+    header = struct.pack(">IIBBBBB", rows.shape[1], len(rows), bits, kind, 0, 0, 0)
+    colours = part(b"PLTE", palette) + part(b"tRNS", b"\0") if palette else b""
+    whole = part(b"IHDR", header) + colours + part(b"IDAT", zlib.compress(data)) + part(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + whole
+
+
+@pytest.mark.parametrize(("kind", "bits"), [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (3, 1), (3, 2), (3, 4), (3, 8)])
+def test_a_label_map_has_the_numbers_that_are_in_the_file(kind: int, bits: int, tmp_path: Path) -> None:
+    """Of a palette the numbers and not the colours, here all alike; of one bit 0 and 1 and not 0 and 255."""
+    wanted = RNG.integers(0, min(1 << bits, 200), (13, 21))
+    path = tmp_path / "map.png"
+    path.write_bytes(png(kind, bits, wanted, b"\x80\x40\x20" * (1 << bits) if kind == 3 else b""))
+    assert np.array_equal(read_labels(path), wanted)
+
+
+def binary(folder: Path, foreground: Callable[[NDArray], bytes]) -> Path:
+    """Two grey images, and masks of them whose right third is foreground."""
+    (folder / "labels").mkdir()
+    for i in range(2):
+        write_image(folder / f"{i}.png", noise(30, 60))
+        mask = np.zeros((30, 60), int)
+        mask[:, 40:] = 1
+        (folder / "labels" / f"{i}.png").write_bytes(foreground(mask))
+    return folder
+
+
+def two_classes() -> SegmentationTask:
+    return SegmentationTask(dataclasses.replace(CITYSCAPES, labels=Classes(("background", "cell"))), Contract())
+
+
+def test_a_network_that_finds_nothing_never_scores_100(tmp_path: Path) -> None:
+    """On masks of one bit and on 0 and 1: 2/3 of background, nothing of the foreground. 0 and 255 are refused."""
+    nothing = [Segmentation(i, *[np.zeros((30, 60), np.uint8)] * 2) for i in (1, 2)]
+    for name, form in (("bit", lambda m: png(0, 1, m)), ("byte", lambda m: png(0, 8, m))):
+        (tmp_path / name).mkdir()
+        dataset = load_dataset(binary(tmp_path / name, form))
+        assert two_classes().score(nothing, dataset).figures()["mIoU"] == pytest.approx(1 / 3)
+        assert two_classes().reading(dataset) == {}
+    (tmp_path / "full").mkdir()
+    dataset = load_dataset(binary(tmp_path / "full", lambda m: png(0, 8, m * 255)))
+    with pytest.raises(BadInput, match="if 255 stands for cell, write 1 in its place"):
+        two_classes().unscorable_reason(dataset)
+
+
+def test_what_label_maps_leave_out_is_said(parsing: SegmentationTask, tmp_path: Path) -> None:
+    maps = np.full((30, 60), 255)
+    maps[:5, :30], maps[5:10] = 1, 2
+    dataset = load_dataset(binary(tmp_path, lambda _: png(0, 8, maps)))
+    assert parsing.unscorable_reason(dataset) == ""
+    assert parsing.reading(dataset) == {
+        "classes_in_no_map": "7 of 9 (background, torso, upper_arm, lower_arm, upper_leg and 2 more)",
+        "ignored": "75% of all pixels, those of 255",
+    }
+
+
+def test_hidden_files_are_no_label_maps(tmp_path: Path) -> None:
+    dataset = load_dataset(binary(tmp_path, lambda m: png(0, 8, m)))
+    (tmp_path / "._0.png").write_bytes(b"\0\5\26\7")
+    (tmp_path / "labels" / "._0.png").write_bytes(b"\0\5\26\7")
+    assert [i.labels for i in load_dataset(tmp_path).items] == [i.labels for i in dataset.items]
+
+
+def test_one_output_channel_is_refused_with_the_cure() -> None:
+    """Its argmax is 0 everywhere. A channel of zeros before it is a threshold of 0.5 of the sigmoid."""
+    one = dataclasses.replace(CITYSCAPES, labels=Classes(("cell",)))
+    with pytest.raises(BadInput, match="has one output channel.*put a channel of zeros before it"):
+        SegmentationTask(one, Contract())
 
 
 # --- pictures and records ------------------------------------------------------------------------------------

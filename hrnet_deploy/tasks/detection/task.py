@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +21,7 @@ from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
 from hrnet_deploy.tasks.base import NO_OPTIONS, Contract, Feed, Outputs, Record, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.categories import ClassMatch, match_classes
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.detection import ENTRY
@@ -30,6 +30,7 @@ from hrnet_deploy.tasks.detection.matching import compare_detections
 from hrnet_deploy.tasks.fit import InputFit
 from hrnet_deploy.tasks.images import Image, normalised
 
+_NONE = object()  # the category of an annotation without one; no class has it
 DRAWN_SCORE = 0.3  # boxes with a lower score are not drawn
 
 
@@ -114,19 +115,28 @@ class DetectionTask(Task):
     def _own_ids(self) -> tuple[int, ...]:
         return self.classes.ids or tuple(range(1, len(self.classes.names) + 1))
 
-    def _ids(self, truth: Mapping[str, Any]) -> tuple[int, ...]:
-        """The data set's number of every class: by name where it names all of them, else as in the card."""
-        named = {c["name"]: int(c["id"]) for c in truth.get("categories", ()) if "name" in c}
-        if set(self.classes.names) <= named.keys():
-            return tuple(named[n] for n in self.classes.names)
-        return self._own_ids
+    def _match(self, dataset: Dataset) -> ClassMatch:
+        """The data set's number of every class. Raises BadInput where they cannot be matched."""
+        return match_classes(self.classes.names, self._own_ids, dataset.categories)
+
+    def reading(self, dataset: Dataset) -> dict[str, Setting]:
+        known = super().reading(dataset)
+        if dataset.truth is None or self.unscorable_reason(dataset):
+            return known
+        known.update(self._match(dataset).how)
+        if without := sum("category_id" not in a for a in dataset.truth["annotations"]):
+            known["not_scored"] = f"{without} of {len(dataset.truth['annotations'])} annotations, without category_id"
+        return known
 
     def unscorable_reason(self, dataset: Dataset) -> str:
         if dataset.truth is None:
-            return "nothing is annotated"
-        known = set(self._ids(dataset.truth))
-        if not any(a.get("category_id") in known for a in dataset.truth["annotations"]):
-            return "the annotations are of none of its classes"
+            return dataset.nothing_annotated
+        try:
+            known = set(self._match(dataset).ids)
+        except BadInput as error:
+            return str(error).replace(" — ", "; ")
+        if not any(a.get("category_id", _NONE) in known for a in dataset.truth["annotations"]):
+            return "the annotations of these images are of none of its classes"
         need("pycocotools", "eval")
         return ""
 
@@ -134,13 +144,16 @@ class DetectionTask(Task):
         if reason := self.unscorable_reason(dataset):
             raise BadInput(f"{self.card.name} cannot be scored: {reason} — give COCO annotations of these images")
         assert dataset.truth is not None
-        ids = self._ids(dataset.truth)
-        return Matches(dataset.truth, self._records(predictions, ids), ids)
+        ids = self._match(dataset).ids
+        scored = [i for i in ids if i is not None]
+        annotations = [a for a in dataset.truth["annotations"] if a.get("category_id", _NONE) in scored]
+        return Matches({**dataset.truth, "annotations": annotations}, self._records(predictions, ids), scored)
 
     def records(self, predictions: Sequence[ImageDetections]) -> list[Record]:
         return self._records(predictions, self._own_ids)
 
-    def _records(self, predictions: Sequence[ImageDetections], ids: Sequence[int]) -> list[Record]:
+    def _records(self, predictions: Sequence[ImageDetections], ids: Sequence[int | None]) -> list[Record]:
+        """Entries of a results file, with these numbers of the classes; those of a class without one are left out."""
         return [
             {
                 "image_id": found.image_id,
@@ -150,6 +163,7 @@ class DetectionTask(Task):
             }
             for found in predictions
             for (x1, y1, x2, y2), score, label in zip(found.boxes, found.scores, found.labels, strict=True)
+            if ids[label] is not None
         ]
 
     def draw(self, image: Image, predictions: Sequence[ImageDetections]) -> Image:

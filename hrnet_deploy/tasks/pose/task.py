@@ -18,8 +18,9 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
-from hrnet_deploy.tasks.average_precision import Matches
+from hrnet_deploy.tasks.average_precision import Matches, area_given
 from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Feed, Outputs, Record, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.categories import Categories, match_people
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.images import Image, normalised
@@ -30,6 +31,7 @@ from hrnet_deploy.tasks.pose.labels import Keypoints
 from hrnet_deploy.tasks.pose.oks import oks_nms
 
 PERSON = 1  # COCO's category
+PEOPLE = ("person", "people", "human", "pedestrian")  # what the category is called whose boxes are looked at
 DECODE = "quarter_offset"  # see heatmaps.keypoints: the maximum, moved a quarter pixel towards the higher neighbour
 CONFIDENT = 0.2  # a keypoint with a lower score does not count (official: TEST.IN_VIS_THRE)
 
@@ -97,13 +99,20 @@ class PoseTask(Task):
             Person(item.image_id, crop_of_box((0, 0, width, height), self._aspect, self.keypoints.box_padding), 1.0)
         ]
         if item.annotations is not None:
-            people = [p for a in item.annotations if (p := self._person(a, item.image_id, height, width))]
+            wanted = self._people(item.categories)
+            ours = [a for a in item.annotations if a.get("category_id", wanted) == wanted]
+            people = [p for a in ours if (p := self._person(a, item.image_id, height, width))]
         return [Sample(item.image_id, self.feed(p.crop.cut(image, *self._size)), p) for p in people]
+
+    @staticmethod
+    def _people(categories: Categories | None) -> int:
+        """The number of the category whose boxes are looked at. Raises BadInput where there is none."""
+        return PERSON if categories is None else match_people(PEOPLE, PERSON, categories).id
 
     def _person(self, annotation: Any, image_id: int, height: int, width: int) -> Person | None:
         """The person of one annotation, or None where it does not count. Annotated boxes are clipped to the image as in
         the official code; detected boxes, which have a score, are used as they are."""
-        if annotation.get("category_id", PERSON) != PERSON or annotation.get("iscrowd", 0):
+        if annotation.get("iscrowd", 0):
             return None
         x, y, w, h = (float(v) for v in annotation["bbox"])
         if "score" not in annotation:
@@ -177,15 +186,43 @@ class PoseTask(Task):
         flip = self.flip_test or self.contract.flip_test
         return {"flip_test": flip, "flip_shift": self.keypoints.flip_shift, "decode": self.keypoints.decode}
 
+    def reading(self, dataset: Dataset) -> dict[str, Setting]:
+        known = super().reading(dataset)
+        if self.unscorable_reason(dataset):
+            return known
+        count = len(self.keypoints.names)
+        labelled = [a for a in self._everybody(dataset) if any(a.get("keypoints") or ())]
+        known.update(match_people(PEOPLE, PERSON, dataset.categories).how)
+        if without := sum(not area_given(a) for a in labelled):
+            known["area"] = f"that of the box for {without} of {len(labelled)} people, whose annotations have none"
+        if without := sum(len(a["keypoints"]) == 2 * count for a in labelled):
+            known["visibility"] = f"not given for {without} of {len(labelled)} people, whose keypoints all count"
+        return known
+
+    def _everybody(self, dataset: Dataset) -> list[Mapping[str, Any]]:
+        """The annotations of people. Raises BadInput where no category is theirs."""
+        assert dataset.truth is not None
+        wanted = self._people(dataset.categories)
+        return [a for a in dataset.truth["annotations"] if a.get("category_id", wanted) == wanted]
+
     def unscorable_reason(self, dataset: Dataset) -> str:
         if dataset.truth is None:
-            return "nothing is annotated"
-        lengths = {len(a["keypoints"]) // 3 for a in dataset.truth["annotations"] if any(a.get("keypoints", ()))}
-        if not lengths:
+            return dataset.nothing_annotated
+        count = len(self.keypoints.names)
+        try:
+            labelled = [a["keypoints"] for a in self._everybody(dataset) if any(a.get("keypoints") or ())]
+        except BadInput as error:
+            return str(error).replace(" — ", "; ")
+        if not labelled:
             return "the annotations have no keypoints"
-        if lengths != {len(self.keypoints.names)}:
-            annotated = "/".join(map(str, sorted(lengths)))
-            return f"the annotations have {annotated} keypoints, the model {len(self.keypoints.names)}"
+        if wrong := {len(k) for k in labelled} - {2 * count, 3 * count}:
+            annotated = "/".join(f"{n / 3:g}" for n in sorted(wrong))
+            return f"the annotations have {annotated} keypoints, the model {count}"
+        if not any(any(k[2::3]) if len(k) == 3 * count else True for k in labelled):
+            return (
+                "no keypoint of the annotations is labelled: the visibility v of all is 0; write 2 for those that are "
+                "placed"
+            )
         if not self.keypoints.sigmas:
             return f"{self.card.dataset} has no OKS sigmas"
         need("pycocotools", "eval")
@@ -198,8 +235,7 @@ class PoseTask(Task):
             )
         assert dataset.truth is not None
         count = len(self.keypoints.names)
-        everybody = [a for a in dataset.truth["annotations"] if a.get("category_id", PERSON) == PERSON]
-        truth = {**dataset.truth, "annotations": [_with_keypoints(a, count) for a in everybody]}
+        truth = {**dataset.truth, "annotations": [_with_keypoints(a, count) for a in self._everybody(dataset)]}
         return Matches(truth, self.records(predictions), (PERSON,), self.keypoints.sigmas)
 
     def records(self, predictions: Sequence[Pose]) -> list[Record]:
@@ -237,4 +273,7 @@ def _with_keypoints(annotation: Any, count: int) -> dict[str, Any]:
     """An annotation with keypoints, zeros where it has none. As in COCO, such a person is neither counted as missed
     nor, when detected, as a false positive."""
     points = annotation.get("keypoints") or [0] * 3 * count
-    return {"category_id": PERSON, "num_keypoints": sum(v > 0 for v in points[2::3]), **annotation, "keypoints": points}
+    if len(points) == 2 * count:  # without visibility: what is placed is labelled
+        points = [v for x, y in zip(points[::2], points[1::2], strict=True) for v in (x, y, 2 * bool(x or y))]
+    labelled = sum(v > 0 for v in points[2::3])
+    return {**annotation, "category_id": PERSON, "num_keypoints": labelled, "keypoints": points}

@@ -30,6 +30,7 @@ from hrnet_deploy.tasks.images import Image, Labels, normalised, read_labels
 from hrnet_deploy.tasks.segmentation import ENTRY
 from hrnet_deploy.tasks.segmentation.confusion import SegmentationScore, counts_of
 from hrnet_deploy.tasks.segmentation.drawing import draw_labels
+from hrnet_deploy.tasks.segmentation.survey import Survey
 
 FITS = ("stretch", "pad")
 
@@ -100,6 +101,7 @@ class SegmentationTask(Task):
         # an embedded graph that averages by itself needs no second pass
         self.flip_test = options.flip_test and not contract.flip_test
         self.classes = card.labels_as(Classes)
+        self._surveyed: tuple[tuple[tuple[Path, int, int], ...], Survey] | None = None
         if card.input.fit not in FITS:
             raise BadInput(
                 f"{card.name} does not say how an image becomes {card.input.size} — its input needs fit: stretch or pad"
@@ -107,6 +109,12 @@ class SegmentationTask(Task):
         if self.flip_test and contract.embedded:
             raise BadInput(
                 "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
+            )
+        if len(self.classes.names) == 1:
+            raise BadInput(
+                f"{card.name} has one output channel, for a sigmoid and a threshold, and the class of a pixel is the "
+                "channel with the highest score here — put a channel of zeros before it in the weight and the bias of "
+                "the last layer, which is the same as a threshold of 0.5"
             )
         if len(self.classes.names) > self.classes.ignore:
             raise BadInput(
@@ -194,13 +202,30 @@ class SegmentationTask(Task):
     def protocol(self) -> dict[str, Setting]:
         return {"flip_test": self.flip_test or self.contract.flip_test, "fit": self.card.input.fit}
 
+    def reading(self, dataset: Dataset) -> dict[str, Setting]:
+        known = super().reading(dataset)
+        if any(i.labels is None for i in dataset.items):  # nothing is scored
+            return known
+        return {**known, **self._survey(dataset).reading(self.classes)}
+
+    def _survey(self, dataset: Dataset) -> Survey:
+        """What the label maps of a data set hold; files that have not changed since are not read again."""
+        paths = [i.labels for i in dataset.items if i.labels is not None]
+        state = tuple((p, s.st_mtime_ns, s.st_size) for p in paths for s in (p.stat(),))
+        if self._surveyed is None or self._surveyed[0] != state:
+            self._surveyed = (state, Survey.of(paths))
+        return self._surveyed[1]
+
     def unscorable_reason(self, dataset: Dataset) -> str:
+        """See `tasks.base.Task`. Raises BadInput where a label map is none, or where the maps are not of the network's
+        classes."""
         missing = [i.path.name for i in dataset.items if i.labels is None]
         if len(missing) == len(dataset):
             return "there are no label maps of the images"
-        return (
-            f"{len(missing)} of {len(dataset)} images have no label map ({', '.join(missing[:3])})" if missing else ""
-        )
+        if missing:
+            return f"{len(missing)} of {len(dataset)} images have no label map ({', '.join(missing[:3])})"
+        self._survey(dataset).check(self.classes)
+        return ""
 
     def score(
         self, predictions: Sequence[Segmentation | CompressedSegmentation], dataset: Dataset
@@ -219,14 +244,7 @@ class SegmentationTask(Task):
         if truth.shape != labels.shape:
             sizes = f"{truth.shape[0]}x{truth.shape[1]}, its image {labels.shape[0]}x{labels.shape[1]}"
             raise BadInput(f"{item.labels} is {sizes} — give the label map of that image, at its size")
-        count, ignore = len(self.classes.names), self.classes.ignore
-        if (beyond := truth[(truth >= count) & (truth != ignore)]).size:
-            raise BadInput(
-                f"{item.labels} has a pixel of class {beyond.max()}, the model has {count} classes — number them "
-                "from 0 as the "
-                f"model does, and give pixels that are not to be scored {ignore}"
-            )
-        return counts_of(truth, labels, count, ignore)
+        return counts_of(truth, labels, len(self.classes.names), self.classes.ignore)
 
     def annotation_source(self, images: Path, annotations: Path | None) -> dict[str, str]:
         """The folder of label maps."""
