@@ -1,7 +1,7 @@
 """COCO's average precision (AP) of keypoints and of boxes, and its bootstrap interval.
 
 pycocotools matches results with annotations. AP is computed from the matches here, because a bootstrap needs it a
-thousand times: an image that is drawn twice counts twice, so nothing has to be sorted again. Tests assert that it is
+thousand times. An image that is drawn twice counts twice, so nothing has to be sorted again. Tests assert that it is
 equal to COCOeval.accumulate."""
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Matches:
         ]
 
     def _category(self, images: Sequence[Record | None]) -> _Category:
-        """The matches of one category, from one entry of pycocotools per image, None for an image without objects and
+        """The matches of one category, from one entry of pycocotools per image: None for an image without objects and
         results."""
         none = np.zeros((len(self.thresholds), 0), bool)
         there = [(i, e) for i, e in enumerate(images) if e is not None]
@@ -110,7 +110,7 @@ class Matches:
 
 
 def _complete(annotation: Mapping[str, Any], number: int) -> Record:
-    """An annotation with every field that pycocotools reads; files made by hand lack some."""
+    """An annotation with every field that pycocotools reads; files that were made by hand lack some."""
     _, _, width, height = annotation["bbox"]
     own = {"iscrowd": 0, "area": width * height, **annotation}
     return {**own, "id": number}  # pycocotools reads a match with id 0 as no match

@@ -17,15 +17,15 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
 from hrnet_deploy.tasks.images import Image, list_images, read_image
 
-# read from the folder of images where nothing else is named
+# read from the folder of images if no other annotations are given
 BESIDE = "annotations.json"
 LABELS = "labels"  # a folder with one label map per image: an 8-bit PNG with the name of the image
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
-    where it is known that the image shows nothing. `labels` is its label map, if it has one."""
+    """One image. `annotations` are COCO annotations or detected boxes: None if nothing is known, an empty
+    tuple if it is known that the image has no object. `labels` is its label map, if it has one."""
 
     path: Path
     image_id: int
@@ -39,8 +39,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
-    annotated. `boxes_from` says where boxes come from, and `facts` what identifies that source."""
+    """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None if nothing is
+    annotated. `boxes_from` names the source of the boxes, and `facts` identifies that source."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
@@ -52,7 +52,7 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """A sha256 of the image files and of what is known of each."""
+        """A sha256 of the image files and of their annotations."""
         each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
@@ -69,12 +69,12 @@ class Dataset:
 def load_dataset(
     images: Path, annotations: Path | None = None, limit: int | None = None, seed: int | None = None
 ) -> Dataset:
-    """The images of a folder and what is known of them.
+    """The images of a folder and their annotations.
 
     `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files,
     or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images are used. `limit`
-    keeps that many images: the first ones, or a random choice where `seed` is given. Raises BadInput where the
-    annotations are not of these images or are damaged."""
+    keeps that many images: the first ones, or a random choice if `seed` is given. Raises BadInput if the annotations
+    do not belong to these images or are damaged."""
     found = _boxed(images, None if annotations and annotations.is_dir() else annotations)
     items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
     return replace(found, items=tuple(items), truth=_cut(found.truth, items))

@@ -20,10 +20,10 @@ VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
 def read_image(path: Path, upright: bool = False) -> Image:
-    """An image file as (H, W, 3) RGB. `upright` applies the rotation in its EXIF data; annotations are of the image as
-    stored.
+    """An image file as (H, W, 3) RGB. `upright` applies the rotation in its EXIF data; annotations refer to the image
+    as stored.
 
-    Raises BadInput where the file is no image.
+    Raises BadInput if the file is not an image.
     """
     require_file(path)
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -32,16 +32,16 @@ def read_image(path: Path, upright: bool = False) -> Image:
     except cv2.error:
         bgr = None
     if bgr is None:
-        raise BadInput(f"{path} is not an image this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+        raise BadInput(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_labels(path: Path) -> Labels:
-    """A label map (H, W): a grey 8-bit PNG whose pixels are class numbers. Raises BadInput where the file is none."""
+    """A label map (H, W): a grey 8-bit PNG whose pixels are class numbers. Raises BadInput if the file is not one."""
     require_file(path)
     found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
     if found is None or found.ndim != 2 or found.dtype != np.uint8:
-        raise BadInput(f"{path} is no label map — expected a grey 8-bit PNG whose pixels are class numbers")
+        raise BadInput(f"{path} is not a label map — expected a grey 8-bit PNG whose pixels are class numbers")
     return np.asarray(found, np.uint8)
 
 
@@ -54,7 +54,7 @@ def normalised(image: Image, spec: Input) -> NDArray[np.float32]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name. Raises BadInput where there are none."""
+    """The image files of a folder, sorted by name. Raises BadInput if there are none."""
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder — give a folder of images")
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -75,14 +75,14 @@ def write_image(path: Path, image: Image | Labels) -> None:
 
 
 class Video:
-    """The frames of a video file, one at a time, (H, W, 3) RGB. `count` is how many the file says it has, 0 where it
-    does not."""
+    """The frames of a video file, one at a time, (H, W, 3) RGB. `count` is their number according to the file, or
+    0 if the file does not state it."""
 
     def __init__(self, path: Path) -> None:
         require_file(path)
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
-            raise BadInput(f"{path} is not a video this machine can read — expected MP4, AVI, MOV, MKV or WebM")
+            raise BadInput(f"{path} is not a video that this machine can read — expected MP4, AVI, MOV, MKV or WebM")
         self.frames_per_second = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
         self.count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
 
@@ -108,7 +108,9 @@ class VideoWriter:
             codec = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, size)
             if not self._writer.isOpened():
-                raise Unavailable("this build of OpenCV cannot write MP4 — pass --no-pictures for the results alone")
+                raise Unavailable(
+                    "this build of OpenCV cannot write MP4 — pass --no-pictures to write only the results"
+                )
         self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
 
     def close(self) -> None:

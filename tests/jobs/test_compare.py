@@ -92,7 +92,7 @@ def test_half_a_point_and_a_pixel_are_found_one_at_a_time(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--fail-on", "latency"), "is no limit"),
+        (("--fail-on", "latency"), "is not a valid limit"),
         (("--fail-on", "miou=1"), "the results hold no miou — they hold latency"),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_limit_on_nothing_is_refused(arguments: tuple[str, ...], sentence: str
 def test_files_that_are_no_results_are_said_to_be_none(checked: Path, tmp_path: Path, run: Run) -> None:
     for path, sentence in (
         (ROOT / "README.md", "is not JSON"),
-        (ROOT / "models/demo/images/annotations.json", "it says no kind"),
+        (ROOT / "models/demo/images/annotations.json", "it has no kind"),
         (changed(MEASURED, tmp_path / "damaged.json", lambda v: v["rows"][0].pop("engine")), "is damaged at rows[0]"),
         (checked, "have nothing in common"),
         (tmp_path / "nowhere.json", "does not exist"),

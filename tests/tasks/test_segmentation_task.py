@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.cards import Input, card, read_card
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import Contract, task_of
+from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.classes import Classes, colours_of
 from hrnet_deploy.tasks.dataset import Item, load_dataset
 from hrnet_deploy.tasks.images import read_image, read_labels, write_image
@@ -31,7 +31,7 @@ RNG = np.random.default_rng(0)
 
 def task(height: int, width: int, fit: str, **contract: bool) -> SegmentationTask:
     shape = dataclasses.replace(CITYSCAPES, input=Input(height, width, fit=fit))
-    return SegmentationTask(shape, Contract(**contract))
+    return SegmentationTask(shape, InputFormat(**contract))
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
@@ -141,7 +141,7 @@ def test_what_differs_is_counted_over_all_pixels_and_in_the_worst_map() -> None:
     b[0, :5] = 3
     distance = task(32, 64, "stretch").compare([of(a), of(c)], [of(b), of(c)])
     assert distance.figures == {"pixels": 400.0, "differing": 5 / 400, "differing_most": 0.05}
-    assert "1.2500% of 400 pixels are of another class" in distance.sentence
+    assert "1.2500% of 400 pixels have another class" in distance.sentence
 
 
 # --- the metric ----------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def parsing(tmp_path_factory: pytest.TempPathFactory) -> SegmentationTask:
     """A task for the body parts of the drawn people."""
     path = tmp_path_factory.mktemp("cards") / "parsing.yaml"
     path.write_text(CARD)
-    return SegmentationTask(read_card(path), Contract())
+    return SegmentationTask(read_card(path), InputFormat())
 
 
 def truth_of(drawn: Path) -> list[Segmentation]:
@@ -230,12 +230,12 @@ def test_a_folder_of_label_maps_may_lie_elsewhere(parsing: SegmentationTask, dra
     for path in drawn.glob("*.png"):
         write_image(tmp_path / "images" / path.with_suffix(".jpg").name, read_image(path))
         write_image(tmp_path / "maps" / path.name, np.zeros(read_image(path).shape[:2], np.uint8))
-    assert parsing.unscorable_reason(load_dataset(tmp_path / "images")) == "there are no label maps of the images"
+    assert parsing.unscorable_reason(load_dataset(tmp_path / "images")) == "the images have no label maps"
     dataset = load_dataset(tmp_path / "images", tmp_path / "maps", limit=2)
     assert [i.labels and i.labels.name for i in dataset.items] == ["000000.png", "000001.png"]
     assert dataset.truth is None
     assert parsing.unscorable_reason(dataset) == ""
-    assert parsing.unscorable_reason(dataset.unjudged()) == "there are no label maps of the images"
+    assert parsing.unscorable_reason(dataset.unjudged()) == "the images have no label maps"
     (tmp_path / "maps" / "000001.png").unlink()
     partly = load_dataset(tmp_path / "images", tmp_path / "maps")
     assert parsing.unscorable_reason(partly) == "1 of 3 images have no label map (000001.jpg)"
@@ -251,9 +251,9 @@ def test_a_folder_of_label_maps_may_lie_elsewhere(parsing: SegmentationTask, dra
             "has a pixel of class 33, the model has 9 classes",
         ),
         (lambda path, m: write_image(path, m[:-1]), "give the label map of that image, at its size"),
-        (lambda path, m: write_image(path, np.repeat(m[..., None], 3, 2)), "is no label map"),
-        (lambda path, m: cv2.imwrite(str(path), m.astype(np.uint16)), "is no label map"),
-        (lambda path, m: path.write_bytes(b""), "is no label map"),
+        (lambda path, m: write_image(path, np.repeat(m[..., None], 3, 2)), "is not a label map"),
+        (lambda path, m: cv2.imwrite(str(path), m.astype(np.uint16)), "is not a label map"),
+        (lambda path, m: path.write_bytes(b""), "is not a label map"),
     ],
 )
 def test_a_bad_label_map_is_said_to_be_so(

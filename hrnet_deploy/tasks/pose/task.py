@@ -19,7 +19,7 @@ from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Feed, Outputs, Record, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Feed, InputFormat, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.images import Image, normalised
@@ -36,7 +36,7 @@ CONFIDENT = 0.2  # a keypoint with a lower score does not count (official: TEST.
 
 @dataclass(frozen=True)
 class Person:
-    """One person to look at: the crop, and the score of the detected box (1 for an annotated one)."""
+    """One person in an image: the crop, and the score of the detected box (1 for an annotated one)."""
 
     image_id: int
     crop: Crop
@@ -74,17 +74,17 @@ class PoseTask(Task):
         "int8": {"pixels_mean": 1.0, "moved_over_1px": 0.3, "score_relative": 0.5},
     }
 
-    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
-        """Raises BadInput where the card or the file does not allow what is asked for."""
-        self.card, self.contract = card, contract
+    def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
+        """Raises BadInput if the card or the file does not support an option."""
+        self.card, self.input_format = card, input_format
         # an embedded graph that averages by itself needs no second pass
-        self.flip_test = options.flip_test and not contract.flip_test
+        self.flip_test = options.flip_test and not input_format.flip_test
         self.keypoints = card.labels_as(Keypoints)
         if self.keypoints.decode != DECODE:
             raise BadInput(
-                f"{card.name} wants heatmaps decoded by {self.keypoints.decode!r}, this version knows {DECODE!r}"
+                f"{card.name} needs heatmaps decoded by {self.keypoints.decode!r} — this version only knows {DECODE!r}"
             )
-        if self.flip_test and contract.embedded:
+        if self.flip_test and input_format.embedded:
             raise BadInput(
                 "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
             )
@@ -101,8 +101,8 @@ class PoseTask(Task):
         return [Sample(item.image_id, self.feed(p.crop.cut(image, *self._size)), p) for p in people]
 
     def _person(self, annotation: Any, image_id: int, height: int, width: int) -> Person | None:
-        """The person of one annotation, or None where it does not count. Annotated boxes are clipped to the image as in
-        the official code; detected boxes, which have a score, are used as they are."""
+        """The person of one annotation, or None if it does not count. Annotated boxes are clipped to the image as in
+        the official code; detected boxes, which have a score, are used unchanged."""
         if annotation.get("category_id", PERSON) != PERSON or annotation.get("iscrowd", 0):
             return None
         x, y, w, h = (float(v) for v in annotation["bbox"])
@@ -128,7 +128,7 @@ class PoseTask(Task):
     def feed(self, crop: Image) -> Feed:
         """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H,
         W), or for an embedded file the pixels themselves (1, H, W, 3)."""
-        if self.contract.embedded:
+        if self.input_format.embedded:
             return {CROPS: crop[None]}
         x = normalised(crop, self.card.input)
         return {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}
@@ -138,7 +138,7 @@ class PoseTask(Task):
 
     def _pose(self, outputs: Outputs, person: Person) -> Pose:
         width, height = self._size
-        if self.contract.embedded:
+        if self.input_format.embedded:
             points, scores = outputs["keypoints"][0], outputs["scores"][0]
         else:
             heatmaps = np.asarray(outputs["heatmaps"], np.float32)
@@ -150,11 +150,11 @@ class PoseTask(Task):
 
     def compare(self, reference: Sequence[Pose], other: Sequence[Pose]) -> Distance:
         """How far keypoints moved, in pixels of the network's input, and how their scores changed. Only keypoints that
-        the reference scores above 0.2 count; where it scores none so high, as with random weights, all count."""
+        the reference scores above 0.2 count; if it scores none so high, as with random weights, all count."""
         a, b = np.stack([p.in_crop for p in reference]), np.stack([p.in_crop for p in other])
         theirs, ours = np.stack([p.scores for p in reference]), np.stack([p.scores for p in other])
         counted = theirs > CONFIDENT
-        which = "confident keypoints" if counted.any() else "keypoints, of none of which the reference is confident"
+        which = "confident keypoints" if counted.any() else f"keypoints (the reference has none above {CONFIDENT})"
         if not counted.any():
             counted = np.ones_like(counted)
         distance = np.linalg.norm(a - b, axis=-1)[counted]
@@ -174,7 +174,7 @@ class PoseTask(Task):
         return Distance(figures, sentence)
 
     def protocol(self) -> dict[str, Setting]:
-        flip = self.flip_test or self.contract.flip_test
+        flip = self.flip_test or self.input_format.flip_test
         return {"flip_test": flip, "flip_shift": self.keypoints.flip_shift, "decode": self.keypoints.decode}
 
     def unscorable_reason(self, dataset: Dataset) -> str:
@@ -185,7 +185,7 @@ class PoseTask(Task):
             return "the annotations have no keypoints"
         if lengths != {len(self.keypoints.names)}:
             annotated = "/".join(map(str, sorted(lengths)))
-            return f"the annotations have {annotated} keypoints, the model {len(self.keypoints.names)}"
+            return f"the annotations have {annotated} keypoints, but the model has {len(self.keypoints.names)}"
         if not self.keypoints.sigmas:
             return f"{self.card.dataset} has no OKS sigmas"
         need("pycocotools", "eval")
@@ -234,7 +234,7 @@ class PoseTask(Task):
 
 
 def _with_keypoints(annotation: Any, count: int) -> dict[str, Any]:
-    """An annotation with keypoints, zeros where it has none. As in COCO, such a person is neither counted as missed
+    """An annotation with keypoints: zeros if it has none. As in COCO, such a person is neither counted as missed
     nor, when detected, as a false positive."""
     points = annotation.get("keypoints") or [0] * 3 * count
     return {"category_id": PERSON, "num_keypoints": sum(v > 0 for v in points[2::3]), **annotation, "keypoints": points}
