@@ -230,7 +230,7 @@ def test_every_command_of_tensorrt_ends_in_a_sentence_where_it_is_not(
     code, _, err = run("build", tiny_onnx, "-o", tmp_path / "tiny.plan", "--batch", "1:x:2")
     assert code == 2 and "'x' is not a count" in err
     code, _, err = run("build", tiny_onnx, "-o", tmp_path / "tiny.plan", "--size", "64x64:96x96")
-    assert code == 2 and "least, tuned for and most" in err
+    assert code == 2 and "MIN:OPT:MAX" in err
 
 
 def test_a_row_that_fails_says_why_and_the_rest_goes_on(

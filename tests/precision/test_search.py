@@ -66,7 +66,7 @@ def test_a_search_needs_an_image_more(people: Path, tmp_path: Path) -> None:
         (tmp_path / f"{number}.png").write_bytes((people / f"{number:06d}.png").read_bytes())
     assert tuple(map(len, Split(tmp_path).parts())) == (1, 0, 1)
     with pytest.raises(
-        BadInput, match="has only 2 of the images needed — calibration needs some, the search needs others"
+        BadInput, match="has only 2 images that can be used — calibration needs some, and the search and the test"
     ):
         Split(tmp_path).parts(search=True)
 

@@ -143,7 +143,7 @@ def test_scoring_without_keypoints_or_sigmas_is_refused() -> None:
 
 def test_a_decoding_this_version_does_not_know_is_refused() -> None:
     other = dataclasses.replace(CARD, labels=dataclasses.replace(CARD.labels_as(Keypoints), decode="dark"))
-    with pytest.raises(BadInput, match="wants heatmaps decoded by 'dark'"):
+    with pytest.raises(BadInput, match="needs heatmaps decoded by 'dark'"):
         PoseTask(other, InputFormat())
 
 

@@ -105,7 +105,7 @@ def table(result: BenchResult) -> Table:
     with_file = any(r.memory.get("file") for r in done)
     ratios, sizes = (["times faster"] if len(done) > 1 else []), [*(["file MB"] if with_file else []), "peak MB"]
     head = ["engine", "batch", "threads"]
-    columns = [*head, *(f"{REGIONS[n]} ms" for n in regions), *ratios, "first call s", *sizes, "remarks"]
+    columns = [*head, *(f"{REGIONS[n]} ms" for n in regions), *ratios, "first s", *sizes, "remarks"]
     rows: list[Line] = []
     for r in result.rows:
         line: Line = [Cell(r.title, r.model if several else ""), str(r.batch), str(r.threads)]
@@ -229,7 +229,7 @@ def _remarks(result: BenchResult) -> list[Element]:
         covers = [COVERS[n] for n in REGIONS if any(n in r.regions for r in done)]
         what = f"Times are medians per batch with 95% intervals: {', '.join(covers)}."
         elements.append(
-            Text(f"{what} first call s: seconds of opening the model and of the first inference.", "note", detail=True)
+            Text(f"{what} first s: seconds of opening the model and of the first inference.", "note", detail=True)
         )
     if any(r.unstable for r in done):
         shaky = "Rows marked UNSTABLE varied too much between rounds: do not quote them to the second digit."
