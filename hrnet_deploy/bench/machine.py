@@ -64,7 +64,7 @@ class Machine:
         return found
 
     def unavailable_reasons(self, engines: Iterable[str]) -> Mapping[str, str]:
-        """By engine (with options, as on the command line), why it cannot run there; empty text where it can."""
+        """By engine (with options, as on the command line), why it cannot run there; empty text if it can."""
         found: dict[str, str] = self._session.call("unavailable_reasons", tuple(dict.fromkeys(engines)))
         return found
 

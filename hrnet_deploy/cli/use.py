@@ -55,7 +55,7 @@ def predict(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
     data: Annotated[
-        Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used where there is one.")
+        Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one.")
     ],
     annotations: options.Annotations = None,
     limit: options.Limit = None,

@@ -137,7 +137,7 @@ class TorchEngine:
             yield
 
     def _settle(self, tensors: list[torch.Tensor]) -> None:
-        """The first run of each shape on a GPU. Libraries try kernels in it with memory of their own, which is not
+        """The first run of each shape on a GPU. In it, libraries try kernels with extra memory, which is not
         counted in the peak."""
         shapes = tuple(t.shape for t in tensors)
         if self.device == "cpu" or shapes in self._settled:

@@ -167,7 +167,7 @@ class CalibrationResult:
     Attributes:
         statistics: the statistics of all inputs.
         counts: (tensors, BINS) the histograms without the outliers.
-        kept: (inputs, tensors) False where an input is an outlier.
+        kept: (inputs, tensors) False if an input is an outlier.
         outliers: by the name of an image, the tensor in which it stands out most, and how many times that tensor's
             median peak it reaches.
     """

@@ -2,7 +2,7 @@
 
 Horizontal positions are percentages of the width and vertical positions are pixels, so a chart fills its box while its
 text keeps its size. Whatever a shape shows is also written next to it, so colour is never the only sign. `chart.css`
-holds the style: a page includes it once, and a picture in a file of its own carries it inside.
+holds the style: a page includes it once, and a picture in a separate file contains it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOOT = 24  # pixels: tick labels. Below them, each line that names the axis take
 LEFT, RIGHT = 0.4, 99.0  # percent: where an axis begins and ends, so that shapes at its ends are not cut off
 INDENT = "7"  # pixels: of a row's text, so that it does not touch the axis
 LETTER, SMALL = 7.4, 6.6  # pixels: a generous width of a character; no chart is narrower than its longest line
-MARGIN, WIDTH = 16, 760  # pixels: of a picture in a file of its own
+MARGIN, WIDTH = 16, 760  # pixels: of a picture in a separate file
 TONES = ("fp32", "half", "int8", "plain", "good", "bad")
 
 
@@ -62,7 +62,7 @@ class Bars:
     """Bars from zero, or `dots` if a bar's length would mean nothing.
 
     Attributes:
-        axis: the unit, and which direction is better; each clause after a semicolon gets a line of its own.
+        axis: the unit, and which direction is better; each clause after a semicolon gets its own line.
         in_table: a table next to the chart has the same figures, so an output without pictures omits the chart.
         detail: too much for a terminal.
     """

@@ -92,7 +92,7 @@ class Matches:
     def ap(self, sample: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """AP at each threshold (0.50, 0.55 ... 0.95), (T,), over all images or over a sample of their numbers.
 
-        It is the mean over the categories with annotated objects, and not a number where no category has any.
+        It is the mean over the categories with annotated objects, and NaN if no category has any.
         """
         count = len(self.image_ids)
         times = np.ones(count, np.int64) if sample is None else np.bincount(sample, minlength=count)

@@ -14,7 +14,7 @@ class Classes:
     """The classes of a data set.
 
     names: in the order of the network's output, without the background if it is not a class. colours: (R, G, B),
-    0..255, one per class, empty where the data set has none. ignore: the label of pixels that are not scored.
+    0..255, one per class, empty if the data set has none. ignore: the label of pixels that are not scored.
     flip_pairs: pairs of numbers that swap in a mirror image. ids: the data set's own numbers of the classes, where they
     are not 1, 2, 3 and so on."""
 

@@ -25,7 +25,7 @@ from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.bench import LayerTime
 
-ROUNDS = 8  # inferences that each context makes in one call, where there are several contexts
+ROUNDS = 8  # inferences that each context makes in one call, if there are several contexts
 TIMED = 20  # launches over which the median time of enqueueing is taken
 BOUND = 0.9  # if enqueueing takes this share of the GPU's time or more, the GPU waits for the host
 LAUNCH_BOUND = "launch-bound: enqueueing takes as long as computing — capture a graph, or batch"
