@@ -39,7 +39,7 @@ from hrnet_deploy.results import codec  # noqa: E402
 from hrnet_deploy.results.figures import TaskFigures  # noqa: E402
 from hrnet_deploy.results.quantization import BlockCost, Trial  # noqa: E402
 from hrnet_deploy.results.wording import PARTS  # noqa: E402
-from hrnet_deploy.tasks.base import Contract, Sample  # noqa: E402
+from hrnet_deploy.tasks.base import InputFormat, Sample  # noqa: E402
 from hrnet_deploy.tasks.dataset import Item  # noqa: E402
 from hrnet_deploy.tasks.images import Image  # noqa: E402
 from hrnet_deploy.tasks.pose.task import PoseTask  # noqa: E402
@@ -53,7 +53,7 @@ class OneWild(PoseTask):
     """The pose task, but one image reaches the network a thousand times too large."""
 
     def __init__(self, card: ModelCard, wild: int) -> None:
-        super().__init__(card, Contract())
+        super().__init__(card, InputFormat())
         self.wild = wild
 
     def samples(self, image: Image, item: Item) -> list[Sample]:

@@ -19,7 +19,7 @@ from int8_speed_result import Int8SpeedResult, document
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
+from hrnet_deploy.bench.rows import RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Source
@@ -27,7 +27,7 @@ from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.render import terminal
-from hrnet_deploy.tasks.base import Contract
+from hrnet_deploy.tasks.base import InputFormat
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.network_export import ExportOptions
 from hrnet_deploy.workflow.random_weights import noise_ranges, random_model
@@ -77,7 +77,7 @@ def saved(made: onnx.ModelProto, description: Description, path: Path, precision
     """A described model in a file, as a subject of a measurement."""
     describe(made, dataclasses.replace(description, precision=precision))
     save_model(made, path)
-    return Subject(description.card.name, Source(description.card, path, None, "random"), Contract(), precision)
+    return Subject(description.card.name, Source(description.card, path, None, "random"), InputFormat(), precision)
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def main() -> None:
             (plain, "openvino:precision=bf16"),
             (integers["openvino"], "openvino"),
         ]
-        rows: list[RowAndJob] = [row_of(s, e, 1, threads) for s, e in wanted]
+        rows: list[RowAndSpec] = [row_of(s, e, 1, threads) for s, e in wanted]
         before = matrix_rate(threads)
         result = run(rows, Schedule(seconds=args.seconds, regions=("compute", "end_to_end")))
         rate = max(before, matrix_rate(threads))

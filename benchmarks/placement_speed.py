@@ -16,7 +16,7 @@ from pathlib import Path
 from int8_speed import saved
 from rich.console import Console
 
-from hrnet_deploy.bench.rows import RowAndJob, row_of
+from hrnet_deploy.bench.rows import RowAndSpec, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import card
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
@@ -50,7 +50,7 @@ def main() -> None:
     model, description = random_model(chosen, ExportOptions())
     ranges = noise_ranges(model, chosen)
     with tempfile.TemporaryDirectory() as folder:
-        rows: list[RowAndJob] = []
+        rows: list[RowAndSpec] = []
         for engine in ("ort", "openvino"):
             target = TARGETS[engine]
             for name, left in LEFT.items():

@@ -1,4 +1,5 @@
-"""hrnet-deploy: a trained HRNet checkpoint in; a verified, measured engine out.
+"""hrnet-deploy turns a trained HRNet checkpoint into an ONNX file and an engine that are verified against PyTorch and
+measured.
 
 `Predictor("model.onnx")(image)` gives predictions for an image. Everything else is on the command line, and in
 `hrnet_deploy.jobs` for programs: a request in, a typed result out.

@@ -19,8 +19,8 @@ from hrnet_deploy.files import require_file, sha256
 from hrnet_deploy.registry import Labels, TaskEntry, task_entry
 
 PACKAGE = Path(__file__).parent
-DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # files beside the cards that are no cards
-UNKNOWN = "unknown"  # the data set of a checkpoint whose labels nobody named
+DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # files next to the cards that are not cards
+UNKNOWN = "unknown"  # the data set of a checkpoint whose labels are not known
 
 L = TypeVar("L")
 
@@ -88,7 +88,7 @@ class ModelCard:
         return self.labels.names
 
     def labels_as(self, kind: type[L]) -> L:
-        """The labels, where they are of that type. Raises BadInput where they belong to another task."""
+        """The labels, if they are of that type. Raises BadInput if they belong to another task."""
         if not isinstance(self.labels, kind):
             raise BadInput(
                 f"{self.name} has labels of another task than {self.task} — give the card that belongs to it"
@@ -127,7 +127,7 @@ class ModelCard:
         return next((p for p in self.published if digest.startswith(p.sha256_prefix)), None)
 
     def resized(self, height: int, width: int) -> ModelCard:
-        """The same model with an input of `height` x `width` pixels. Raises BadInput where the network cannot take
+        """The same model with an input of `height` x `width` pixels. Raises BadInput if the network cannot take
         it."""
         arch.check_size(self.architecture, height, width)
         longest = self.input.longest if (height, width) == (self.input.height, self.input.width) else None
@@ -146,7 +146,7 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def folder() -> Path:
-    """The folder of the cards: inside an installed package, beside the package in a checkout."""
+    """The folder of the cards: inside an installed package, or next to the package in a checkout."""
     installed = PACKAGE / "models"
     return installed if installed.is_dir() else PACKAGE.parent / "models"
 
@@ -160,7 +160,7 @@ def cards() -> dict[str, ModelCard]:
 
 def read_card(path: Path) -> ModelCard:
     """The card in a YAML file. Labels that the file does not give are taken from `datasets.yaml`. Raises BadInput with
-    the reason where it is no card, and where the number of labels is not that of the network."""
+    the reason if it is not a card, or if the number of labels is not that of the network."""
     import yaml
 
     require_file(path)

@@ -92,7 +92,7 @@ def compare_on_images(
 
     Args:
         reference, engine: what is compared. They may take different batches.
-        reference_task, task: prepare the inputs of each and decode its outputs. They differ where one of the graphs
+        reference_task, task: prepare the inputs of each and decode its outputs. They differ if one of the graphs
             has its decoding embedded.
         dataset: the images. Where they are annotated, both engines are scored.
         progress: advanced after each image.
@@ -169,7 +169,7 @@ def budget_for(precision: str, task: Task) -> Budget:
 def judge(budget: Budget, tensors: Sequence[TensorFigures], task: TaskFigures) -> list[Check]:
     """Compare every figure that has a limit with it. Outputs that are not finite fail whatever the budget is.
 
-    Raises BadInput where the budget limits a figure that the task does not have.
+    Raises BadInput if the budget limits a figure that the task does not have.
     """
     checks = []
     for figures in (*tensors, *task.tensors):

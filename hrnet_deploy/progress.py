@@ -1,19 +1,19 @@
-"""How a job says what it is doing. A job is given one object and never asks where it is shown."""
+"""How a job reports its progress. A job gets one `Progress` object, and does not know where the progress is shown."""
 
 from __future__ import annotations
 
 
 class Progress:
-    """Progress that nobody looks at: the base class, and what a job uses unless it is given another.
+    """Progress that is not shown: the base class, and the default of every job.
 
     A job calls `stage` when it begins something new and `advance` after each unit of it.
     """
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Begin a stage. `total` is how many units it has, None where that is not known."""
+        """Begin a stage. `total` is the number of its units, None if that is not known."""
 
     def advance(self, count: int = 1) -> None:
-        """So many more units of the stage are done."""
+        """Report that this many more units of the stage are done."""
 
 
 SILENT = Progress()

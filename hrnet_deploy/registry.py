@@ -29,9 +29,9 @@ class TaskEntry:
 
     Code is named as "module:attribute" and imported when it is used:
 
-    * `implementation` makes a `tasks.base.Task`; it is called with a card, a contract and `tasks.base.TaskOptions`.
-    * `embedding` (optional) is a `tasks.base.Embedding`: it writes the graph that `export --embed` adds.
-    * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of `bench --train`.
+    * `implementation` makes a `tasks.base.Task`; it is called with a card, a `tasks.base.InputFormat` and
+    `tasks.base.TaskOptions`. * `embedding` (optional) is a `tasks.base.Embedding`: it writes the graph that `export
+    --embed` adds. * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of `bench --train`.
 
     `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of
     them is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are
@@ -50,7 +50,7 @@ class TaskEntry:
     training: str = ""
 
     def require(self, option: str, subject: object) -> None:
-        """Raise BadInput where the task does not support a command-line option. `subject` is what the sentence
+        """Raise BadInput if the task does not support a command-line option. `subject` is what the error
         names."""
         if option not in self.options:
             able = [t for t in task_names() if option in task_entry(t).options]
@@ -108,7 +108,7 @@ def task_names() -> tuple[str, ...]:
 
 
 def task_entry(name: str) -> TaskEntry:
-    """The entry of a task. Raises BadInput that lists the known tasks where there is none of that name."""
+    """The entry of a task. Raises BadInput that lists the known tasks if there is none of that name."""
     if name not in _TASKS:
         raise BadInput(f"there is no task {name!r} — this version knows {', '.join(_TASKS)}")
     found = _TASKS[name]
@@ -130,7 +130,7 @@ def family_names() -> tuple[str, ...]:
 
 
 def family_entry(name: object) -> FamilyEntry:
-    """The entry of a network family. Raises BadInput that lists the known families where there is none of that name."""
+    """The entry of a network family. Raises BadInput that lists the known families if there is none of that name."""
     if not isinstance(name, str) or name not in _FAMILIES:
         raise BadInput(f"unknown network family {name!r} — known: {', '.join(_FAMILIES)}")
     return _FAMILIES[name]

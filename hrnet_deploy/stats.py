@@ -16,7 +16,7 @@ LEVEL = 0.95
 # fill differently; differences below this share of the base are taken for that.
 MEMORY_TOLERANCE = 0.05
 # A computed figure (a score on the same images) differs wherever it is not equal, but for the order in which another
-# machine adds up floating-point numbers: this share of the figure, or this much where it is below 1.
+# machine adds up floating-point numbers: this share of the figure, or this much if the figure is below 1.
 COMPUTED_TOLERANCE = 1e-6
 FEWEST_ROUNDS = 6  # with fewer rounds there is no 95% interval of a median
 UNSTABLE = 0.10  # a row is marked as unstable if the spread of its rounds' medians is larger

@@ -1,7 +1,7 @@
 """The shape of a network, as plain data: no framework is needed to read, compare or print it.
 
 `networks.build_network` makes the PyTorch module of an architecture, `checkpoints.recognise` infers an architecture
-from the tensors of a state dict, and a model card carries one. The contract of a family is the class `Architecture`.
+from the tensors of a state dict, and a model card carries one. Every family implements the class `Architecture`.
 """
 
 from __future__ import annotations

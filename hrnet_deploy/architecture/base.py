@@ -1,4 +1,4 @@
-"""What every architecture states of itself: the contract that the rest of the package relies on."""
+"""What every architecture states about itself, on which the rest of the package relies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Architecture(abc.ABC):
     * `inputs`, `outputs`: the names of the tensors it takes and gives. `image` (N, 3, H, W) is the normalised image;
       `image_size` (N, 2) is the height and width of the part of it that is not padding.
     * `not_in_weights`: fields that cannot be inferred from the tensors of a checkpoint, and so need a default.
-    * `static_reason`: why a graph of it cannot have open axes; empty where it can.
+    * `static_reason`: why a graph of it cannot have open axes; empty if it can.
     """
 
     family: ClassVar[str]
@@ -49,7 +49,7 @@ class Architecture(abc.ABC):
     @property
     @abc.abstractmethod
     def divisor(self) -> int:
-        """Input height and width must be multiples of this; 1 where any size fits."""
+        """Input height and width must be multiples of this; 1 if any size fits."""
 
     @property
     def smallest_side(self) -> int:
@@ -58,13 +58,13 @@ class Architecture(abc.ABC):
 
     @property
     def shared_body(self) -> object:
-        """The part it has in common with networks of other tasks or with other heads, None where there is no such part.
+        """The part it has in common with networks of other tasks or with other heads, None if there is no such part.
         Cards of the same body are preferred when an unknown checkpoint needs one."""
         return None
 
     @property
     def open_upsampling(self) -> Upsample | None:
-        """The rule by which branches are upsampled, where the weights do not show it; else None."""
+        """The rule by which branches are upsampled, if the weights do not show it; else None."""
         return None
 
     def with_upsampling(self, rule: Upsample) -> Self:

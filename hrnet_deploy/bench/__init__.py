@@ -1,1 +1,1 @@
-"""Measuring: one fresh process for each row, rows that take turns, and figures that say what they cover."""
+"""Measuring: each row runs in its own process, rows take turns, and every figure states what it covers."""

@@ -62,7 +62,7 @@ def has_vnni() -> bool:
 
 
 def gpu() -> str:
-    """Name, driver, clock and power of the first NVIDIA GPU, as nvidia-smi gives them; "none" where there is none."""
+    """Name, driver, clock and power of the first NVIDIA GPU, as nvidia-smi reports them; "none" if there is no GPU."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.sm,power.draw", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
@@ -83,7 +83,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of the checkout this package runs from, marked where it was changed; empty when installed."""
+    """The commit of the checkout this package runs from, marked if it was changed; empty for an installed package."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return ""
@@ -102,12 +102,12 @@ def commit() -> str:
 
 
 def load_average() -> list[float]:
-    """Over 1, 5 and 15 minutes; empty where the system does not give it."""
+    """Over 1, 5 and 15 minutes; empty if the system does not report it."""
     return [round(v, 2) for v in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
 
 def environment() -> Environment:
-    """Everything about this machine that a result file records."""
+    """Everything that a result file records about this machine."""
     return Environment(
         cpu=cpu(),
         gpu=gpu(),

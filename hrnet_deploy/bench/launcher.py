@@ -1,11 +1,12 @@
 """Where a measuring process runs.
 
-A job is plain data that says what to open. A launcher starts it somewhere and gives a session, through which the job's
-requests are asked one after the other. `LocalLauncher` starts a fresh process on this machine. Another launcher, for
-example one that submits to a cluster, needs nothing but the two protocols below.
+A `WorkerSpec` is plain data that says what a worker opens. A launcher starts the worker somewhere and returns a
+session. Through the session, requests are sent to the worker one after the other. `LocalLauncher` starts a new process
+on this machine. Another launcher, for example one that submits to a cluster, only has to implement `Launcher` and
+`Session`.
 
-The process that asks never opens an engine: threads, engines, load and environment belong to the place where a job
-runs, and are asked there (see `bench.machine`).
+The process that sends the requests never opens an engine. Threads, engines, load and environment are those of the
+machine on which the worker runs, so they are requested from a worker too (see `bench.machine`).
 """
 
 from __future__ import annotations
@@ -20,54 +21,55 @@ from typing import Any, Protocol
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
 
 
-class Job(Protocol):
-    """What a launcher starts. A job can be pickled."""
+class WorkerSpec(Protocol):
+    """What a worker opens. It is data that can be pickled."""
 
     def open(self) -> Any:
-        """Called where the job runs. Gives the object whose methods are the requests; their arguments and results
-        can be pickled."""
+        """Called in the worker. Returns the object whose methods are the requests. Their arguments and results can
+        be pickled."""
 
 
 class Session(Protocol):
-    """A job that has been started."""
+    """The connection to a worker that has been started."""
 
-    def ask(self, request: str, *arguments: Any) -> Any:
-        """The result of one request. Raises DeployError (BadInput, Unavailable) where the job fails or has died."""
+    def call(self, request: str, *arguments: Any) -> Any:
+        """Send a request to the worker and return its result. Raises DeployError (BadInput, Unavailable) if the
+        request fails or the worker has died."""
 
     def close(self) -> None:
-        """End the job and free what it held. No request may follow."""
+        """End the worker and free its memory. No request may follow."""
 
 
 class Launcher(Protocol):
-    """Starts jobs in one place."""
+    """Starts workers."""
 
-    def start(self, job: Job) -> Session:
-        """Start a job. What its opening raises, the first request raises."""
+    def start(self, spec: WorkerSpec) -> Session:
+        """Start a worker. An error while opening is raised by the first request."""
 
 
 class LocalLauncher:
-    """Starts each job in a fresh process of this machine."""
+    """Starts each worker in a new process on this machine."""
 
-    def start(self, job: Job) -> Worker:
-        return Worker(job)
+    def start(self, spec: WorkerSpec) -> Worker:
+        return Worker(spec)
 
 
 LOCAL = LocalLauncher()
 
 
 class Worker:
-    """A job in a process of its own. It waits on the pipe and on the process itself; it never polls."""
+    """A worker in its own process, and the session with it. It waits on the pipe and on the process; it never polls."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, job), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, spec), daemon=True)
         self._process.start()
         theirs.close()
 
-    def ask(self, request: str, *arguments: Any) -> Any:
-        """See `Session.ask`. Where the process has died, the sentence says how."""
-        with contextlib.suppress(OSError):  # it may have died: then its last answer or its exit code gives the reason
+    def call(self, request: str, *arguments: Any) -> Any:
+        """See `Session.call`. If the process has died, the error says how."""
+        with contextlib.suppress(OSError):  # if it has died, its last answer or its exit code gives the reason
             self._pipe.send((request, *arguments))
         ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel])
         if self._pipe not in ready and not self._pipe.poll():
@@ -86,7 +88,7 @@ class Worker:
         code = self._process.exitcode
         if code is not None and code < 0:
             return f"the measuring process was killed by signal {-code} (out of memory?)"
-        return f"the measuring process ended before it was told to (exit code {code})"
+        return f"the measuring process exited unexpectedly (exit code {code})"
 
     def close(self) -> None:
         self._pipe.close()
@@ -99,14 +101,15 @@ class Worker:
 ERRORS: dict[int, type[DeployError]] = {kind.exit_code: kind for kind in (BadInput, Unavailable)}
 
 
-def serve(pipe: Connection, job: Job) -> None:
-    """The main function of a worker process: open the job and answer requests until the pipe closes.
+def serve(pipe: Connection, spec: WorkerSpec) -> None:
+    """The main function of a worker process: open what `spec` describes and answer requests until
+    the pipe closes.
 
     An answer is ("ok", result) or ("error", sentence, exit code).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the group; the parent handles it
     try:
-        opened = job.open()
+        opened = spec.open()
     except BaseException as error:
         _send_error(pipe, error)
         return

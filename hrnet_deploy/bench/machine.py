@@ -1,4 +1,4 @@
-"""The machine that jobs run on, asked through the launcher that starts them there."""
+"""Facts about the machine that workers run on. They are requested through the launcher that starts workers there."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hrnet_deploy.results.base import Environment
 
 
 @dataclass(frozen=True)
-class MachineJob:
-    """Opens what answers questions about the machine where it runs."""
+class MachineSpec:
+    """A worker that answers questions about the machine it runs on."""
 
     def open(self) -> OpenedMachine:
         return OpenedMachine()
 
 
 class OpenedMachine:
-    """Runs on the machine that is asked about. Its methods are the requests."""
+    """Runs in the worker. Its methods are the requests."""
 
     def threads(self) -> int:
         from hrnet_deploy.threads import available_threads
@@ -56,32 +56,31 @@ class Machine:
 
     def __init__(self, launcher: Launcher = LOCAL) -> None:
         self.launcher = launcher
-        self._session = launcher.start(MachineJob())
+        self._session = launcher.start(MachineSpec())
 
     def threads(self) -> int:
-        """How many threads a job may use there."""
-        found: int = self._session.ask("threads")
+        """How many threads a worker may use there."""
+        found: int = self._session.call("threads")
         return found
 
     def unavailable_reasons(self, engines: Iterable[str]) -> Mapping[str, str]:
-        """By engine (with options, as on the command line), why it cannot run there; empty text where it can."""
-        found: dict[str, str] = self._session.ask("unavailable_reasons", tuple(dict.fromkeys(engines)))
+        """By engine (with options, as on the command line), why it cannot run there; empty text if it can."""
+        found: dict[str, str] = self._session.call("unavailable_reasons", tuple(dict.fromkeys(engines)))
         return found
 
     def free_memory(self, device: str) -> int:
-        """Bytes that can be taken without pushing anything out; of a GPU, all that it has. 0 where that is not
-        known."""
-        found: int = self._session.ask("free_memory", device)
+        """Bytes that can be allocated without swapping; for a GPU, its whole memory. 0 if that is not known."""
+        found: int = self._session.call("free_memory", device)
         return found
 
     def load_average(self) -> list[float]:
-        """Over 1, 5 and 15 minutes; empty where the system does not tell."""
-        found: list[float] = self._session.ask("load_average")
+        """Over 1, 5 and 15 minutes; empty if the system does not report it."""
+        found: list[float] = self._session.call("load_average")
         return found
 
     def environment(self) -> Environment:
-        """What a result file records of the machine."""
-        found: Environment = self._session.ask("environment")
+        """What a result file records about the machine."""
+        found: Environment = self._session.call("environment")
         return found
 
     def close(self) -> None:

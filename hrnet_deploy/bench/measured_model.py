@@ -1,7 +1,7 @@
 """One model in one engine, opened to be measured.
 
-It runs in a process of its own and works only while it answers a request, so that rows can take turns: while one
-measures, the others sleep.
+It runs in its own process and computes only while it answers a request. So rows can take turns: while one row is
+measured, the others sleep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_all,
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.bench import LayerTime
-from hrnet_deploy.tasks.base import CROPS, Contract, Feed, noise, task_of
+from hrnet_deploy.tasks.base import CROPS, Feed, InputFormat, noise, task_of
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.samples import sample_images
 
@@ -31,20 +31,20 @@ STEADY_CALLS, STEADY_SPREAD = 12, 0.10  # times are steady once the last calls d
 
 
 @dataclass(frozen=True)
-class MeasureJob:
+class MeasureSpec:
     """What to open and measure.
 
     Attributes:
         engine: with options, as on the command line.
         source: the file, or for PyTorch the checkpoint or random weights.
-        contract: how the file is fed.
+        input_format: what the file takes and gives.
         batch: images per inference.
         threads: for the engine.
     """
 
     engine: str
     source: Source
-    contract: Contract
+    input_format: InputFormat
     batch: int
     threads: int
 
@@ -54,16 +54,16 @@ class MeasureJob:
 
 @dataclass(frozen=True)
 class Opened:
-    """What was opened and what that took.
+    """What was opened, and how much time and memory that took.
 
     Attributes:
-        info: what the engine says of itself, without its figures of memory.
+        info: what the engine reports about itself, without its memory figures.
         device: "cpu" or "cuda".
         cold: seconds, by name.
         memory: bytes, by name: of the file, of the process before the model was opened and after the first inference,
-            the most in between, and what the engine says of its device.
+            the peak in between, and what the engine reports for its device.
         regions: what can be measured.
-        remark: what a reader must know to read the figures; empty where there is nothing.
+        remark: what a reader must know to interpret the figures; may be empty.
     """
 
     info: EngineInfo
@@ -77,31 +77,31 @@ class Opened:
 class MeasuredModel:
     """One model, opened in one engine. Its public methods are the requests."""
 
-    def __init__(self, job: MeasureJob) -> None:
-        self.job = job
+    def __init__(self, spec: MeasureSpec) -> None:
+        self.spec = spec
         started = time.perf_counter()
         from hrnet_deploy.engines import ENGINES, open_engine, parse, require
 
-        require(job.engine)
-        for module in ENGINES[parse(job.engine)[0]].needs:
+        require(spec.engine)
+        for module in ENGINES[parse(spec.engine)[0]].needs:
             importlib.import_module(module)
         imported = time.perf_counter()
-        self._inputs = self._make_inputs()  # made before memory is counted, because they are not the model's
+        self._inputs = self._make_inputs()  # made before memory is counted, because they are not part of the model
         before = memory.resident()
         memory.reset_peak()
         opening = time.perf_counter()
-        self.engine: Engine = open_engine(job.engine, job.source, job.threads)
+        self.engine: Engine = open_engine(spec.engine, spec.source, spec.threads)
         opened = time.perf_counter()
         fixed = batch_of(self.engine)
-        if fixed is not None and fixed != job.batch:
+        if fixed is not None and fixed != spec.batch:
             raise BadInput(
-                f"the file takes batches of {fixed}, not {job.batch} — export it with --batch {job.batch} or "
+                f"the file takes batches of {fixed}, not {spec.batch} — export it with --batch {spec.batch} or "
                 "--dynamic batch"
             )
         opening_first = time.perf_counter()
         outputs = self.engine.run(self._inputs[0])
         first = time.perf_counter()
-        opened_from = job.source.checkpoint if parse(job.engine)[0] == "torch" else job.source.file
+        opened_from = spec.source.checkpoint if parse(spec.engine)[0] == "torch" else spec.source.file
         self._memory = {
             "file": opened_from.stat().st_size if opened_from else 0,
             "rss_before_open": before,
@@ -116,12 +116,12 @@ class MeasuredModel:
         self._check_alive(outputs)
         self.calls: dict[str, Callable[[], object]] = {}
         self.inferences = self.engine.info.inferences_per_call
-        # The pipeline goes image by image, so that nothing would be in flight together.
+        # The pipeline works image by image, so it never has several inferences in flight.
         self.regions = REGIONS if self.inferences == 1 else REGIONS[:2]
 
     def _make_inputs(self) -> list[Feed]:
-        card, batch = self.job.source.card, self.job.batch
-        if self.job.contract.embedded:
+        card, batch = self.spec.source.card, self.spec.batch
+        if self.spec.input_format.embedded:
             shape = (INPUTS, batch, card.input.height, card.input.width, 3)
             return [{CROPS: x} for x in np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)]
         return [noise(card, batch, seed) for seed in range(INPUTS)]
@@ -131,14 +131,19 @@ class MeasuredModel:
         second = self.engine.run(self._inputs[1])
         for name, array in first.items():
             if not np.isfinite(array.astype(np.float64)).all():
-                raise BadInput(f"output {name} is not finite — the model is broken; check it before measuring it")
+                raise BadInput(
+                    f"output {name} is not finite, so the model is broken — compare it with its checkpoint by "
+                    "`hrnet-deploy check`"
+                )
         if all(np.array_equal(first[n], second[n]) for n in first):
             raise BadInput(
-                "the outputs are the same for different inputs — the model is dead; check it before measuring it"
+                "the outputs are the same for different inputs, so the model is broken — compare it with its "
+                "checkpoint "
+                "by `hrnet-deploy check`"
             )
 
     def describe(self) -> Opened:
-        """What was opened, and what that took."""
+        """What was opened, and how much time and memory that took."""
         info = self.engine.info
         return Opened(
             info=dataclasses.replace(info, memory={}),  # the row has every figure of memory in one place
@@ -150,13 +155,13 @@ class MeasuredModel:
         )
 
     def layers(self) -> list[LayerTime] | None:
-        """Milliseconds of each layer, in runs of their own; None where the engine cannot tell."""
+        """Milliseconds of each layer, measured in separate runs; None if the engine cannot measure them."""
         layer_times = getattr(self.engine, "layer_times", None)
         return None if layer_times is None else list(layer_times(self._inputs[0]))
 
     def _call(self, region: str) -> Callable[[], object]:
-        """A call that makes one inference of the batch on the next input in rotation, or as many inferences as the
-        engine keeps in flight together."""
+        """A call that makes one inference of the batch on the next input in rotation. If the engine keeps several
+        inferences in flight, the call makes that many."""
         if region not in self.calls:
             if region == "compute":
                 each: list[Callable[[], object]] = [self.engine.bind(f) for f in self._inputs]
@@ -170,7 +175,7 @@ class MeasuredModel:
 
     def _pipelines(self) -> list[Callable[[], object]]:
         """From uint8 images with one box each to the decoded results of a batch."""
-        task = task_of(self.job.source.card, self.job.contract)
+        task = task_of(self.spec.source.card, self.spec.input_format)
         people = [
             (i.read(), Item(i.path, i.image_id, (a,))) for i in sample_images().items for a in i.annotations or ()
         ]
@@ -181,11 +186,11 @@ class MeasuredModel:
             samples = [s for image, item in batch for s in task.samples(image, item)]
             return task.decode(run_samples(self.engine, [s.feed for s in samples]), samples)
 
-        batches = [[next(take) for _ in range(self.job.batch)] for _ in range(INPUTS)]
+        batches = [[next(take) for _ in range(self.spec.batch)] for _ in range(INPUTS)]
         return [lambda b=b: one(b) for b in batches]  # type: ignore[misc]
 
     def warm_up(self, region: str, floor: float, most: float) -> bool:
-        """Run until times are steady, for at least `floor` and at most `most` seconds. True where they became
+        """Run until times are steady, for at least `floor` and at most `most` seconds. Returns whether they became
         steady."""
         call, started = self._call(region), time.perf_counter()
         times: list[float] = []
@@ -203,8 +208,8 @@ class MeasuredModel:
     def measure(self, region: str, seconds: float, least: int) -> list[float]:
         """Milliseconds per inference of each call, for about `seconds` and at least `least` calls.
 
-        A call that makes several inferences counts with its share. The first call of a turn is not timed, because it
-        wakes threads and fills caches that other rows have used meanwhile.
+        If a call makes several inferences, its time is divided by their number. The first call of a turn is not timed,
+        because it wakes threads and fills caches that other rows have used in the meantime.
         """
         call = self._call(region)
         times: list[float] = []

@@ -10,7 +10,7 @@ MEMORY = Path("/proc/meminfo")
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory now (VmRSS); 0 where the system does not give it."""
+    """Bytes of this process that are in memory now (VmRSS); 0 if the system does not report it."""
     return _field("VmRSS")
 
 
@@ -20,7 +20,7 @@ def peak() -> int:
 
 
 def available() -> int:
-    """Bytes that could be taken now without pushing anything out; 0 where the system does not give it."""
+    """Bytes that could be allocated now without swapping; 0 if the system does not report it."""
     try:
         lines = MEMORY.read_text().splitlines()
     except OSError:
@@ -29,8 +29,7 @@ def available() -> int:
 
 
 def reset_peak() -> None:
-    """Let the peak start anew from what is in memory now. Where that is not allowed, it stays the peak of the whole
-    process."""
+    """Reset the peak to what is in memory now. If that is not allowed, it remains the peak of the whole process."""
     with contextlib.suppress(OSError):
         CLEAR.write_text("5")
 

@@ -1,5 +1,5 @@
-"""Rows measured side by side: each in a process of its own, taking turns, so that a change of the machine's speed meets
-all of them alike."""
+"""Measures rows side by side. Each row runs in its own process, and the rows take turns, so that a change of the
+machine's speed affects all of them alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from hrnet_deploy.bench.launcher import LOCAL, Launcher, Session
 from hrnet_deploy.bench.machine import Machine
 from hrnet_deploy.bench.measured_model import REGIONS, Opened
-from hrnet_deploy.bench.rows import RowAndJob
+from hrnet_deploy.bench.rows import RowAndSpec
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult, BenchRow, LayerTime, Region
@@ -26,10 +26,10 @@ class Schedule:
     Attributes:
         seconds: measured time of each row in each region, over all rounds.
         rounds: how many turns each row takes.
-        warm_up, warm_up_most: seconds a warm-up takes at least and at most. In between it ends once times are steady.
-        least: calls in a round, however long they take.
+        warm_up, warm_up_most: the least and the most seconds of a warm-up. In between it ends once times are steady.
+        least: the fewest calls in a round, however long they take.
         regions: what is measured, by name.
-        layers: whether the time of each layer is measured too, where an engine can tell it.
+        layers: whether the time of each layer is measured too, in engines that can measure it.
     """
 
     seconds: float = 5.0
@@ -48,7 +48,7 @@ class Schedule:
 
 
 class _Turns:
-    """One row while it is measured. A request that fails marks the row and ends its job; the others go on."""
+    """One row while it is measured. A request that fails marks the row and ends its worker. Other rows continue."""
 
     def __init__(self, row: BenchRow, session: Session) -> None:
         self.row, self._session = row, session
@@ -58,7 +58,7 @@ class _Turns:
         self._steady: dict[str, bool] = {}
 
     def open(self) -> None:
-        opened: Opened | None = self._ask("describe")
+        opened: Opened | None = self._send("describe")
         if opened is None:
             return
         self.offers = opened.regions
@@ -73,24 +73,24 @@ class _Turns:
         )
 
     def warm_up(self, region: str, schedule: Schedule) -> None:
-        self._steady[region] = bool(self._ask("warm_up", region, schedule.warm_up, schedule.warm_up_most))
+        self._steady[region] = bool(self._send("warm_up", region, schedule.warm_up, schedule.warm_up_most))
 
     def measure(self, region: str, schedule: Schedule) -> None:
-        samples = self._ask("measure", region, schedule.seconds / schedule.rounds, schedule.least)
+        samples = self._send("measure", region, schedule.seconds / schedule.rounds, schedule.least)
         if samples is not None:
             self._times.setdefault(region, []).append(samples)
 
     def time_layers(self) -> None:
-        layers: Sequence[LayerTime] | None = self._ask("layers")
+        layers: Sequence[LayerTime] | None = self._send("layers")
         if layers:
             self.row = dataclasses.replace(self.row, layers=layers)
 
-    def _ask(self, request: str, *arguments: Any) -> Any:
-        """The answer; None where the job has failed, now or before."""
+    def _send(self, request: str, *arguments: Any) -> Any:
+        """The answer; None if the worker has failed, now or before."""
         if not self.alive:
             return None
         try:
-            return self._session.ask(request, *arguments)
+            return self._session.call(request, *arguments)
         except DeployError as error:
             status: Any = "unavailable" if isinstance(error, Unavailable) else "failed"
             self.row = dataclasses.replace(self.row, status=status, reason=str(error))
@@ -103,7 +103,7 @@ class _Turns:
             self._session.close()
 
     def measured(self) -> BenchRow:
-        """The row with what was measured of it."""
+        """The row with its measurements."""
         if self.row.status != "ok":
             return self.row
         regions = {n: Region(rounds, self._steady[n]) for n, rounds in self._times.items()}
@@ -111,7 +111,7 @@ class _Turns:
 
 
 def run(
-    rows: Iterable[RowAndJob],
+    rows: Iterable[RowAndSpec],
     schedule: Schedule,
     progress: Progress = SILENT,
     machine: Machine | None = None,
@@ -119,14 +119,14 @@ def run(
 ) -> BenchResult:
     """Measure rows in turns.
 
-    A row without a job already says why it cannot be measured. A row that fails says why, and the rest goes on.
+    A row without a spec already says why it cannot be measured. A row that fails says why, and the others continue.
 
     Args:
         rows: see `rows.row_of`.
         schedule: how long and how often.
-        progress: told of each stage, with the number of units it has.
-        machine: where to run; one is opened with `launcher` where none is given.
-        launcher: how jobs are started, where no machine is given.
+        progress: is notified of each stage and of the number of its units.
+        machine: where to run. Unless given, one is opened with `launcher`.
+        launcher: starts the workers if no machine is given.
     """
     if machine is None:
         with Machine(launcher) as opened:
@@ -136,10 +136,10 @@ def run(
     rows = list(rows)
     turns: dict[int, _Turns] = {}
     try:
-        progress.stage("opening models", sum(job is not None for _, job in rows))
-        for index, (row, job) in enumerate(rows):
-            if job is not None:
-                turns[index] = _Turns(row, machine.launcher.start(job))
+        progress.stage("opening models", sum(spec is not None for _, spec in rows))
+        for index, (row, spec) in enumerate(rows):
+            if spec is not None:
+                turns[index] = _Turns(row, machine.launcher.start(spec))
                 turns[index].open()
                 progress.advance()
         for region in schedule.regions:

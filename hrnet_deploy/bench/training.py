@@ -1,8 +1,8 @@
-"""What a training step costs: forward pass, the task's loss, backward pass and optimizer, in a process of its own.
+"""What a training step costs: forward pass, the task's loss, backward pass and optimizer. It runs in its own process.
 
-The paper trains with batches that took four large GPUs. Where this machine's memory, or a minute per step, does not
-allow that, a smaller batch is measured and labelled with its size. Targets are random, which costs as much as real
-ones.
+The paper trains on four large GPUs with batches that fit them. If such a batch does not fit into this machine's memory
+or takes over a minute per step, a smaller batch is measured and labelled with its size. Targets are random, which costs
+as much as real ones.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MEMORY_SHARE = 0.6  # share of the free memory that a step may take
 
 
 @dataclass(frozen=True)
-class TrainingJob:
-    """A network to train for some steps, on "cpu" or "cuda"."""
+class TrainingSpec:
+    """A network to train for a few steps, on "cpu" or "cuda"."""
 
     card: ModelCard
     batch: int
@@ -43,21 +43,21 @@ class TrainingJob:
 class TrainedNetwork:
     """Runs in the worker: the network, an optimizer and one random batch. Its public methods are the requests."""
 
-    def __init__(self, job: TrainingJob) -> None:
+    def __init__(self, spec: TrainingSpec) -> None:
         import torch
 
-        if job.device == "cuda" and not torch.cuda.is_available():
-            raise Unavailable("PyTorch sees no GPU — leave the engines of a GPU out")
+        if spec.device == "cuda" and not torch.cuda.is_available():
+            raise Unavailable("PyTorch sees no GPU — remove the GPU engines")
 
         from hrnet_deploy.networks import build_network, random_weights
 
         torch.manual_seed(0)
-        torch.set_num_threads(job.threads)
+        torch.set_num_threads(spec.threads)
         self.before = memory.resident()
         memory.reset_peak()
-        network = build_network(job.card.architecture)
+        network = build_network(spec.card.architecture)
         random_weights(network)
-        on_gpu = job.device == "cuda"
+        on_gpu = spec.device == "cuda"
         libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
         for library in libraries:
             library.allow_tf32 = False  # float32 throughout, because the paper's GPUs had no TF32
@@ -65,14 +65,14 @@ class TrainedNetwork:
         self.peak: Callable[[], int] = (
             torch.cuda.max_memory_allocated if on_gpu else lambda: max(0, memory.peak() - self.before)
         )
-        self.network = network.train().to(job.device)
-        self.image = torch.from_numpy(noise(job.card, job.batch, 0)["image"]).to(job.device)
-        how = training_of(job.card)
-        self.loss = how.random_loss(network, job.card.architecture, self.image)
+        self.network = network.train().to(spec.device)
+        self.image = torch.from_numpy(noise(spec.card, spec.batch, 0)["image"]).to(spec.device)
+        how = training_of(spec.card)
+        self.loss = how.random_loss(network, spec.card.architecture, self.image)
         self.optimizer = how.optimizer(network.parameters())
 
     def step(self) -> float:
-        """Run one training step. Gives its seconds."""
+        """Run one training step. Returns its seconds."""
         begin = time.perf_counter()
         loss = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
@@ -85,8 +85,8 @@ class TrainedNetwork:
         return seconds
 
     def peak_bytes(self) -> int:
-        """The most memory over what the process held before the network was built. On a GPU, the most PyTorch
-        allocated."""
+        """The peak of the memory, less what the process held before the network was built. On a GPU, the peak that
+        PyTorch allocated."""
         return self.peak()
 
 
@@ -106,10 +106,10 @@ def measure_training(
         machine: where the steps run.
         quick: whether only the smallest batch is measured, with fewer steps.
         device: "cpu" or "cuda".
-        progress: told of each step.
+        progress: is notified of each step.
     """
     threads, steps = machine.threads(), QUICK_STEPS if quick else STEPS
-    first = _row(TrainingJob(card, SMALLEST_BATCH, threads, device), steps, machine, progress)
+    first = _row(TrainingSpec(card, SMALLEST_BATCH, threads, device), steps, machine, progress)
     rows = [first]
     if first.status == "ok" and not quick:
         largest, free = SMALLEST_BATCH, MEMORY_SHARE * machine.free_memory(device)
@@ -119,24 +119,24 @@ def measure_training(
                 break
             largest *= 2
         if largest > SMALLEST_BATCH:
-            rows.append(_row(TrainingJob(card, largest, threads, device), steps, machine, progress))
+            rows.append(_row(TrainingSpec(card, largest, threads, device), steps, machine, progress))
     return TrainingResult(rows=rows, device=device, card=card.name)
 
 
-def _row(job: TrainingJob, steps: int, machine: Machine, progress: Progress) -> TrainingRow:
-    """The median of some steps. The first step allocates memory and is not counted."""
-    progress.stage(f"training steps with a batch of {job.batch}", steps + 1)
-    row = TrainingRow(job.batch, job.card.input.size)
-    session = machine.launcher.start(job)
+def _row(spec: TrainingSpec, steps: int, machine: Machine, progress: Progress) -> TrainingRow:
+    """A row with the median of several steps. The first step allocates memory and is not counted."""
+    progress.stage(f"training steps with a batch of {spec.batch}", steps + 1)
+    row = TrainingRow(spec.batch, spec.card.input.size)
+    session = machine.launcher.start(spec)
     try:
         times = []
         for number in range(steps + 1):
-            seconds = session.ask("step")
+            seconds = session.call("step")
             times += [seconds] if number else []
             progress.advance()
         rounds = [[1e3 * t] for t in times]
         median = sorted(times)[len(times) // 2]
-        return dataclasses.replace(row, seconds=median, rounds=rounds, peak_bytes=session.ask("peak_bytes"))
+        return dataclasses.replace(row, seconds=median, rounds=rounds, peak_bytes=session.call("peak_bytes"))
     except DeployError as error:
         return dataclasses.replace(row, status="failed", reason=str(error))
     finally:

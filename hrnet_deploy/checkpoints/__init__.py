@@ -1,8 +1,8 @@
 """Load a checkpoint of any public layout into a network.
 
-Loading is strict: a missing, unexpected or misshapen tensor is an error that names it. A file is read by `reading`, its
-    tensors
-are renamed by `layouts` and `detectors`, its architecture is found by `recognise`, and `completeness` checks the rest.
+Loading is strict: a missing, unexpected or misshapen tensor is an error that names it. `reading` reads a file,
+    `layouts`
+and `detectors` rename its tensors, `recognise` finds its architecture, and `completeness` checks the rest.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Checkpoint:
     def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in an architecture known from elsewhere, for example from a card.
 
-        Only properties that are not in the weights are taken from it. If the weights contradict it, nothing is.
+        Only properties that are not in the weights are taken from it. If the weights contradict it, nothing is taken.
         """
         known = with_known(self.architecture, architecture)
         return dataclasses.replace(

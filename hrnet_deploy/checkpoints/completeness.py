@@ -30,7 +30,7 @@ def expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
 def nearest_architecture(shapes: Shapes) -> Architecture:
     """The architecture of a card that shares most tensors with these shapes.
 
-    It serves to name what is missing in a checkpoint that lacks a tensor needed for recognition.
+    It is used to name what is missing in a checkpoint that lacks a tensor needed for recognition.
     """
     known = {c.architecture for c in cards().values()}
     given = set(shapes.items())

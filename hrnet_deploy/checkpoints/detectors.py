@@ -41,8 +41,8 @@ def to_current(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
 def background_last(layout: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors with the rows of the box head in the order of version 2.
 
-    In an old layout the background's scores move to the end, and its deltas are removed. A current layout stays as it
-    is.
+    In an old layout the background's scores move to the end, and its deltas are removed. A current layout is not
+    changed.
     """
     moved = dict(tensors)
     if layout.startswith(OLD):

@@ -1,8 +1,7 @@
 """Rename the tensors of a checkpoint to the names of the official repositories.
 
 Sources: HRNet-Human-Pose-Estimation and HRNet-Semantic-Segmentation (official); TopdownHeatmapSimpleHead of mmpose 0.x
-    and
-HeatmapHead of mmpose 1.x, which add the prefix `backbone.` to the names of the body; FCNHead and OCRHead of
+and HeatmapHead of mmpose 1.x, which add the prefix `backbone.` to the names of the body; FCNHead and OCRHead of
 mmsegmentation. Dilated ResNets have no official names and keep those of mmsegmentation.
 """
 
@@ -51,7 +50,7 @@ WITHOUT_BIAS = ("last_layer.0", "aux_head.0", "conv3x3_ocr.0")
 
 
 def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
-    """The name of the layout, and the tensors under their official names, without those that are no weights."""
+    """The name of the layout, and the tensors under their official names, without those that are not weights."""
     names, prefix = _weights(tensors), ""
     while True:
         found = [p for p in WRAPPER_PREFIXES if names and all(n.startswith(p) for n in names)]

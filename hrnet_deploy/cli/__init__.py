@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls one function of the package and renders what it gives."""
+"""The command line. Each command parses its arguments, calls one job of the package, and shows the result."""
 
 from hrnet_deploy.cli import choose, convert, look, measure, show, use  # noqa: F401  (each registers its commands)
 from hrnet_deploy.cli.app import app, main

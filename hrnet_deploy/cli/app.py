@@ -1,4 +1,4 @@
-"""The typer app, how errors leave it, and names of options that have changed."""
+"""The typer app, how errors are reported, and old names of options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 
 class Command(TyperCommand):
-    """A command whose help is plain text: tables would cut the names of options short in a narrow terminal."""
+    """A command whose help is plain text. Tables would cut off the names of options in a narrow terminal."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{**options, "rich_markup_mode": None})
@@ -37,8 +37,8 @@ PREPARE, MEASURE, CHOOSE, USE, LOOK = "Prepare", "Measure", "Choose", "Use", "Lo
 INTERRUPTED = 130
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from hrnet_deploy import __version__
 
         print(__version__)
@@ -51,13 +51,14 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """A trained HRNet checkpoint in; a verified, measured engine out."""
+    """Turns a trained HRNet checkpoint into an ONNX file and an engine that are
+    verified against PyTorch and measured."""
 
 
 def renamed(names: Mapping[str, str]) -> type[Command]:
-    """A class of command that still takes the old names of options (old to new), and says the new name on stderr.
+    """A class of command that still accepts the old names of options (old to new), with a note on stderr.
 
-    The old names are in no help text. They go with the next version.
+    The old names are not in any help text. They will be removed in the next version.
     """
 
     class Renamed(Command):
@@ -71,29 +72,31 @@ def _new_name(argument: str, names: Mapping[str, str]) -> str:
     name, equals, value = argument.partition("=")
     if name not in names:
         return argument
-    print(f"note: {name} is now called {names[name]}; the old name goes with the next version", file=sys.stderr)
+    print(
+        f"note: {name} is now called {names[name]}; the old name will be removed in the next version", file=sys.stderr
+    )
     return f"{names[name]}{equals}{value}"
 
 
 def main() -> None:
-    """Run a command. Whatever goes wrong is one sentence on stderr and a stable exit code."""
+    """Run a command. Every error is one sentence on stderr and a stable exit code."""
     try:
         code = app(standalone_mode=False) or 0
-        if code == INTERRUPTED:  # the command line library has caught Ctrl-C already
+        if code == INTERRUPTED:  # the command line library has already caught Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)
     except DeployError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail(
-            "interrupted — no output was written, but a --calibration-cache and the folder of `run` keep what was "
-            "done; give the same command again",
+            "interrupted — no output was written, but a --calibration-cache and the folder of `run` keep finished "
+            "work; run the same command again to resume",
             INTERRUPTED,
         )
     except SystemExit as stop:
-        # Where the reader of a pipe has left, the library exits with the code of a failed verdict.
-        left = isinstance(stop.__context__, BrokenPipeError)
-        os._exit(0) if left else sys.exit(stop.code)
+        # If the reader of a pipe has exited, the library exits with the code of a failed verdict.
+        broken_pipe = isinstance(stop.__context__, BrokenPipeError)
+        os._exit(0) if broken_pipe else sys.exit(stop.code)
     except MemoryError:
         _fail("out of memory — close other programs, or use a smaller --size or --batch", 3)
     except OSError as error:
@@ -105,8 +108,8 @@ def main() -> None:
         if os.environ.get("HRNET_DEPLOY_DEBUG"):
             raise
         _fail(
-            f"{type(error).__name__}: {str(error)[:300]} — this is a fault of hrnet-deploy; please report it, "
-            "HRNET_DEPLOY_DEBUG=1 shows where it is",
+            f"{type(error).__name__}: {str(error)[:300]} — this is a bug in hrnet-deploy; please report it, "
+            "with the traceback that HRNET_DEPLOY_DEBUG=1 shows",
             70,
         )
 
@@ -117,14 +120,14 @@ def _fail(sentence: str, code: int) -> None:
 
 
 def console() -> Console:
-    """Where results go."""
+    """The console for results: stdout."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def notes() -> Console:
-    """Where progress and remarks go: stderr, so that stdout holds the result alone."""
+    """The console for progress and remarks: stderr, so that stdout has only the result."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)

@@ -19,8 +19,10 @@ def tune(
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write the winner's ONNX model to.")],
     images: options.Images,
     annotations: options.Annotations = None,
-    max_drop: Annotated[float, typer.Option(help="The most that the metric may move, in points.")] = 0.5,
-    minutes: Annotated[float, typer.Option(help="How many minutes the whole may take.")] = 10.0,
+    max_drop: Annotated[
+        float, typer.Option(help="How much the metric may change at most, in points, up or down.")
+    ] = 0.5,
+    minutes: Annotated[float, typer.Option(help="How many minutes everything may take.")] = 10.0,
     threads: options.ThreadCounts = None,
     checkpoint: Annotated[
         str, typer.Option(help="Weights for the PyTorch row. Without it the row has random weights.")
@@ -30,14 +32,16 @@ def tune(
     seed: options.SplitSeed = 0,
     throughput: Annotated[
         bool,
-        typer.Option("--throughput", help="Let an engine keep several images in flight, and compare time per image."),
+        typer.Option(
+            "--throughput", help="Let an engine keep several images in flight, and compare the time per image."
+        ),
     ] = False,
     calibration_cache: options.CalibrationCache = None,
     report: options.Report = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """The fastest engine and precision within an accuracy budget.
+    """Find the fastest engine and precision that stay within an accuracy budget.
 
     Every candidate is judged on a validation set. Those that pass are measured
     side by side, and the fastest is judged again on a separate test set.
@@ -71,16 +75,20 @@ def tune(
 def run(
     checkpoint: options.Checkpoint,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The folder for every file made. A later run goes on in it.")
+        Path, typer.Option("-o", "--output", help="The folder for all files. Run the same command again to resume.")
     ],
     images: options.Images,
     annotations: options.Annotations = None,
     engine: Annotated[
-        list[str] | None, typer.Option(help="An engine; repeatable. Default: every one that runs here.")
+        list[str] | None,
+        typer.Option(metavar="ENGINE", help="An engine. Repeatable. Default: every engine that runs here."),
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, fp16, int8, separated by commas.")] = "fp32,int8",
+    precision: Annotated[
+        str, typer.Option(metavar="LIST", help="fp32, fp16 and int8, or some of them, separated by commas.")
+    ] = "fp32,int8",
     max_drop: Annotated[
-        float | None, typer.Option(help="Leave blocks in float until int8 moves the metric by at most this, in points.")
+        float | None,
+        typer.Option(help="Leave blocks in float until int8 changes the metric by at most this, in points."),
     ] = None,
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
@@ -88,11 +96,11 @@ def run(
     seconds: options.Seconds = 5.0,
     json: options.Json = False,
 ) -> None:
-    """The whole way: export, convert, check and measure.
+    """Run all stages: export, convert, check and measure.
 
-    Every stage leaves its file and its report in the folder. A later run uses
-    a stage again where everything that decides it is the same; otherwise it
-    does the stage again and says what changed. Exit code 1 where a stage fails.
+    Every stage writes its file and its report into the folder. A later run
+    reuses a stage if nothing that it depends on has changed. Otherwise it
+    repeats the stage and says what changed. Exits with 1 if a stage fails.
 
     Example: hrnet-deploy run pose_hrnet_w32.pth -o out --images val
     """

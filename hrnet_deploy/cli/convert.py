@@ -1,4 +1,5 @@
-"""export: checkpoint to ONNX; quantize: to int8; half: to float16; build: to a plan of TensorRT."""
+"""export, quantize, half and build: commands that make an ONNX file, an int8 file, a float16 file and a TensorRT
+plan."""
 
 from __future__ import annotations
 
@@ -50,34 +51,40 @@ def export(
     checkpoint: options.Checkpoint,
     output: Annotated[Path, typer.Option("-o", "--output", help="The ONNX file to write.")],
     size: options.Size = None,
-    batch: Annotated[int, typer.Option(help="The fixed batch.")] = 1,
-    dynamic: Annotated[str, typer.Option(help="Axes to leave open: batch,height,width.")] = "",
+    batch: Annotated[int, typer.Option(help="The fixed batch size.")] = 1,
+    dynamic: Annotated[
+        str, typer.Option(metavar="LIST", help="Axes to leave open: batch, height and width, separated by commas.")
+    ] = "",
     card: Annotated[
         str,
-        typer.Option(help="The card to use where the weights fit several, or a card of your own (FILE.yaml)."),
+        typer.Option(help="The card to use if the weights fit several, or your own card (FILE.yaml)."),
     ] = "",
-    embed: Annotated[bool, typer.Option("--embed", help="Take uint8 RGB pixels and give keypoints or labels.")] = False,
+    embed: Annotated[
+        bool,
+        typer.Option(
+            "--embed", help="Include preprocessing and decoding: uint8 RGB pixels in, keypoints or labels out."
+        ),
+    ] = False,
     flip_test: Annotated[
-        bool, typer.Option("--flip-test", help="With --embed: average with the result of the mirrored image.")
+        bool, typer.Option("--flip-test", help="With --embed: average with the result of the mirror image.")
     ] = False,
     align_corners: Annotated[
         bool | None,
-        typer.Option(help="How a segmentation network upsamples, where you know that the card is wrong."),
+        typer.Option(help="How a segmentation network upsamples, if you know that the card is wrong."),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
     opset: Annotated[int | None, typer.Option(help="The ONNX opset. Default: 20.")] = None,
     exporter: Annotated[Exporter, typer.Option(help="Which of PyTorch's exporters to use.")] = Exporter.dynamo,
-    simplify: Annotated[
-        bool, typer.Option(help="Run onnxsim in a process of its own, and compare what it gives.")
-    ] = True,
+    simplify: Annotated[bool, typer.Option(help="Run onnxsim in a separate process, and compare its result.")] = True,
     report: options.Report = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Checkpoint to a simplified, verified ONNX file that describes itself.
+    """Export a checkpoint to a simplified and verified ONNX file.
 
-    The architecture is read from the weights. The file is compared with PyTorch
-    on seeded noise and on real images; exit code 1 where it is past the budget.
+    The architecture is recognised from the weights, and the file contains its
+    own description. It is compared with PyTorch on seeded noise and on real
+    images. Exits with 1 if a limit is exceeded.
 
     Example: hrnet-deploy export pose_hrnet_w32.pth -o pose.onnx --size 256x192
     """
@@ -124,26 +131,31 @@ def quantize(
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
     target: Annotated[
-        Target, typer.Option(help="The engine the file is for. Each fuses operators in its own way.")
+        Target, typer.Option(help="The engine to quantize for. Each engine fuses operators in its own way.")
     ] = Target.ort,
-    method: Annotated[Method, typer.Option(help="How a range follows from the calibration statistics.")] = Method.mse,
+    method: Annotated[
+        Method, typer.Option(help="How ranges are computed from the calibration statistics.")
+    ] = Method.mse,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(help="A pattern of operators to leave in float, for example 'stage4.2.*'. Repeatable."),
+        typer.Option(
+            metavar="PATTERN", help="A pattern of operators to leave in float, for example 'stage4.2.*'. Repeatable."
+        ),
     ] = None,
     branch_fusion: Annotated[
         BranchFusion, typer.Option(help="The precision of the sums and resizes between branches.")
     ] = BranchFusion.int8,
     max_drop: Annotated[
         float | None,
-        typer.Option(help="Leave blocks in float until the metric moves by at most this, in points."),
+        typer.Option(help="Leave blocks in float until the metric changes by at most this, in points."),
     ] = None,
     sensitivity: Annotated[
-        list[Path] | None, typer.Option(help="Write what each block costs, as .json or .svg. Repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Write the accuracy cost of each block, as .json or .svg. Repeatable."),
     ] = None,
     speed: Annotated[
         bool | None,
-        typer.Option(help="Measure what blocks in float cost in speed. Default: where a search left some."),
+        typer.Option(help="Measure how much slower blocks in float make the file. Default: if a search left some."),
     ] = None,
     reduce_range: Annotated[
         bool | None,
@@ -155,11 +167,11 @@ def quantize(
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Float32 ONNX to int8, calibrated on real images and judged on others.
+    """Quantize a float32 ONNX file to int8, and judge it on other images.
 
-    Writes no file where the loss is past the budget (exit code 1), and names
-    the blocks that cost most. With --max-drop, blocks to leave in float are
-    chosen on a validation set, and the result is judged on a separate test set.
+    If a limit is exceeded, writes no file, names the blocks that cost most, and
+    exits with 1. With --max-drop, blocks to leave in float are chosen on a
+    validation set, and the result is judged on a separate test set.
 
     Example: hrnet-deploy quantize pose.onnx -o int8.onnx --images val --target ort
     """
@@ -203,16 +215,16 @@ def half(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export or quantize.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The float16 ONNX file to write.")],
     images: Annotated[
-        Path | None, typer.Option(help="A folder of real images, to see how large the values become.")
+        Path | None, typer.Option(help="A folder of real images, on which to measure how large values become.")
     ] = None,
     report: options.Report = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Float values to float16. Inputs and outputs stay float32.
+    """Convert float values to float16. Inputs and outputs stay float32.
 
-    Operators whose values on the images do not fit float16 stay in float32 and
-    are named. Writes no file where the result is past its budget (exit code 1).
+    Operators whose values on the images do not fit float16 stay in float32, and
+    are listed. If a limit is exceeded, writes no file and exits with 1.
 
     Example: hrnet-deploy half pose.onnx -o half.onnx --images val
     """
@@ -230,7 +242,7 @@ def half(
 def build(
     model: Annotated[Path, typer.Argument(help="An ONNX file made by export, quantize --target trt or half.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The plan to write, X.plan. Its manifest is written beside it.")
+        Path, typer.Option("-o", "--output", help="The plan to write, X.plan. Its manifest is written next to it.")
     ],
     engine: Annotated[BuildEngine, typer.Option(help="The engine to build for.")] = BuildEngine.trt,
     batch: Annotated[str | None, typer.Option(help="Bounds of an open batch, MIN:OPT:MAX. Default: 1:1:16.")] = None,
@@ -238,22 +250,25 @@ def build(
         str | None, typer.Option(help="Bounds of an open size, HxW:HxW:HxW. Default: the input of the card.")
     ] = None,
     workspace: Annotated[
-        int | None, typer.Option(help="The most memory a kernel may take while it runs, in MB.")
+        int | None, typer.Option(help="The most memory that a kernel may take while it runs, in MB.")
     ] = None,
-    level: Annotated[int, typer.Option(help="The builder's level: 0 builds fast, 5 tries most.")] = 3,
+    level: Annotated[
+        int, typer.Option(help="The optimization level of the builder: 0 builds fastest, 5 tries most.")
+    ] = 3,
     aux_streams: Annotated[
-        int | None, typer.Option("--aux-streams", help="Streams beside the first. Default: TensorRT's own choice.")
+        int | None,
+        typer.Option("--aux-streams", help="Streams in addition to the first. Default: TensorRT's own choice."),
     ] = None,
-    tf32: Annotated[bool, typer.Option("--tf32", help="Let float32 be computed in TF32.")] = False,
+    tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 for float32 operators.")] = False,
     report: options.Report = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """An ONNX file to a TensorRT plan, with a manifest of what it fits.
+    """Build a TensorRT plan from an ONNX file, with a manifest.
 
-    The plan has the precision of the file: build the int8 or float16 file for
-    int8 or float16. A plan fits only this GPU and this TensorRT, so keep the
-    ONNX file.
+    The plan has the precision of the file, so build it from an int8 or float16
+    file for int8 or float16. A plan runs only on this kind of GPU with this
+    version of TensorRT, so keep the ONNX file.
 
     Example: hrnet-deploy build int8.onnx --engine trt -o int8.plan --batch 1:8:32
     """

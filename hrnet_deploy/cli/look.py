@@ -1,4 +1,4 @@
-"""models, inspect and doctor."""
+"""models, inspect and doctor: commands that show information."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hrnet_deploy.cli.output import print_json, show
 
 @command(rich_help_panel=LOOK)
 def models(json: options.Json = False) -> None:
-    """The model cards: what this tool knows by name.
+    """List the model cards: the networks that this tool knows by name.
 
     Example: hrnet-deploy models --json
     """
@@ -32,7 +32,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="A checkpoint, an ONNX file or a plan.")],
     json: options.Json = False,
 ) -> None:
-    """What a file is: architecture, task, input, precision and origin.
+    """Show what a file is: architecture, task, input, precision and origin.
 
     Example: hrnet-deploy inspect pose_hrnet_w32.pth
     """
@@ -48,7 +48,7 @@ def inspect(
 
 @command(rich_help_panel=LOOK)
 def doctor(json: options.Json = False) -> None:
-    """What is installed, which engines can run here, and what is missing.
+    """Show what is installed, which engines can run here, and what is missing.
 
     Example: hrnet-deploy doctor
     """

@@ -1,4 +1,4 @@
-"""check, bench and compare."""
+"""check and bench: commands that compare and measure files."""
 
 from __future__ import annotations
 
@@ -36,39 +36,45 @@ def check(
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
     max_relative: Annotated[
-        float | None, typer.Option(help="Limit: largest difference of an output, over its largest magnitude.")
+        float | None,
+        typer.Option(help="Limit on the largest difference of an output, divided by its largest magnitude."),
     ] = None,
-    max_drop: Annotated[float | None, typer.Option(help="Limit: change of the metric either way, in points.")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Limit on the change of the metric, up or down, in points.")
+    ] = None,
     max_pixels: Annotated[
-        float | None, typer.Option(help="Limit: mean distance of keypoints or box corners, in pixels of the input.")
+        float | None,
+        typer.Option(help="Limit on the mean distance of keypoints or box corners, in pixels of the input."),
     ] = None,
     max_moved: Annotated[
-        float | None, typer.Option(help="Limit, pose: share of keypoints that moved by more than a pixel.")
+        float | None, typer.Option(help="Limit for pose: share of keypoints that differ by more than a pixel.")
     ] = None,
     max_score: Annotated[
-        float | None, typer.Option(help="Limit, pose: largest difference of a keypoint's score, over the best score.")
+        float | None,
+        typer.Option(help="Limit for pose: largest difference of a keypoint's score, over the best score."),
     ] = None,
     max_differing: Annotated[
-        float | None, typer.Option(help="Limit, segmentation: share of pixels whose class changed.")
+        float | None, typer.Option(help="Limit for segmentation: share of pixels with another class.")
     ] = None,
     max_missing: Annotated[
         float | None,
-        typer.Option(help="Limit, detection: share of the reference's detections without a counterpart."),
+        typer.Option(help="Limit for detection: share of the reference's detections without a match."),
     ] = None,
     max_extra: Annotated[
         float | None,
-        typer.Option(help="Limit, detection: share of the engine's detections without a counterpart."),
+        typer.Option(help="Limit for detection: share of the engine's detections without a match."),
     ] = None,
     output: options.Output = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdict to this file, as JUnit XML.")] = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Is the ONNX file still the network? Exit code 1 past the budget of its precision.
+    """Check that a file still computes what the network does.
 
-    Compares every output on seeded noise and on real images, then what the
-    task makes of them. Where there are annotations, it compares the metric of
-    both and gives their paired difference with a 95% interval.
+    Compares every output on seeded noise and on real images, then the decoded
+    results. If there are annotations, it also compares the metric, and shows
+    the paired difference with a 95% interval. Exits with 1 if a limit is
+    exceeded. Every precision has its own limits, which options can replace.
 
     Example: hrnet-deploy check pose.onnx --against w32.pth --images val
     """
@@ -106,65 +112,73 @@ def _write_junit(result: CheckResult, path: Path | None) -> None:
 @command(rich_help_panel=MEASURE)
 def bench(
     models: Annotated[
-        list[Path] | None, typer.Argument(help="ONNX files or plans. Without any: the cost table of the HRNet paper.")
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="ONNX files or plans. Without any: the cost table of the HRNet paper."),
     ] = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(
-            help="An engine with its options, for example ort, torch or torch:compile; repeatable. "
-            "Default: ort, and torch where there is a --checkpoint."
+            metavar="ENGINE",
+            help="An engine with its options, for example ort, torch or torch:compile. Repeatable. "
+            "Default: ort, and torch if there is a --checkpoint.",
         ),
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option(help="Weights for the torch engine. Without it the row has random weights and says so.")
+        str,
+        typer.Option(help="Weights for the torch engine. Without it, that row has random weights and is labelled so."),
     ] = "",
     card: Annotated[
-        list[str] | None, typer.Option(help="Measure the network of a card in place of a file. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="CARD", help="Measure the network of a card in place of a file. Repeatable."),
     ] = None,
-    weights: Annotated[Weights | None, typer.Option(help="With --card: give the network random weights.")] = None,
+    weights: Annotated[
+        Weights | None, typer.Option(help="With --card: measure the network with random weights.")
+    ] = None,
     size: Annotated[str | None, typer.Option(help="With --card: the input as HEIGHTxWIDTH.")] = None,
-    batch: Annotated[list[int] | None, typer.Option(help="The batch. Repeatable.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(metavar="NUMBER", help="The batch size. Repeatable.")] = None,
     threads: options.ThreadCounts = None,
     seconds: options.Seconds = 5.0,
-    rounds: Annotated[int, typer.Option(help="How many turns each row takes.")] = 12,
+    rounds: Annotated[int, typer.Option(help="The number of rounds. Every row is measured once per round.")] = 12,
     task: Annotated[
-        list[str] | None, typer.Option(help="Cost table: measure only networks of this task. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="TASK", help="Cost table: measure only networks of this task. Repeatable."),
     ] = None,
     checkpoints: Annotated[
-        Path | None, typer.Option(help="Cost table: a folder of weights that are called after the cards.")
+        Path | None, typer.Option(help="Cost table: a folder of weights that are named after the cards.")
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Cost table: a folder with a folder of annotated images for each task, to score weights on."),
+        typer.Option(help="Cost table: a folder with one folder of annotated images per task, to score weights on."),
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Cost table: measure memory and time of a training step too.")
+        bool, typer.Option("--train", help="Cost table: also measure memory and time of a training step.")
     ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Cost table: use small inputs, to see that everything works.")
     ] = False,
     budget: Annotated[
-        float | None, typer.Option(help="Cost table: the minutes after which no further network is begun.")
+        float | None, typer.Option(help="Cost table: after this many minutes, start no further network.")
     ] = None,
     sweep: Annotated[
-        str, typer.Option(help="For trt: measure each value of these engine options, aux-streams,graph.")
+        str,
+        typer.Option(metavar="LIST", help="For trt: measure every value of these engine options: aux-streams, graph."),
     ] = "",
     layers: Annotated[
-        bool, typer.Option("--layers", help="For trt: measure the time of each layer too, in a separate run.")
+        bool, typer.Option("--layers", help="For trt: also measure the time of each layer, in a separate run.")
     ] = False,
     output: options.Output = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Latency and memory. Each row is a process of its own, and rows take turns.
+    """Measure latency and memory.
 
-    compute is the engine alone; end_to_end is from host array to host array;
-    pipeline is from image to decoded result. Times are per batch, and ratios
-    are to the first row.
+    Each row runs in its own process, and rows take turns. compute is the engine
+    alone; end_to_end is from host array to host array; pipeline is from image
+    to decoded result. Times are per batch, and ratios are to the first row.
 
-    Without a file and without --weights it measures the cost table of the
-    HRNet paper, nine networks at its input sizes, into cost_table.json. The
-    same command goes on after an interrupt.
+    Without a file and without --weights, it measures the cost table of the
+    HRNet paper: nine networks at the paper's input sizes. The result is written
+    to cost_table.json. Run the same command again to resume.
 
     Example: hrnet-deploy bench pose.onnx --engine torch --engine ort
     """
@@ -173,7 +187,7 @@ def bench(
     if not models and weights is None:
         if checkpoint or size or batch or threads or sweep or layers:
             named = "--checkpoint, --size, --batch, --threads, --sweep and --layers"
-            raise BadInput(f"{named} are for files — name one, or give --card and --weights random")
+            raise BadInput(f"{named} need a file — name one, or give --card and --weights random")
         _cost_table(engine or (), task or (), card or (), checkpoints, data, train, quick, budget, output, force, json)
         return
     if task or checkpoints or data or train or quick or budget is not None:
@@ -239,11 +253,12 @@ def _bench(
     if layers and not any(r.layers for r in result.rows):
         notes().print("none of these engines can measure the time of its layers; trt can")
     if any(r.status == "failed" for r in result.rows):
-        notes().print("[red]some rows failed[/red]; their cells say why")
+        notes().print("[red]some rows failed[/red]; the table says why")
         raise typer.Exit(1)
     if missing := [r for r in result.rows if r.status == "unavailable"]:
         raise Unavailable(
-            f"{len(missing)} of {len(result.rows)} rows cannot run here; the table says why — leave those engines out"
+            f"{len(missing)} of {len(result.rows)} rows cannot run here, for the reasons in the table — leave those "
+            "engines out"
         )
 
 
@@ -260,7 +275,7 @@ def _cost_table(
     force: bool,
     json: bool,
 ) -> None:
-    """`bench` without a file. The job writes its file after every network, so that an interrupted run goes on."""
+    """`bench` without a file. The job writes its file after every network, so an interrupted run can be resumed."""
     from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.jobs.cost_table import CostTableRequest
     from hrnet_deploy.jobs.cost_table import cost_table as job
@@ -274,32 +289,6 @@ def _cost_table(
     with shown() as progress:
         result = job(request, progress)
     finish(result, json)
-    notes().print(f"everything measured is in {path}", markup=False)
+    notes().print(f"all measurements are in {path}", markup=False)
     if any(c.reason and c.result is None and not budget for c in result.columns):
         raise typer.Exit(1)
-
-
-@command(rich_help_panel=MEASURE)
-def compare(
-    base: Annotated[Path, typer.Argument(help="A result file, or a folder of result files.")],
-    new: Annotated[Path, typer.Argument(help="Another one of the same kind, or another folder.")],
-    fail_on: Annotated[
-        str, typer.Option(help="How much worse is too much: ap=0.3,latency=5%,pixels=0.5,memory=10%.")
-    ] = "",
-    output: options.Output = None,
-    force: options.Force = False,
-    json: options.Json = False,
-) -> None:
-    """What really changed between two results. Exit code 1 past a limit.
-
-    Two folders are compared file by file, by name, so that limits can be on
-    figures of several commands. Times differ where the 95% intervals of their
-    medians do not overlap. Only a figure that became worse fails.
-
-    Example: hrnet-deploy compare main.json branch.json --fail-on latency=5%
-    """
-    from hrnet_deploy.jobs.compare import CompareRequest
-    from hrnet_deploy.jobs.compare import compare as job
-
-    check_outputs(force, output)
-    finish(job(CompareRequest(base, new, fail_on)), json, output)

@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write the r
 Report = Annotated[Path | None, typer.Option(help="Write the result to this file, as JSON.")]
 
 Images = Annotated[
-    Path, typer.Option(help="A folder of real images. Its annotations.json or labels/ is used where there is one.")
+    Path, typer.Option(help="A folder of real images. Its annotations.json or labels/ is used if there is one.")
 ]
 SomeImages = Annotated[
     Path | None,
-    typer.Option(help="A folder of images. Its annotations.json or labels/ is used where there is one."),
+    typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one."),
 ]
 Annotations = Annotated[
     Path | None,
-    typer.Option(help="A file of COCO annotations or detections, or a folder of label maps, in place of the folder's."),
+    typer.Option(
+        help="A file of COCO annotations or detections, or a folder of label maps. It replaces those in the folder of "
+        "images."
+    ),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]
 Seed = Annotated[
@@ -32,29 +35,28 @@ Seed = Annotated[
 ]
 
 CalibrationImages = Annotated[
-    int, typer.Option(help="How many images to calibrate on. At most half of the images are used for it.")
+    int, typer.Option(help="How many images to calibrate on, but at most half of all images.")
 ]
 HeldOut = Annotated[
     int,
-    typer.Option(help="How many other images the result is judged on. A search chooses by as many others again."),
+    typer.Option(help="How many other images to judge the result on. A search uses as many again for its choices."),
 ]
-SplitSeed = Annotated[int, typer.Option(help="The seed by which images are drawn for each part.")]
+SplitSeed = Annotated[int, typer.Option(help="The seed of the random choice of images for each part.")]
 CalibrationCache = Annotated[
     Path | None,
-    typer.Option(help="Keep calibration statistics in this file and findings beside it, and go on from them."),
+    typer.Option(help="Keep calibration statistics in this file and findings next to it, to resume from them."),
 ]
 
 Engine = Annotated[str, typer.Option(help="The engine to run the file in.")]
-Threads = Annotated[int | None, typer.Option(help="Number of threads. Default: all that are available.")]
+Threads = Annotated[int | None, typer.Option(help="Number of threads. Default: all available ones.")]
 ThreadCounts = Annotated[
-    list[int] | None, typer.Option(help="Number of threads; repeatable. Default: all that are available.")
+    list[int] | None,
+    typer.Option(metavar="NUMBER", help="Number of threads. Repeatable. Default: all available ones."),
 ]
 Size = Annotated[str | None, typer.Option(help="The input as HEIGHTxWIDTH. Default: the input of the card.")]
-FlipTest = Annotated[bool, typer.Option("--flip-test", help="Average with the result of the mirrored image.")]
+FlipTest = Annotated[bool, typer.Option("--flip-test", help="Average with the result of the mirror image.")]
 Seconds = Annotated[float, typer.Option(help="Seconds of measured time for each row and region.")]
 Upright = Annotated[
     Path | None,
-    typer.Option(
-        help="For detectors: a second file, exported with height and width exchanged, that is run on upright images."
-    ),
+    typer.Option(help="For detectors: a second file, exported with height and width swapped, for upright images."),
 ]

@@ -1,4 +1,4 @@
-"""How every command ends: files written, the result shown, the verdict as exit code."""
+"""The end of every command: it writes files, shows the result, and sets the exit code."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ R = TypeVar("R", bound="Result")
 
 
 def command_line() -> str:
-    """The command as it was typed, so that it can be typed again."""
+    """The command line as it was entered, so that it can be run again."""
     return shlex.join(["hrnet-deploy", *sys.argv[1:]])
 
 
 def check_outputs(force: bool, *paths: Path | None) -> None:
-    """Refuse, before the work, files that could not be written after it. Raises BadInput."""
+    """Check before the work that the files can be written after it. Raises BadInput."""
     from hrnet_deploy.files import check_output
 
     for path in paths:
@@ -43,9 +43,9 @@ def print_json(value: Any) -> None:
 def finish(result: R, json: bool = False, report: Path | None = None, also: Callable[[R], None] | None = None) -> None:
     """End a command with its result.
 
-    The result gets the command line and the machine it came from, is written to `report`, and is shown on stdout, as
-    JSON where `json` is set. `also` writes other files of the same result before it is shown. Exits with code 1 where
-    the result has a verdict and the verdict is no.
+    The command line and the machine are added to the result. It is written to `report`, and shown on stdout, as JSON if
+    `json` is set. `also` writes other files of the same result before it is shown. Exits with 1 if the result has a
+    verdict and has failed.
     """
     from hrnet_deploy.bench.environment import environment
     from hrnet_deploy.results.codec import to_dict, with_origin, write
@@ -64,7 +64,7 @@ def finish(result: R, json: bool = False, report: Path | None = None, also: Call
 
 
 def show(result: Shown) -> None:
-    """The document of a result on stdout."""
+    """Show the document of a result on stdout."""
     from hrnet_deploy.results.documents import document_of
     from hrnet_deploy.results.render import terminal
 

@@ -1,4 +1,4 @@
-"""Texts of the command line as values: sizes, bounds and lists."""
+"""Parses values of the command line: sizes, bounds and lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """`256x192` -> (256, 192): height, then width. Raises BadInput where the text is not a size."""
+    """`256x192` -> (256, 192): height, then width. Raises BadInput if the text is not a size."""
     found = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
     if not found or not int(found[1]) or not int(found[2]):
         raise BadInput(f"--size {text} is not a size — give HEIGHTxWIDTH, for example 256x192")
@@ -20,24 +20,27 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def optional_size(text: str | None) -> tuple[int, int] | None:
-    """As `parse_size`; None stays None."""
+    """The same as `parse_size`, but None gives None."""
     return None if text is None else parse_size(text)
 
 
 def parse_bounds(text: str | None, each: Callable[[str], T], name: str) -> tuple[T, T, T] | None:
-    """`1:4:16` -> the three values as `each` reads them. One value alone stands for all three; None stays None."""
+    """`1:4:16` -> the three values, each parsed by `each`. One value alone is used for all three; None gives None."""
     if text is None:
         return None
     parts = [each(part) for part in text.split(":")]
     if len(parts) not in (1, 3):
-        raise BadInput(f"{name} {text} is not a bound — give one value, or least, tuned for and most: MIN:OPT:MAX")
+        raise BadInput(
+            f"{name} {text} is not a bound — give one value, or the smallest, the one to tune for and the largest: "
+            "MIN:OPT:MAX"
+        )
     return (parts * 3)[0], (parts * 3)[1], (parts * 3)[2]
 
 
 def parse_count(text: str) -> int:
-    """A whole number from 1 on."""
+    """A whole number of 1 or more."""
     if not text.strip().isdecimal() or int(text) < 1:
-        raise BadInput(f"{text!r} is not a count — give a whole number from 1 on")
+        raise BadInput(f"{text!r} is not a count — give a whole number of 1 or more")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""Progress in the terminal: the stage, a bar, the count and the time that is left."""
+"""Progress in the terminal: the stage, a bar, the count and the remaining time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TerminalProgress(Progress):
 
 @contextmanager
 def shown() -> Iterator[Progress]:
-    """Progress on stderr. Where stderr is not a terminal, nothing is shown."""
+    """Progress on stderr. If stderr is not a terminal, nothing is shown."""
     screen = notes()
     if not screen.is_terminal:
         yield SILENT

@@ -1,4 +1,4 @@
-"""report: results as a page or as Markdown."""
+"""compare and report: commands that read result files."""
 
 from __future__ import annotations
 
@@ -7,24 +7,57 @@ from typing import Annotated
 
 import typer
 
+from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import MEASURE, command, notes
+from hrnet_deploy.cli.output import check_outputs, finish
+
+
+@command(rich_help_panel=MEASURE)
+def compare(
+    base: Annotated[Path, typer.Argument(help="A result file, or a folder of result files.")],
+    new: Annotated[Path, typer.Argument(help="Another result file of the same kind, or another folder.")],
+    fail_on: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST", help="Limits on how much worse figures may become: ap=0.3,latency=5%,pixels=0.5,memory=10%."
+        ),
+    ] = "",
+    output: options.Output = None,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """Compare two results: which figures changed by more than noise.
+
+    Two folders are compared file by file, by name, so that limits can apply to
+    figures of several commands. Times differ if the 95% intervals of their
+    medians do not overlap. Exits with 1 if a figure became worse by more than
+    its limit.
+
+    Example: hrnet-deploy compare main.json branch.json --fail-on latency=5%
+    """
+    from hrnet_deploy.jobs.compare import CompareRequest
+    from hrnet_deploy.jobs.compare import compare as job
+
+    check_outputs(force, output)
+    finish(job(CompareRequest(base, new, fail_on)), json, output)
 
 
 @command(rich_help_panel=MEASURE)
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Result files of any command, as JSON.")],
+    results: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Result files of any command, as JSON.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page: a name that ends in .html or .md.")],
     compare: Annotated[
-        bool, typer.Option("--compare", help="With two results, begin with what really changed.")
+        bool,
+        typer.Option("--compare", help="With two results: begin with the figures that changed by more than noise."),
     ] = False,
     pictures: Annotated[Path | None, typer.Option(help="With .md: the folder for its charts, as SVG files.")] = None,
     title: Annotated[str, typer.Option(help="The page's title.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
-    """One self-contained page of any results: tables, charts, provenance.
+    """Write one page about results: tables, charts and their origin.
 
-    The page loads nothing and runs nothing; it reads on a phone, in print,
-    light and dark.
+    The page is a single file that loads nothing and runs nothing. It can be
+    read on a phone, in print, and in light and dark mode.
 
     Example: hrnet-deploy report bench.json check.json -o page.html
     """
@@ -41,7 +74,8 @@ def report(
         raise BadInput(f"{output} is neither a page nor Markdown — name a file that ends in .html or .md")
     if pictures is not None and kind != ".md":
         raise BadInput(
-            "--pictures is for Markdown; a page holds its own — leave it out, or name an output that ends in .md"
+            "--pictures is for Markdown, and a page contains its pictures — leave it out, or name an output that ends "
+            "in .md"
         )
     if pictures is not None and pictures.exists() and not pictures.is_dir():
         raise BadInput(f"{pictures} is a file — name a folder")

@@ -1,4 +1,4 @@
-"""predict and eval."""
+"""predict and eval: commands that run a file on images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def predict(
     ],
     boxes: Annotated[
         Path | None,
-        typer.Option(help="COCO annotations or detections that say where people are. Default: the whole image."),
+        typer.Option(help="COCO annotations or detections with the boxes of people. Default: the whole image."),
     ] = None,
     engine: options.Engine = "ort",
     threads: options.Threads = None,
@@ -33,7 +33,9 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Write into an existing folder.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Images or a video in; results in COCO's format and pictures out. Needs no torch.
+    """Run a file on images or a video. Needs no torch.
+
+    Writes results in COCO's format and pictures of them.
 
     Example: hrnet-deploy predict pose.onnx photos/ --boxes people.json -o found
     """
@@ -53,7 +55,7 @@ def predict(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
     data: Annotated[
-        Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used where there is one.")
+        Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one.")
     ],
     annotations: options.Annotations = None,
     limit: options.Limit = None,
@@ -63,16 +65,16 @@ def evaluate(
     flip_test: options.FlipTest = False,
     upright: options.Upright = None,
     scales: Annotated[
-        str, typer.Option(help="For segmentation: average over these factors of the input size, 0.5,1,1.5.")
+        str, typer.Option(help="For segmentation: average over these factors of the input size, for example 0.5,1,1.5.")
     ] = "",
     output: options.Output = None,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """The task's metric on annotated images: AP, mIoU or box AP. Needs no torch.
+    """Compute AP, mIoU or box AP on annotated images. Needs no torch.
 
-    Shows what the figure depends on besides the weights, and what others
-    published of the same weights where that is known.
+    Also shows what the figure depends on besides the weights, and the published
+    figure of the same weights if it is known.
 
     Example: hrnet-deploy eval pose.onnx --data val2017 --annotations people.json
     """

@@ -1,4 +1,4 @@
-"""The engines by name, opened only when asked for.
+"""The engines by name. An engine is imported only when it is opened.
 
 An engine is named as on the command line: `ort`, `torch:channels_last`, `torch:compile,channels_last`,
 `ort:optimization=basic`. Each such name is a row of a result.
@@ -24,14 +24,14 @@ class EngineEntry:
     """One engine of the registry.
 
     Attributes:
-        title: what it is, for `doctor`.
-        module, name: where its class is; it is imported only when the engine is opened.
+        title: its description in `doctor`.
+        module, name: the module and the name of its class.
         needs: modules that must be installed.
         extra: the optional extra of this package that installs them.
         options: the values of each option; NUMBER stands for any whole number from 1 on, and a flag has no values.
-        missing: "module:function". The function is given the options, and says why the engine cannot run here for
-            another reason than missing modules; empty text where it can.
-        passes: options that begin with this are handed on to the engine's library as they are.
+        missing: "module:function". The function takes the options, and returns why the engine cannot run here for
+            another reason than missing modules, or empty text.
+        passes: options that begin with this are passed on unchanged to the engine's library.
     """
 
     title: str
@@ -125,7 +125,7 @@ def _allows(values: tuple[str, ...], equals: str, value: str) -> bool:
     return a_number or value in set(values) - {NUMBER}
 
 
-SWEEPS = {  # by the name that `--sweep` takes: the option of an engine, and the values to try
+SWEEPS = {  # by the name in `--sweep`: the option of an engine, and the values to try
     "aux-streams": ("aux_streams", ("0", "1", "3", "7")),
     "graph": ("graph", ("on", "off")),
 }
@@ -134,14 +134,14 @@ SWEEPS = {  # by the name that `--sweep` takes: the option of an engine, and the
 def swept(texts: Sequence[str], names: Sequence[str]) -> list[str]:
     """Engine names with every combination of the swept options.
 
-    An engine without such an option stays as it is. Raises BadInput where no engine has it.
+    An engine without such an option is not changed. Raises BadInput if no engine has it.
     """
     for name in names:
         if name not in SWEEPS:
-            raise BadInput(f"--sweep knows no {name!r} — choose among {', '.join(SWEEPS)}")
+            raise BadInput(f"--sweep has no {name!r} — choose among {', '.join(SWEEPS)}")
         key, values = SWEEPS[name]
         if not any(_sweeps(t, key, values) for t in texts):
-            raise BadInput(f"no engine asked for has {name} to sweep — it goes with --engine trt")
+            raise BadInput(f"none of the requested engines has the option {name} — use --sweep with --engine trt")
         texts = [v for t in texts for v in _variants(t, key, values)]
     return list(texts)
 
@@ -159,8 +159,8 @@ def _sweeps(text: str, key: str, values: Sequence[str]) -> bool:
 
 
 def unavailable_reason(text: str) -> str:
-    """Empty if an engine with those options can run here, else what is missing and the cure, without a final full
-    stop."""
+    """Empty if an engine with these options can run here, else what is missing and what to do, without a full stop at
+    the end."""
     name, options = parse(text)
     entry = ENGINES[name]
     if entry.missing:
@@ -175,8 +175,7 @@ def unavailable_reason(text: str) -> str:
 
 
 def require(text: str) -> None:
-    """Raise Unavailable for an engine that cannot run here, and BadInput for one that is not known. Nothing is
-    opened."""
+    """Raise Unavailable for an engine that cannot run here, and BadInput for an unknown one. Nothing is opened."""
     name, _ = parse(text)
     if reason := unavailable_reason(text):
         raise Unavailable(f"the {name} engine cannot run here: {reason}")
@@ -188,16 +187,16 @@ def open_engine(text: str, source: Source, threads: int | None = None) -> Engine
     Args:
         text: the engine with options, as on the command line.
         source: the model.
-        threads: for the engine; all that are available unless given.
+        threads: for the engine; all available ones unless given.
 
     Raises:
-        Unavailable: where the engine cannot run here.
-        BadInput: where the engine or an option is not known, or the model cannot be opened.
+        Unavailable: the engine cannot run here.
+        BadInput: the engine or an option is not known, or the model cannot be opened.
     """
     require(text)
     if threads is not None and threads < 1:
         raise BadInput(
-            f"an engine cannot run on {threads} threads — give 1 or more, or leave it out for all that are usable"
+            f"an engine cannot run on {threads} threads — give 1 or more, or leave it out for all that can be used"
         )
     name, options = parse(text)
     entry = ENGINES[name]

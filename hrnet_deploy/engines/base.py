@@ -1,4 +1,4 @@
-"""What an engine is: it opens a model, runs arrays, and describes itself. It knows nothing of tasks."""
+"""What an engine is: it opens a model, runs it on arrays, and describes itself. It knows nothing about tasks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Source:
         card: of the model.
         file: an ONNX file, or a plan that was built from one.
         checkpoint: for PyTorch, the weights.
-        weights: "random" where PyTorch runs without a checkpoint.
+        weights: "random" if PyTorch runs without a checkpoint.
     """
 
     card: ModelCard
@@ -48,9 +48,9 @@ class Source:
 class Engine(Protocol):
     """A model that has been opened.
 
-    An engine that keeps several inferences in flight says so in `info.in_flight` and `info.inferences_per_call`, and
-    then also has a method `run_all` (see the function of that name). An engine that can time its layers has
-    `layer_times`.
+    An engine that keeps several inferences in flight states their number in `info.in_flight` and
+    `info.inferences_per_call`, and has a method `run_all` (see the function of that name). An engine that can time its
+    layers has `layer_times`.
 
     Attributes:
         name: the engine's name in the registry, without options.
@@ -65,30 +65,30 @@ class Engine(Protocol):
 
     @property
     def info(self) -> EngineInfo:
-        """What the engine says of itself. It is frozen: an engine gives another one when something has changed."""
+        """What the engine reports about itself. It is frozen: if something changes, the engine returns a new one."""
 
     def run(self, feeds: Feeds) -> Arrays:
-        """Host arrays by name of the input -> host arrays by name of the output. Raises BadInput where they do not
+        """Host arrays by name of the input -> host arrays by name of the output. Raises BadInput if the inputs do not
         fit."""
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """A call that computes on inputs which are already where the engine reads them, and leaves the outputs there.
+        """A function that computes on inputs that are already on the device, and leaves the outputs there.
 
         It makes `info.inferences_per_call` inferences.
         """
 
     def close(self) -> None:
-        """Free what the engine holds. Nothing may be run after it."""
+        """Free the engine's resources. Nothing may be run afterwards."""
 
 
 def batch_of(engine: Engine) -> int | None:
-    """The batch that an engine's input is fixed to, or None where it is open."""
+    """The fixed batch of an engine's input, or None if it is open."""
     first = engine.inputs[0].shape[0]
     return first if isinstance(first, int) and first > 0 else None
 
 
 def run_all(engine: Engine, feeds: Sequence[Feeds]) -> list[Arrays]:
-    """The outputs of several inputs. They are in flight together where the engine can do that."""
+    """The outputs of several inputs, which are in flight together if the engine supports that."""
     together = getattr(engine, "run_all", None)
     return together(feeds) if together is not None else [engine.run(f) for f in feeds]
 
@@ -96,15 +96,15 @@ def run_all(engine: Engine, feeds: Sequence[Feeds]) -> list[Arrays]:
 def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
     """Run any number of rows, whatever batch the engine is fixed to.
 
-    The last batch is filled up with its last row where the batch is fixed, and what that gives is dropped.
+    If the batch is fixed, the last batch is filled up with copies of its last row, whose outputs are dropped.
 
     Args:
         engine: the engine.
         feeds: (n, ...) each.
-        most: the largest batch where it is open.
+        most: the largest batch if the batch is open.
 
     Returns:
-        (n, ...) each; or a multiple of n rows, where an output has several rows per input.
+        (n, ...) each; or a multiple of n rows, if an output has several rows per input.
     """
     fixed = batch_of(engine)
     rows = len(next(iter(feeds.values())))
@@ -122,7 +122,7 @@ def run_rows(engine: Engine, feeds: Feeds, most: int = 32) -> Arrays:
 
 
 def run_samples(engine: Engine, feeds: Sequence[Feeds]) -> list[Arrays]:
-    """The outputs of each sample, (passes, ...) each. Neighbouring samples of the same size are computed together."""
+    """The outputs of each sample, (passes, ...) each. Consecutive samples of the same size are computed together."""
     results: list[Arrays] = []
     for _, same in itertools.groupby(feeds, key=lambda f: [(k, v.shape[1:]) for k, v in f.items()]):
         group = list(same)
@@ -139,7 +139,7 @@ def _split(outputs: Arrays, counts: Sequence[int]) -> Iterator[Arrays]:
 
 
 def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
-    """Raise BadInput for inputs whose name, rank, size or type the model was not made for."""
+    """Raise BadInput for inputs whose name, rank, size or type does not fit the model."""
     for spec in inputs:
         if spec.name not in feeds:
             raise BadInput(f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'}")

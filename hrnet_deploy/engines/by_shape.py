@@ -1,5 +1,4 @@
-"""Engines of one network for several input sizes, as one engine. Each input goes to the engine that was made for its
-shape."""
+"""Engines of one network for several input sizes, as one engine. Each input is run by the engine for its shape."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from hrnet_deploy.results.base import EngineInfo
 
 
 class ByShape:
-    """See `engines.base.Engine`. It describes itself as its first engine does. All engines take the same batch."""
+    """See `engines.base.Engine`. It describes itself like its first engine. All engines take the same batch."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         first = engines[0]

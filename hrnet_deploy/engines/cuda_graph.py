@@ -1,5 +1,5 @@
-"""CUDA graphs, by the driver's C interface, because PyCUDA does not wrap it. The work of a stream is captured once
-and replayed."""
+"""CUDA graphs: the work of a stream is captured once and replayed. They use the driver's C interface, because PyCUDA
+does not wrap it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from hrnet_deploy.engines import driver
 
-THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: it forbids nothing to other threads
+THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads are not restricted
 
 
 class CaptureFailed(Exception):
-    """The work of a stream could not be captured; the message says which call failed and with which code."""
+    """The work of a stream could not be captured. The message says which call failed and with which code."""
 
 
 class Graph:
-    """The work that a function put into a stream, ready to be replayed there with one launch."""
+    """The work that a function adds to a stream, which can be replayed there with one launch."""
 
     def __init__(self, stream: int, enqueue: Callable[[], bool]) -> None:
         """Capture the work. Raises CaptureFailed, after which the stream can still be used.
 
         Args:
             stream: the handle of a stream with nothing in flight.
-            enqueue: puts work into the stream; False where it could not.
+            enqueue: adds work to the stream; returns False if it could not.
         """
         self._library = driver.open_library()
         self._stream = ctypes.c_void_p(stream)

@@ -1,7 +1,7 @@
-"""The NVIDIA driver and its GPU, by libcuda itself.
+"""Finds the NVIDIA driver and its GPU, through libcuda itself.
 
 Nothing of TensorRT may be called before `probe` has found a GPU, because without a driver TensorRT's runtime ends
-the process with a segmentation fault. Only the standard library is used, so that it takes no time.
+the process with a segmentation fault. Only the standard library is used, so that this takes no time.
 """
 
 from __future__ import annotations
@@ -49,37 +49,37 @@ class Gpu:
 
 
 def open_library() -> Any:
-    """libcuda, which comes with the driver. Raises OSError where there is none."""
+    """libcuda, which comes with the driver. Raises OSError if there is none."""
     return ctypes.CDLL(LIBRARY)
 
 
 def probe() -> Gpu:
-    """The first GPU. Raises Unavailable with the reason where there is no driver, it does not start, or it sees no
+    """The first GPU. Raises Unavailable with the reason if there is no driver, it does not start, or it finds no
     GPU."""
     try:
         library = open_library()
     except OSError:
         raise Unavailable(f"this machine has no NVIDIA driver ({LIBRARY} is not there)") from None
 
-    def ask(name: str, *arguments: Any) -> None:
+    def call(name: str, *arguments: Any) -> None:
         if code := getattr(library, name)(*arguments):
             raise Unavailable(
                 f"the NVIDIA driver does not work: {WHY.get(code, 'see its documentation')} ({name} gave {code})"
             )
 
-    ask("cuInit", 0)
+    call("cuInit", 0)
     count, version, device = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
-    ask("cuDeviceGetCount", ctypes.byref(count))
+    call("cuDeviceGetCount", ctypes.byref(count))
     if count.value < 1:
         raise Unavailable("the NVIDIA driver sees no GPU")
-    ask("cuDriverGetVersion", ctypes.byref(version))
-    ask("cuDeviceGet", ctypes.byref(device), 0)
+    call("cuDriverGetVersion", ctypes.byref(version))
+    call("cuDeviceGet", ctypes.byref(device), 0)
     name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t(0)
-    ask("cuDeviceGetName", name, len(name), device)
-    ask("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+    call("cuDeviceGetName", name, len(name), device)
+    call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
     capability = (ctypes.c_int(0), ctypes.c_int(0))
     for value, attribute in zip(capability, (MAJOR, MINOR), strict=True):
-        ask("cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
+        call("cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
     major, minor = (v.value for v in capability)
     cuda = (version.value // 1000, version.value % 1000 // 10)
     return Gpu(name.value.decode(), (major, minor), cuda, _own_version() or "CUDA {}.{}".format(*cuda), memory.value)

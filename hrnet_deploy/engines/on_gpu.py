@@ -1,5 +1,5 @@
-"""Why PyTorch or ONNX Runtime cannot run on a GPU here. The driver is looked at first, then what the library was
-built with."""
+"""Why PyTorch or ONNX Runtime cannot run on a GPU here. The driver is checked first, then how the library was
+built."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ CURE = "leave the GPU's options out, or"
 
 
 def unavailable_reason(options: Mapping[str, str]) -> str:
-    """Empty where the engine can run with its options, or where they do not ask for a GPU; else the reason and the
-    cure."""
+    """Empty if the engine can run with its options or they do not need a GPU; else the reason and what to do."""
     provider = options.get("provider", "cpu")
     if "cuda" not in options and provider == "cpu":
         return ""
@@ -28,7 +27,7 @@ def unavailable_reason(options: Mapping[str, str]) -> str:
 
 def _torch() -> str:
     if importlib.util.find_spec("torch") is None:
-        return ""  # the registry says of every engine alike what is not installed
+        return ""  # the registry reports what is not installed, for all engines
     import torch
 
     if torch.cuda.is_available():

@@ -22,16 +22,14 @@ class OpenvinoEngine:
     Args:
         source: names an ONNX file.
         threads: of the whole engine.
-        precision: f32 or bf16, what float operators compute in. OpenVINO would choose bf16 by itself where the
-        processor
-            has it; here it must be asked for.
+        precision: f32 or bf16, in which float operators compute. OpenVINO itself would choose bf16 if the processor
+            has it; here it must be requested.
         mode: "latency" makes one inference at a time on all threads. "throughput" divides the threads among streams,
-        each
-            with an inference of its own. A call of `bind` is then a queue of inferences, and its time divided by their
-            number is no latency.
-        streams: their number; OpenVINO's choice where it is empty.
+            each with its own inference. A call of `bind` is then a queue of inferences, and its time divided by their
+            number is not a latency.
+        streams: their number; empty for OpenVINO's choice.
 
-    Raises BadInput where the file cannot be opened or the options do not go together.
+    Raises BadInput if the file cannot be opened or the options do not fit each other.
     """
 
     name = "openvino"
@@ -102,7 +100,7 @@ class OpenvinoEngine:
         return results
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """The call has requests of its own, whose tensors hold the inputs and outputs."""
+        """The call has its own requests, whose tensors hold the inputs and outputs."""
         if self.info.mode == "latency":
             request = self.compiled.create_infer_request()
             _fill(request, feeds)
@@ -123,7 +121,7 @@ class OpenvinoEngine:
 
 
 def _fill(request: Any, feeds: Feeds) -> None:
-    """Give a request its inputs, and make its first inference."""
+    """Set the inputs of a request, and make its first inference."""
     for name, array in feeds.items():
         request.set_tensor(name, openvino.Tensor(np.ascontiguousarray(array)))
     request.infer()

@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the CPU, or by its CUDA or TensorRT execution provider on an NVIDIA GPU."""
+"""ONNX Runtime: on the CPU, or with its CUDA or TensorRT execution provider on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GRAPH_ID, NO_GRAPH = "gpu_graph_id", "-1"
 class OrtEngine:
     """A session. See `engines.base.Engine`.
 
-    ONNX Runtime itself goes on with the CPU where a provider does not load. Here that is an error.
+    ONNX Runtime itself falls back to the CPU if a provider does not load. Here that is an error.
 
     Args:
         source: names an ONNX file.
@@ -46,7 +46,7 @@ class OrtEngine:
         graph: capture CUDA graphs.
         passed: options of the provider; their names begin with `provider.`.
 
-    Raises BadInput where the file cannot be opened, and Unavailable where the provider does not load.
+    Raises BadInput if the file cannot be opened, and Unavailable if the provider does not load.
     """
 
     name = "ort"
@@ -64,7 +64,7 @@ class OrtEngine:
             raise BadInput("the ort engine opens an ONNX file — export the checkpoint first, or name the .onnx")
         if graph and provider not in GRAPH:
             raise BadInput(
-                "ort captures a graph on a GPU alone — add provider=cuda or provider=tensorrt, or leave graph out"
+                "ort captures a graph only on a GPU — add provider=cuda or provider=tensorrt, or leave graph out"
             )
         self.device = "cpu" if provider == "cpu" else "cuda"
         wanted = PROVIDERS[provider]
@@ -86,8 +86,8 @@ class OrtEngine:
         used = self.session.get_providers()
         if used[0] != wanted:
             raise Unavailable(
-                f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — see that its libraries (CUDA, "
-                "cuDNN) load"
+                f"ONNX Runtime runs on {', '.join(used)} instead of {wanted} — make sure that its libraries (CUDA, "
+                "cuDNN) can be loaded"
             )
         self.inputs = tuple(_spec(i) for i in self.session.get_inputs())
         self.outputs = tuple(_spec(o) for o in self.session.get_outputs())
@@ -106,7 +106,7 @@ class OrtEngine:
         return {n: np.asarray(v) for n, v in zip(names, found, strict=True)}
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """Inputs and outputs are bound once, where the provider computes. The call allocates and copies nothing."""
+        """Inputs and outputs are bound once, on the provider's device. The call allocates and copies nothing."""
         outputs = self.run(feeds)
         binding = self.session.io_binding()
         kept = []
@@ -116,7 +116,7 @@ class OrtEngine:
         for name, array in outputs.items():
             kept.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(array), self.device, 0))
             binding.bind_ortvalue_output(name, kept[-1])
-        options = self._options(str(self._captured))  # each set of addresses needs a graph of its own
+        options = self._options(str(self._captured))  # each set of addresses needs its own graph
         self._captured += 1
 
         def call(_keep: list[Any] = kept) -> None:
@@ -127,7 +127,7 @@ class OrtEngine:
         return call
 
     def _options(self, graph: str) -> Any:
-        """Options that name the CUDA graph a run captures or replays; None where graphs are not captured."""
+        """Options that name the CUDA graph a run captures or replays; None if graphs are not captured."""
         if not self._graph:
             return None
         options = onnxruntime.RunOptions()

@@ -1,9 +1,9 @@
 """HRNet's parallel branches on parallel streams of the GPU.
 
-PyTorch runs branches one after the other that could run at the same time. The paper gives this as the reason why its
+PyTorch runs branches one after the other that could run at the same time. According to the paper, this is why its
 networks are slower than their arithmetic ("Deep High-Resolution Representation Learning for Visual Recognition",
-section 8). Here each branch of a module and each fused output is put into a stream of its own. In a CUDA graph, the
-host's share of the time goes too.
+section 8). Here each branch of a module and each fused output runs in its own stream. A CUDA graph also removes the
+time that the host takes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Streams(Protocol):
 class CudaStreams:
     """Streams of the current GPU.
 
-    The allocator need not be told of a tensor that is made in one stream and used in another: what is freed was used
-    before the next join, and a stream goes on only after the fork that follows it.
+    The allocator need not be informed about a tensor that is made in one stream and used in another: a freed tensor was
+    used before the next join, and a stream continues only after the fork that follows it.
     """
 
     def __init__(self, most: int) -> None:
@@ -70,7 +70,7 @@ def side_by_side(calls: Sequence[Call], streams: Streams) -> list[Tensor]:
 
 
 def parallelise(network: nn.Module, streams: Streams) -> int:
-    """Let every module of parallel branches in the network use the streams. Gives the number of such modules."""
+    """Let every module of parallel branches in the network use the streams. Returns the number of such modules."""
     found = [m for m in network.modules() if isinstance(m, HighResolutionModule)]
     for module in found:
         module.forward = _forward(module, streams)  # type: ignore[method-assign,assignment]
@@ -86,5 +86,5 @@ def _forward(module: HighResolutionModule, streams: Streams) -> Callable[[Sequen
 
 
 def most_branches(network: nn.Module) -> int:
-    """The number of streams that the network can use; 1 where it has no parallel branches."""
+    """The number of streams that the network can use; 1 if it has no parallel branches."""
     return max((len(m.branches) for m in network.modules() if isinstance(m, HighResolutionModule)), default=1)

@@ -25,8 +25,8 @@ class TorchEngine:
     """The network in PyTorch, eager unless `compile` is set. See `engines.base.Engine`.
 
     Args:
-        source: names a checkpoint, or asks for random weights.
-        threads: PyTorch's own setting, which holds for the whole process.
+        source: names a checkpoint, or requests random weights.
+        threads: PyTorch's own setting, which applies to the whole process.
         channels_last: the memory format of the network and its inputs.
         compile: use torch.compile.
         cuda: run on the GPU. The options below need it.
@@ -35,7 +35,7 @@ class TorchEngine:
         streams: run HRNet's branches on parallel streams (see `parallel_branches`).
 
     Attributes:
-        remark: what a reader of its times must know; empty where there is nothing.
+        remark: what a reader must know to interpret its times; may be empty.
     """
 
     name = "torch"
@@ -52,7 +52,7 @@ class TorchEngine:
         streams: bool = False,
     ) -> None:
         if not cuda and (precision != "fp32" or graph or streams):
-            raise BadInput("torch takes precision, graph and streams on a GPU alone — write torch:cuda,…")
+            raise BadInput("torch takes precision, graph and streams only on a GPU — write torch:cuda,…")
         self.device = "cuda" if cuda else "cpu"
         self._precision, self._graph = precision, graph
         self.network = network_of(source)
@@ -137,7 +137,7 @@ class TorchEngine:
             yield
 
     def _settle(self, tensors: list[torch.Tensor]) -> None:
-        """The first run of each shape on a GPU. Libraries try kernels in it with memory of their own, which is not
+        """The first run of each shape on a GPU. In it, libraries try kernels with extra memory, which is not
         counted in the peak."""
         shapes = tuple(t.shape for t in tensors)
         if self.device == "cpu" or shapes in self._settled:
@@ -170,7 +170,7 @@ class TorchEngine:
     def _capture(self, tensors: list[torch.Tensor]) -> Captured | None:
         """The forward pass on these tensors as a CUDA graph.
 
-        None where it needs the host in between, as a detector's proposals do. It is then not tried again.
+        None if it needs the host in between, as a detector's proposals do. It is then not tried again.
         """
         try:
             return self._recorded(tensors)

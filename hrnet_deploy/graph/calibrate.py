@@ -1,9 +1,8 @@
 """Collect statistics of the activations of a graph on real inputs, in memory that does not grow with their number.
 
-The bins of a histogram are the leading bits of a float32: its sign, its exponent and the first bits of its mantissa. So
-    one
-array of counts covers any range, at a resolution relative to the value. The range need not be known beforehand, and an
-image with values a thousand times larger than the rest does not coarsen the bins of the rest.
+The bins of a histogram are the leading bits of a float32: its sign, its exponent and the first bits of its mantissa.
+So one array of counts covers any range, at a resolution relative to the value. The range need not be known beforehand,
+and an image with values a thousand times larger than the rest does not coarsen the bins of the rest.
 
 Counts of several images add up, so an image can also be subtracted again by running it once more. This is how outlier
 images are removed, whatever their position in the data set.
@@ -168,7 +167,7 @@ class CalibrationResult:
     Attributes:
         statistics: the statistics of all inputs.
         counts: (tensors, BINS) the histograms without the outliers.
-        kept: (inputs, tensors) False where an input is an outlier.
+        kept: (inputs, tensors) False if an input is an outlier.
         outliers: by the name of an image, the tensor in which it stands out most, and how many times that tensor's
             median peak it reaches.
     """
@@ -203,14 +202,14 @@ def calibrate(
     """
     done = set(statistics.done)
     if done and done - {_key(*i) for i in inputs()}:
-        raise BadInput("the statistics kept are of other images — name another file, or give the images they are of")
+        raise BadInput("the statistics in the file belong to other images — name another file, or give those images")
     try:
         _add_all(statistics, run, inputs, tick, keep)
     except KeyboardInterrupt:
         keep()
         raise
     if not statistics.done:
-        raise BadInput("no image to calibrate on has anything on it — check the annotations")
+        raise BadInput("no calibration image has anything annotated — check the annotations")
     keep()
     return without_outliers(statistics, run, inputs)
 
@@ -257,7 +256,7 @@ def without_outliers(statistics: Statistics, run: Run, inputs: InputStream) -> C
     typical = np.array([np.median(p[p > 0]) if (p > 0).any() else 0.0 for p in peaks.T])
     kept = (peaks <= SPREAD * typical) | (typical == 0)
     kept[(~kept).mean(axis=1) > EVERYWHERE] = False
-    kept[:, ~kept.any(axis=0)] = True  # if all inputs are outliers in a tensor, they are all there is to go by
+    kept[:, ~kept.any(axis=0)] = True  # if all inputs are outliers in a tensor, all are kept
     counts = statistics.counts.copy()
     outliers: dict[str, tuple[str, float]] = {}
     wild = {statistics.done[i]: i for i in np.flatnonzero(~kept.all(axis=1))}

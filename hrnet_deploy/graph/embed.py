@@ -1,4 +1,5 @@
-"""Puts the preparation of images and the decoding of results into a graph: uint8 pixels in, decoded results out.
+"""Adds the preparation of images and the decoding of results to a graph. It then takes uint8 pixels and returns
+results.
 
 The preparation is the same for every task. The decoding is the task's own graph (`tasks.base.Embedding`).
 """
@@ -22,8 +23,8 @@ def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.Mode
     """The model between its preparation and its decoding.
 
     `model` must have static shapes. With `flip_test` its batch holds images and then their mirror images, so the result
-    takes half as many. Raises BadInput where an axis is open, where the task has no graph for its decoding, or the
-    opset is too old."""
+    takes half as many. Raises BadInput if an axis is open, the task has no graph for its decoding, or the opset is too
+    old."""
     decoding = embedding_of(card)
     image, output = model.graph.input[0], model.graph.output[0]
     shape = _static_shape(output)

@@ -1,6 +1,6 @@
 """The description that every exported ONNX file carries in its `metadata_props`.
 
-It holds the model card, the contract (which arrays the file takes and gives), the precision, the steps by which the
+It holds the model card, the input format (which arrays the file takes and gives), the precision, the steps by which the
 file was made with their figures, and the digests of the files it was made from. It holds nothing about the machine and
 no time, so that the same export gives the same bytes.
 """
@@ -20,7 +20,7 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file
 from hrnet_deploy.graph.plan import is_plan, read_manifest
-from hrnet_deploy.tasks.base import Contract
+from hrnet_deploy.tasks.base import InputFormat
 
 KEY = "hrnet_deploy"
 SCHEMA = 1
@@ -32,14 +32,14 @@ class Description:
 
     Attributes:
         card: the model card.
-        contract: whether preprocessing and decoding are in the graph.
+        input_format: whether preprocessing and decoding are in the graph. Its key in the metadata is `contract`.
         precision: fp32, fp16 or int8.
         provenance: sha256 digests by role (checkpoint, parent, calibration).
         history: one entry per step: its name under `step`, and the facts of that step.
     """
 
     card: ModelCard
-    contract: Contract = field(default_factory=Contract)
+    input_format: InputFormat = field(default_factory=InputFormat)
     precision: str = "fp32"
     provenance: Mapping[str, str] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
@@ -58,7 +58,7 @@ def to_values(description: Description) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "card": description.card.to_dict(),
-        "contract": dataclasses.asdict(description.contract),
+        "contract": dataclasses.asdict(description.input_format),
         "precision": description.precision,
         "provenance": dict(description.provenance),
         "history": list(description.history),
@@ -69,7 +69,7 @@ def from_values(values: Any, path: Path) -> Description:
     """A description from its JSON values.
 
     Raises:
-        BadInput: the values were written by another version or are no description. The message names `path`.
+        BadInput: the values were written by another version or are not a description. The message names `path`.
     """
     try:
         if values["schema"] != SCHEMA:
@@ -79,7 +79,7 @@ def from_values(values: Any, path: Path) -> Description:
             )
         return Description(
             card=ModelCard.from_dict(values["card"]),
-            contract=Contract(**values["contract"]),
+            input_format=InputFormat(**values["contract"]),
             precision=values["precision"],
             provenance=values["provenance"],
             history=tuple(values["history"]),
@@ -98,7 +98,7 @@ def description_of(model: onnx.ModelProto, path: Path) -> Description:
     """The description in a model. Raises BadInput, naming `path`, if the model has none or a damaged one."""
     found = next((p.value for p in model.metadata_props if p.key == KEY), None)
     if found is None:
-        raise BadInput(f"{path} carries no model card — make the file with `hrnet-deploy export`")
+        raise BadInput(f"{path} has no model card — make the file with `hrnet-deploy export`")
     try:
         values = json.loads(found)
     except ValueError as error:

@@ -1,8 +1,8 @@
 """A TensorRT plan and its manifest: what the plan was built from, for what, and with which settings.
 
-A plan fits one GPU and one version of TensorRT. The manifest beside it says which, so that a plan that does not fit
-is refused before TensorRT sees it, together with the command that builds it again. Keep the ONNX file: a plan is
-only a cache.
+A plan fits one GPU and one version of TensorRT. The manifest next to it says which. So a plan that does not fit is
+refused before TensorRT opens it, and the error gives the command that builds it again. Keep the ONNX file: a plan can
+always be built from it again.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ class BuildOptions:
     """How a plan is built.
 
     Attributes:
-        batch, size: bounds of the open axes of the file: least, tuned for, most. A size is height and width.
-        workspace: the most memory that a kernel may take, in bytes; TensorRT's choice where it is None.
+        batch, size: bounds of the open axes of the file: the smallest, the one to tune for, the largest. A size is
+            height and width.
+        workspace: the most memory that a kernel may take, in bytes; None for TensorRT's choice.
         level: optimization level of the builder, from 0 (fast to build) to 5 (tries most).
-        aux_streams: streams beside the first; TensorRT's choice where it is None.
+        aux_streams: streams in addition to the first; None for TensorRT's choice.
         tf32: whether float32 may be computed in TF32.
     """
 
@@ -69,8 +70,8 @@ class Manifest:
         identity: GPU, compute capability and driver.
         options: of the build.
         profiles: bounds of the open inputs: least, tuned for and most, each a shape.
-        description: what the ONNX file says of itself.
-        warning: what the channel counts of the graph cost in int8, where that is much.
+        description: that of the ONNX file.
+        warning: about channel counts that make the graph slow in int8; empty if they do not.
         layers: number of layers by precision.
     """
 
@@ -122,11 +123,11 @@ def write_plan(path: Path, plan: bytes, manifest: Manifest) -> None:
 
 
 def read_manifest(plan: Path) -> Manifest:
-    """Read the manifest beside a plan. Raises BadInput where there is none, or the file is something else."""
+    """Read the manifest next to a plan. Raises BadInput if there is none, or the file is something else."""
     path = manifest_path(plan)
     if not path.exists():
         raise BadInput(
-            f"{plan} has no manifest beside it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx "
+            f"{plan} has no manifest next to it ({path.name}) — build it with: hrnet-deploy build MODEL.onnx "
             f"-o {plan.name}"
         )
     values = read_json(path, "the manifest of a plan")
@@ -144,8 +145,8 @@ def require_fit(plan: Path, found: Manifest, tensorrt: str, identity: Mapping[st
     """Check that a plan may be opened here.
 
     Raises:
-        BadInput: where the bytes of the plan are not those of the manifest.
-        Unavailable: where it was built for another GPU or another version of TensorRT.
+        BadInput: the plan is not the one that the manifest describes.
+        Unavailable: the plan was built for another GPU or another version of TensorRT.
     """
     if sha256(plan) != found.plan:
         raise BadInput(

@@ -1,7 +1,7 @@
 """Decide which tensors of an HRNet's graph are quantized for an engine, and write the quantized graph.
 
 A tensor is quantized by a QuantizeLinear/DequantizeLinear (Q/DQ) pair after it. An engine computes an operator in int8
-if there are pairs around it. Engines differ in what they can fuse, so each has a placement of its own. For example, a
+if there are pairs around it. Engines differ in what they can fuse, so each has its own placement. For example, a
 pair between a convolution and the residual Add it feeds lets ONNX Runtime stay in integers, but keeps TensorRT from
 fusing the two operators.
 """

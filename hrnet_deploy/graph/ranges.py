@@ -6,7 +6,7 @@ minmax      from the smallest to the largest value seen
 average     the mean over images of the smallest and of the largest value (what a moving average converges to)
 percentile  the interval that holds all but 0.001% of the values
 mse         the range with the smallest expected squared error, which weighs clipping the tails against coarser rounding
-entropy     the range that loses least information by Kullback-Leibler divergence, as TensorRT's entropy calibrator
+entropy     the range that loses least information by Kullback-Leibler divergence, as in TensorRT's entropy calibrator
 """
 
 from __future__ import annotations

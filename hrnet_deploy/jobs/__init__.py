@@ -1,1 +1,2 @@
-"""What each command does: `job(request, progress) -> result`, from files to a typed result."""
+"""What each command does: `job(request, progress) -> result`. A job reads and writes files and returns a typed
+result."""

@@ -1,4 +1,4 @@
-"""Every model in every engine, at every batch and number of threads, measured in turns."""
+"""Measures every model in every engine, with every batch size and number of threads, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hrnet_deploy.errors import BadInput, Unavailable, need
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.stats import FEWEST_ROUNDS
-from hrnet_deploy.tasks.base import Contract
+from hrnet_deploy.tasks.base import InputFormat
 from hrnet_deploy.workflow.arguments import require_amount, require_count
 
 
@@ -29,18 +29,18 @@ class BenchRequest:
 
     Attributes:
         models: ONNX files or plans.
-        card: name or file of a card, where no files are given.
-        checkpoint: weights for the PyTorch engine; random ones without.
+        card: name or file of a card, if no model files are given.
+        checkpoint: weights for the PyTorch engine; random ones unless given.
         engines: with options, as on the command line.
-        batches: images per inference; several make several rows.
-        threads: numbers of threads; all that are available unless given.
+        batches: images per inference; one row for each.
+        threads: numbers of threads; all available ones unless given.
         size: height and width of a card's input; the card's own unless given.
         seconds: measured time of each row and region.
         rounds: turns that each row takes.
-        layers: whether the time of each layer is measured too, where the engine can tell it.
-        schedule: how long and how often in every detail, in place of `seconds`, `rounds` and `layers`.
+        layers: whether the time of each layer is measured too, in engines that can measure it.
+        schedule: all settings of the measurement, in place of `seconds`, `rounds` and `layers`.
 
-    Raises BadInput where a number makes no sense.
+    Raises BadInput if a number makes no sense.
     """
 
     models: Sequence[Path] = ()
@@ -71,16 +71,16 @@ class BenchRequest:
 
 
 def bench(request: BenchRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> BenchResult:
-    """Measure. A row that fails says why, and the other rows go on.
+    """Measure all rows. A row that fails says why, and the others continue.
 
     Args:
         request: what to measure.
-        progress: told of each stage.
+        progress: is notified of each stage.
         launcher: where the rows are measured.
 
     Raises:
-        BadInput: where the request asks for more threads than there are, or a file cannot be read.
-        Unavailable: where none of the engines can run.
+        BadInput: more threads are requested than there are, or a file cannot be read.
+        Unavailable: none of the engines can run.
     """
     progress.stage("looking at the machine")
     with Machine(launcher) as machine, tempfile.TemporaryDirectory() as folder:
@@ -100,7 +100,7 @@ def _require_cores(threads: Sequence[int], available: int) -> None:
     if max(threads) > available:
         raise BadInput(
             f"--threads {max(threads)} is more than the {available} that can be used here — give {available} or fewer, "
-            "because threads that share a core measure the waiting for it"
+            "because threads that share a core wait for each other"
         )
 
 
@@ -115,12 +115,12 @@ def _files(request: BenchRequest) -> list[Subject]:
     subjects = []
     for path in request.models:
         found = read_description(path)
-        subjects.append(Subject(path.name, Source(found.card, path, checkpoint), found.contract, found.precision))
+        subjects.append(Subject(path.name, Source(found.card, path, checkpoint), found.input_format, found.precision))
     return subjects
 
 
 def _of_card(request: BenchRequest, missing: Mapping[str, str], folder: Path, progress: Progress) -> list[Subject]:
-    """The network of a card with random weights. It is exported where an engine needs an ONNX file."""
+    """The network of a card with random weights. It is exported if an engine needs an ONNX file."""
     chosen: ModelCard = card(request.card)
     if request.size:
         chosen = chosen.resized(*request.size)
@@ -136,4 +136,4 @@ def _of_card(request: BenchRequest, missing: Mapping[str, str], folder: Path, pr
         options = ExportOptions(batch=request.batches[0], dynamic=("batch",) if many else ())
         model, _ = random_model(chosen, options, progress)
         save_model(model, path)
-    return [Subject(f"card {chosen.name}", Source(chosen, path, None, "random"), Contract(), "fp32")]
+    return [Subject(f"card {chosen.name}", Source(chosen, path, None, "random"), InputFormat(), "fp32")]

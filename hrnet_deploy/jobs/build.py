@@ -1,4 +1,4 @@
-"""An ONNX file to a TensorRT plan with its manifest."""
+"""Builds a TensorRT plan and its manifest from an ONNX file."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class BuildRequest:
 
     Attributes:
         model: the ONNX file.
-        output: the plan to write; its manifest is written beside it.
+        output: the plan to write; its manifest is written next to it.
         options: bounds and settings of the builder.
         force: whether existing files are replaced.
 
-    Raises BadInput where the output is not called like a plan or an option is out of its range.
+    Raises BadInput if the output does not have the suffix of a plan, or an option is out of range.
     """
 
     model: Path
@@ -45,16 +45,16 @@ class BuildRequest:
     def __post_init__(self) -> None:
         if self.output.suffix.lower() not in SUFFIXES:
             name = self.output.suffix or self.output.name
-            raise BadInput(f"a plan is called .plan, not {name} — name the output X.plan")
+            raise BadInput(f"the name of a plan ends in .plan, not {name} — name the output X.plan")
         _check_options(self.options)
 
 
 def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
-    """Build a plan, open it and run it once. Only then the files get their names.
+    """Build a plan, open it and run it once. Only then are the files written under their names.
 
     Raises:
-        BadInput: where TensorRT cannot read the file, or a bound does not fit it.
-        Unavailable: where TensorRT cannot run here, or the GPU's memory does not suffice.
+        BadInput: TensorRT cannot read the file, or a bound does not fit it.
+        Unavailable: TensorRT cannot run here, or the GPU does not have enough memory.
     """
     model, output, options = request.model, request.output, request.options
     graph = load_model(model)
@@ -97,7 +97,7 @@ def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
 
 
 def _try_plan(plan: bytes, manifest: Manifest, card: ModelCard, output: Path) -> EngineInfo:
-    """What the engine says of the plan, opened from a temporary file beside the output."""
+    """What the engine reports about the plan, opened from a temporary file next to the output."""
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
         trial = Path(place, "trial.plan")
         write_plan(trial, plan, manifest)
@@ -121,7 +121,7 @@ def _check_options(options: BuildOptions) -> None:
         low, middle, high = ((b, b) if isinstance(b, int) else b for b in bounds)
         if not all(0 < a <= b <= c for a, b, c in zip(low, middle, high, strict=True)):
             raise BadInput(
-                f"{name} needs least, tuned for and most, each at least the one before — for example "
+                f"{name} needs MIN:OPT:MAX in rising order — for example "
                 + ("1:4:16" if name == "--batch" else "256x192:256x192:512x384")
             )
     if not 0 <= options.level <= 5:

@@ -1,4 +1,5 @@
-"""The candidates of `tune`: made, judged on images, measured in turns, and the fastest proved on the test set."""
+"""The candidates of `tune`: they are made, judged on images and measured; the fastest is then judged on the test
+set."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.bench.rows import REFERENCE, RowAndJob, Subject, row_of
+from hrnet_deploy.bench.rows import REFERENCE, RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
@@ -26,14 +27,14 @@ from hrnet_deploy.results.tuning import Candidate
 from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.threads import available_threads
-from hrnet_deploy.workflow.findings import SavedFindings, beside
+from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.identity import images_digest
 from hrnet_deploy.workflow.split import Split
 
 FLOAT = {"ort": ("ort",), "openvino": ("openvino", "openvino:precision=bf16")}  # the ways to run a float file
 QUEUED = {"openvino": "mode=throughput"}  # the option with which an engine keeps several inputs in flight
 REGIONS = ("compute", "end_to_end")
-LEAST_SECONDS = 1.0  # measured time of a row, however little of the budget is left
+LEAST_SECONDS = 1.0  # the least measured time of a row, however little of the budget is left
 
 
 @dataclasses.dataclass
@@ -43,11 +44,11 @@ class Tuner:
     Attributes:
         model, output, split, max_drop, checkpoint, throughput: as in `TuneRequest`.
         description: of the model file.
-        thread_counts: numbers of threads to try; empty for all that are available.
+        thread_counts: numbers of threads to try; empty for all available ones.
         cache: the file of calibration statistics.
         folder: for the files of candidates.
         deadline: the end of the budget, on the clock of `time.monotonic`.
-        progress: told of each stage.
+        progress: is notified of each stage.
     """
 
     model: Path
@@ -67,7 +68,7 @@ class Tuner:
         self._parts = self.split.parts(search=True)
         self._task = task_of(self.description.card)
         self._reference = open_engine("ort", Source(self.description.card, self.model))
-        self._findings = SavedFindings(beside(self.cache))
+        self._cached = FindingsCache(cache_beside(self.cache))
         self._files: dict[tuple[str, str], Path] = {}  # by precision and engine
 
     def file(self, candidate: Candidate) -> Path:
@@ -79,7 +80,7 @@ class Tuner:
         return candidate.command or shlex.join(["cp", str(self.model), str(self.output)])
 
     def candidates(self) -> Iterator[Candidate]:
-        """Every engine that runs ONNX here, in float and in int8, at every number of threads."""
+        """Every engine that runs ONNX here, in float and in int8, with every number of threads."""
         counts = self.thread_counts or (available_threads(),)
         for name in (n for n in ENGINES if n in TARGETS and not unavailable_reason(n)):
             for spec in FLOAT.get(name, (name,)):
@@ -98,7 +99,7 @@ class Tuner:
                 yield Candidate(self._spec(name), count, "int8", command, figures, rejected)
 
     def _spec(self, engine: str) -> str:
-        """An engine's name, with the option that keeps several inputs in flight where that is wanted."""
+        """An engine's name, with the option that keeps several inputs in flight if `throughput` is set."""
         extra = QUEUED.get(parse(engine)[0], "") if self.throughput else ""
         return engine if not extra else f"{engine}{',' if ':' in engine else ':'}{extra}"
 
@@ -111,7 +112,7 @@ class Tuner:
             target=target,
             max_drop=self.max_drop,
             calibration_cache=self.cache,
-            speed=False,  # it is measured here, beside everything else
+            speed=False,  # `measured` measures it together with everything else
         )
         return quantize(request, self.progress)
 
@@ -133,17 +134,17 @@ class Tuner:
         return dataclasses.replace(candidate, figures=figures, rejected=rejected)
 
     def measured(self, candidates: Sequence[Candidate]) -> BenchResult:
-        """PyTorch, where it is installed, and every accepted candidate, measured in turns."""
-        card, contract = self.description.card, self.description.contract
-        rows: list[RowAndJob] = []
+        """PyTorch, if it is installed, and every accepted candidate, measured in alternating rounds."""
+        card, input_format = self.description.card, self.description.input_format
+        rows: list[RowAndSpec] = []
         if not unavailable_reason(REFERENCE):
             from hrnet_deploy import checkpoints
 
             found = checkpoints.resolve(self.checkpoint) if self.checkpoint else None
-            subject = Subject(self.model.name, Source(card, None, found), contract, "fp32")
+            subject = Subject(self.model.name, Source(card, None, found), input_format, "fp32")
             rows.append(row_of(subject, REFERENCE, 1, available_threads()))
         for c in (c for c in candidates if c.accepted):
-            subject = Subject(self.model.name, Source(card, self.file(c)), contract, c.precision)
+            subject = Subject(self.model.name, Source(card, self.file(c)), input_format, c.precision)
             rows.append(row_of(subject, c.engine, 1, c.threads))
         left = max(0.0, self.deadline - time.monotonic())
         seconds = min(5.0, max(LEAST_SECONDS, 0.6 * left / max(1, len(rows) * len(REGIONS))))
@@ -160,9 +161,9 @@ class Tuner:
         return dataclasses.replace(candidate, milliseconds=row.regions["end_to_end"].summary.p50)
 
     def proved(self, ranked: Sequence[Candidate]) -> list[Candidate]:
-        """Judge accepted candidates on the test set, the fastest first, until one stays within the drop.
+        """Judge accepted candidates on the test set, the fastest first, until one passes.
 
-        That one comes first in the list that is returned. Those that were faster and failed are rejected.
+        That one comes first in the returned list. Faster candidates that failed are rejected.
         """
         failed: list[Candidate] = []
         for number, candidate in enumerate(ranked):
@@ -176,7 +177,7 @@ class Tuner:
         return [*failed, *ranked[len(failed) :]]
 
     def _figures(self, candidate: Candidate, dataset: Dataset) -> tuple[TaskFigures, str]:
-        """Figures in the candidate's own engine, and those of them that are past their limit in words."""
+        """Figures in the candidate's own engine, and a text that lists those beyond their limit."""
         file = self.file(candidate)
 
         def find() -> dict[str, Any]:
@@ -186,7 +187,7 @@ class Tuner:
             engine.close()
             return dataclasses.asdict(figures)
 
-        decided_by = {
+        cache_key = {
             "parent": sha256(self.model),
             "file": sha256(file),
             "engine": candidate.engine,
@@ -194,7 +195,7 @@ class Tuner:
             "task": self._task.protocol(),
             "images": images_digest(dataset),
         }
-        figures = as_figures(self._findings.once(decided_by, find))
+        figures = as_figures(self._cached.get_or_compute(cache_key, find))
         limits = budget_for(candidate.precision, self._task).replaced_by(Budget(drop=self.max_drop))
         checks = judge(limits, [], figures)
         return figures, "; ".join(f"{c.name} {c.value:.3g}" for c in checks if not c.passed)

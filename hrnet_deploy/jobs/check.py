@@ -1,4 +1,4 @@
-"""Is a model file still the network it was made from? Figures, a verdict, and the first tensor that is wrong."""
+"""Checks that a file still computes what its network does: figures, a verdict, and the first tensor that differs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hrnet_deploy.tasks.samples import NAME, sample_images
 from hrnet_deploy.workflow.arguments import require_amount, require_count
 
 NOISE_SEEDS = (0, 1, 2)
-TRACED = 40  # the most inputs that are tried to find where a graph goes wrong
+TRACED = 40  # the most inputs that are tried to find the first tensor that differs
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class CheckRequest:
     Attributes:
         model: the ONNX file or plan.
         against: the checkpoint that it was made from (or its card), or another ONNX file.
-        images, annotations: a folder, and what is known of its images; the package's own samples unless given.
-        limit, seed: how many images to use, and the seed to choose them by; the first ones without a seed.
+        images, annotations: a folder of images, and its annotations; the package's own samples unless given.
+        limit, seed: how many images to use, and the seed of their random choice; without a seed, the first ones.
         engine, threads: what runs the file.
-        flip_test: whether results are averaged with those of the mirrored image.
+        flip_test: whether results are averaged with those of the mirror image.
         limits: replace the budget of the file's precision, field by field.
-        dataset: images that are loaded already, in place of the folder's.
+        dataset: images that are already loaded, in place of the folder.
     """
 
     model: Path
@@ -58,7 +58,7 @@ class CheckRequest:
 
     def __post_init__(self) -> None:
         if self.images is None and (self.annotations or self.limit is not None or self.seed is not None):
-            raise BadInput("--annotations, --limit and --seed are about images — give their folder with --images")
+            raise BadInput("--annotations, --limit and --seed need a folder of images — give it with --images")
         require_count("--limit", self.limit)
         require_count("--seed", self.seed, least=0)
         require_count("--threads", self.threads)
@@ -71,8 +71,8 @@ class CheckRequest:
 def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     """Compare a model file with the checkpoint it was made from, or with another ONNX file (which needs no torch).
 
-    Raises BadInput where a file cannot be read or the two are not of one network, and Unavailable where the engine
-    cannot run here.
+    Raises BadInput if a file cannot be read or the two are not of one network, and Unavailable if the engine cannot
+    run here.
     """
     parse(request.engine)
     description = read_description(request.model)
@@ -80,7 +80,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     progress.stage("opening both models")
     reference, theirs, source = _reference(request, description)
     engine = open_engine(request.engine, Source(description.card, request.model), request.threads)
-    task = task_of(description.card, description.contract, request.flip_test)
+    task = task_of(description.card, description.input_format, request.flip_test)
     progress.stage("comparing on noise")
     tensors = _on_noise(reference, engine, description, theirs)
     progress.stage("comparing on images", len(dataset))
@@ -95,14 +95,14 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
         precision=precision,
         card=description.card.name,
         images=str(request.images or NAME),
-        flip_test=request.flip_test or description.contract.flip_test,
+        flip_test=request.flip_test or description.input_format.flip_test,
         tensors=tensors,
         task=figures,
         budget=budget,
         checks=judge(budget, tensors, figures),
         warning=_provenance(source, description),
     )
-    if result.passed or source is None or description.contract.embedded:
+    if result.passed or source is None or description.input_format.embedded:
         return result
     progress.stage("looking for the first tensor that differs")
     first = _first_difference(request, source, task, dataset, batch_of(engine) or 1, budget)
@@ -118,17 +118,17 @@ def _images(request: CheckRequest) -> Dataset:
 def _reference(request: CheckRequest, description: Description) -> tuple[Engine, Task, Source | None]:
     """The reference: PyTorch with the checkpoint, or ONNX Runtime with another file.
 
-    Returns its engine, the task that prepares its inputs, and the checkpoint as a source where there is one.
+    Returns its engine, the task that prepares its inputs, and the checkpoint as a source if there is one.
     """
-    flip = request.flip_test or description.contract.flip_test
+    flip = request.flip_test or description.input_format.flip_test
     if request.against.endswith(".onnx"):
         other = read_description(Path(request.against))
         ours = description.card.architecture
         require_same(request.against, other.card.architecture, request.model, ours, "compare files of one network")
-        plain = flip and not other.contract.embedded
+        plain = flip and not other.input_format.embedded
         return (
             open_engine("ort", Source(other.card, Path(request.against)), request.threads),
-            task_of(other.card, other.contract, plain),
+            task_of(other.card, other.input_format, plain),
             None,
         )
     from hrnet_deploy import checkpoints
@@ -140,10 +140,10 @@ def _reference(request: CheckRequest, description: Description) -> tuple[Engine,
 def _on_noise(reference: Engine, engine: Engine, description: Description, theirs: Task) -> list[TensorFigures]:
     if (
         not theirs.comparable
-        or description.contract.embedded
+        or description.input_format.embedded
         or {o.name for o in reference.outputs} != {o.name for o in engine.outputs}
     ):
-        return []  # noise has no meaningful decoded results
+        return []  # decoded results of noise mean nothing
     batch = batch_of(engine) or 1
     inputs = [noise(description.card, batch, seed) for seed in NOISE_SEEDS]
     return compare_tensors(lambda feed: run_rows(reference, feed), engine, inputs, "noise")
@@ -153,17 +153,17 @@ def _provenance(source: Source | None, description: Description) -> str:
     made_from = description.provenance.get("checkpoint")
     if source is None or source.checkpoint is None or made_from is None or sha256(source.checkpoint) == made_from:
         return ""
-    return f"the file says it was made from another checkpoint (sha256 {made_from[:8]})"
+    return f"according to the file, it was made from another checkpoint (sha256 {made_from[:8]})"
 
 
 def _first_difference(
     request: CheckRequest, source: Source, task: Task, dataset: Dataset, batch: int, budget: Budget
 ) -> str:
-    """The first tensor that differs, in words; empty where none is found.
+    """The first tensor that differs, in words; empty if none is found.
 
-    It is looked for on noise first and then on images, because a weight behind a ReLU that gives zero on most inputs
-    changes nothing on those. A tensor inside the network differs less than those after it, so its limit is a tenth of
-    the output's.
+    It is searched for on noise first and then on images. A weight after a ReLU that gives zero on most inputs has no
+    effect on those inputs. A tensor inside the network differs less than those after it, so its limit is a tenth of
+    the limit of the output.
     """
     from hrnet_deploy.engines.torch_ import network_of
     from hrnet_deploy.trace import Tracer

@@ -1,7 +1,9 @@
-"""What really changed between two results, and whether it is too much. It needs no torch and opens no model.
+"""Compares two results: which figures changed by more than noise, and whether one exceeds a limit.
 
-A time differs where the 95% intervals of its medians do not overlap (`Summary.differs`). Memory and computed figures
-have no intervals; `stats.MEMORY_TOLERANCE` and `stats.COMPUTED_TOLERANCE` say what is taken for no difference.
+It needs no torch and opens no model.
+
+Two times differ if the 95% intervals of their medians do not overlap (`Summary.differs`). Memory and computed figures
+have no intervals; their differences count from `stats.MEMORY_TOLERANCE` and `stats.COMPUTED_TOLERANCE` on.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ from hrnet_deploy.results.training import TrainingResult
 from hrnet_deploy.results.tuning import TuneResult
 from hrnet_deploy.stats import COMPUTED_TOLERANCE, MEMORY_TOLERANCE, Summary, summarise
 
-PEAKS = {"cuda": "torch_peak_allocated"}  # the memory figure of a device; of all others it is the one below
+PEAKS = {"cuda": "torch_peak_allocated"}  # the memory figure of a device; for all others it is PEAK
 PEAK = "peak_rss_over_before"
 REGIONS = {"end_to_end": "latency", "compute": "compute", "pipeline": "pipeline"}
-# What a limit calls a figure of a task's distance, and its unit; any other figure keeps its own name.
+# The name under which `--fail-on` knows a figure of a task's distance, and its unit. Other figures keep their names.
 DISTANCES = {
     "pixels_mean": ("pixels", "px"),
     "pixels_max": ("pixels_max", "px"),
@@ -45,7 +47,7 @@ DISTANCES = {
     "missing": ("missing", "share"),
     "extra": ("extra", "share"),
 }
-COUNTS = ("detections",)  # figures of a distance that are neither better nor worse
+COUNTS = ("detections",)  # figures of a distance of which neither more nor less is better
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class CompareRequest:
 
     Attributes:
         base, new: two result files, or two folders of result files, which are compared by name.
-        fail_on: how much worse is too much, as `--fail-on` takes it: `ap=0.3,latency=5%`.
+        fail_on: limits on how much worse figures may become, as for `--fail-on`: `ap=0.3,latency=5%`.
     """
 
     base: Path
@@ -67,8 +69,8 @@ class Measured:
     """One figure of a result.
 
     Attributes:
-        summary: of its rounds, where it was measured in several.
-        tolerance: share of the base below which there is no difference, where it was not.
+        summary: of its rounds, if it was measured in several.
+        tolerance: otherwise, the share of the base below which a difference does not count.
     """
 
     value: float
@@ -78,7 +80,7 @@ class Measured:
     tolerance: float = 0.0
 
     def differs(self, new: Measured) -> bool:
-        """Whether the other figure is really another one. A figure that is NaN differs from one that is not."""
+        """Whether the other figure differs by more than noise. A figure that is NaN differs from one that is not."""
         if math.isnan(self.value) or math.isnan(new.value):
             return math.isnan(self.value) != math.isnan(new.value)
         if self.summary is not None and new.summary is not None:
@@ -87,7 +89,7 @@ class Measured:
         return abs(new.value - self.value) > max(self.tolerance * abs(self.value), least)
 
 
-Figures = dict[tuple[str, str], Measured]  # by what a figure is of, and its name
+Figures = dict[tuple[str, str], Measured]  # by the subject and the name of a figure
 
 
 @dataclass(frozen=True)
@@ -108,16 +110,16 @@ def parse_limits(text: str) -> dict[str, Limit]:
     for part in filter(None, (p.strip() for p in text.split(","))):
         found = re.fullmatch(r"(\w+)=(\d+(?:\.\d+)?)(%?)", part)
         if not found:
-            raise BadInput(f"--fail-on {part} is no limit — write it like ap=0.3 or latency=5%")
+            raise BadInput(f"--fail-on {part} is not a valid limit — write it like ap=0.3 or latency=5%")
         limits[found[1].lower()] = Limit(part, float(found[2]), bool(found[3]))
     return limits
 
 
 def compare(request: CompareRequest, progress: Progress = SILENT) -> CompareResult:
-    """Compare every figure that both sides hold.
+    """Compare every figure that both sides have.
 
-    Raises BadInput where the two have nothing in common, or where a limit is on a figure that they do not both hold: a
-    gate that cannot be judged must not pass.
+    Raises BadInput if the two have nothing in common, or if a limit names a figure that they do not both have: a limit
+    that cannot be checked must not pass.
     """
     limits = parse_limits(request.fail_on)
     progress.stage("comparing")
@@ -130,7 +132,7 @@ def compare(request: CompareRequest, progress: Progress = SILENT) -> CompareResu
     names = dict.fromkeys(n for _, n in shared)
     for name in limits:
         if name not in names:
-            raise BadInput(f"--fail-on {name}: the results hold no {name} — they hold {', '.join(names)}")
+            raise BadInput(f"--fail-on {name}: the results have no figure {name} — they have {', '.join(names)}")
     changes = [_change(k, base[k], new[k], limits.get(k[1])) for k in shared]
     subjects = [dict.fromkeys(s for s, _ in found) for found in (base, new)]
     only_base, only_new = ([s for s in a if s not in b] for a, b in (subjects, subjects[::-1]))
@@ -156,7 +158,7 @@ def read_figures(path: Path) -> Figures:
     for file in sorted(path.glob("*.json")):
         values = read_json(file, codec.EXPECTED)
         if not isinstance(values, dict) or "kind" not in values or "schema" not in values:
-            continue  # annotations or predictions, which may lie beside the results
+            continue  # annotations or predictions, which may be in the same folder
         result = codec.from_dict(values, file)
         if type(result) in READERS:
             found |= {(f"{file.stem}: {s}", n): f for (s, n), f in READERS[type(result)](result).items()}
@@ -166,7 +168,7 @@ def read_figures(path: Path) -> Figures:
 
 
 def figures_of(result: Result, where: str) -> Figures:
-    """Every figure of a result, by what it is of and its name. `where` names the file in the error sentence."""
+    """Every figure of a result, by its subject and its name. `where` names the file in the error message."""
     if type(result) not in READERS:
         raise BadInput(f"{where} is a result of `{result.kind}`, which cannot be compared — name one of {WANTED}")
     return READERS[type(result)](result)
@@ -246,7 +248,7 @@ def _build(result: BuildResult) -> Figures:
 
 
 def _run(result: RunResult) -> Figures:
-    """The measurement, and what moved in every stage."""
+    """The measurement, and the differences found in every stage."""
     found = _bench(result.result)
     for stage in result.stages:
         if stage.figures is not None:
@@ -255,7 +257,7 @@ def _run(result: RunResult) -> Figures:
 
 
 def _tune(result: TuneResult) -> Figures:
-    """The measurement, and what moved with the winner on the test set."""
+    """The measurement, and the differences of the winner on the test set."""
     unseen = result.winner.test_figures
     return {**_bench(result.result), **(_task(f"{result.card}, winner", unseen) if unseen is not None else {})}
 

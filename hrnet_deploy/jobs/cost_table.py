@@ -1,8 +1,8 @@
 """The HRNet paper's cost table on this machine: nine networks at the paper's input sizes, in every engine that runs
 here.
 
-The rows of one network take turns in one run, so that ratios between them are good. The result file is written after
-each network, and an interrupted run goes on where it was.
+The rows of one network take turns in one run, so that ratios between them are reliable. The result file is written
+after each network, so an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_deploy.bench.launcher import LOCAL, Launcher
 from hrnet_deploy.bench.machine import Machine
-from hrnet_deploy.bench.rows import RowAndJob, Subject, row_of
+from hrnet_deploy.bench.rows import RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import ENGINES, open_engine, parse
@@ -39,7 +39,7 @@ from hrnet_deploy.results.cost_table import (
     Score,
 )
 from hrnet_deploy.results.figures import all_passed
-from hrnet_deploy.tasks.base import Contract, task_of
+from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.arguments import require_amount
@@ -58,17 +58,17 @@ class CostTableRequest:
     """What to measure.
 
     Attributes:
-        output: the result file. It is written after each network; where it holds a part of the same table, it is
-        completed.
+        output: the result file. It is written after each network. If it already has a part of the same table, the
+            rest is added.
         engines: with options, as on the command line; every engine that runs here unless given.
         tasks, cards: only the networks of these tasks and cards; all unless given.
-        checkpoints: a folder of weights that are named like the cards; other weights are random.
+        checkpoints: a folder of weights that are named after the cards; other networks get random weights.
         data: a folder with one folder of annotated images per task (pose, segmentation, detection), to score trained
             weights on.
-        quick: whether inputs are small and times short, to see that everything works.
-        minutes: no further network is begun after that many minutes.
+        quick: whether to use small inputs and short times, to see that everything works.
+        minutes: after that many minutes no other network is started.
         training: whether training steps are measured too.
-        command: the command line, for the file.
+        command: the command line, which is recorded in the file.
         networks: other networks than the paper's.
     """
 
@@ -93,13 +93,13 @@ class CostTableRequest:
 
 
 def cost_table(request: CostTableRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> CostTableResult:
-    """Measure what the output file does not hold yet; give everything that it then holds.
+    """Measure the networks that the output file does not have yet, and return the whole content of the file.
 
-    A network that cannot be measured says why, and the others go on.
+    A network that cannot be measured says why, and the others are measured.
 
     Raises:
-        BadInput: where no network is of the tasks and cards asked for, or the output file holds something else.
-        Unavailable: where an engine that was asked for cannot run.
+        BadInput: no network has the requested tasks and cards, or the output file is something else.
+        Unavailable: a requested engine cannot run.
     """
     chosen = chosen_networks(request.networks or paper_networks(request.quick), request.tasks, request.cards)
     progress.stage("looking at the machine")
@@ -127,11 +127,13 @@ class _Table:
         )
 
     def measured(self, chosen: Sequence[PaperNetwork]) -> CostTableResult:
-        """Measure those networks, and write the file after each."""
+        """Measure these networks, and write the file after each."""
         request = self._request
-        begun = self._begun()
-        started = begun.started if begun else datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        known = {c.name: c for c in begun.columns} if begun else {}  # it stays, whether it is asked for now or not
+        earlier = self._earlier()
+        started = earlier.started if earlier else datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        known = (
+            {c.name: c for c in earlier.columns} if earlier else {}
+        )  # networks that are not requested now stay in the file
         entries = {**known, **{n.name: known.get(n.name) or empty_entry(n) for n in chosen}}
         order = {n.name: number for number, n in enumerate(request.networks or paper_networks())}
         entries = {name: entries[name] for name in sorted(entries, key=lambda n: order.get(n, len(order)))}
@@ -148,7 +150,10 @@ class _Table:
             if entry.result is not None and (entry.training is not None or not request.training):
                 continue
             if request.minutes is not None and time.monotonic() - begin > 60 * request.minutes:
-                reason = f"the {request.minutes:g} minutes were over before it — the same command goes on from here"
+                reason = (
+                    f"the {request.minutes:g} minutes were over before its turn — run the same command again to "
+                    "continue"
+                )
                 entries[network.name] = dataclasses.replace(entry, reason=reason)
             else:
                 entries[network.name] = self._entry(network, entry)
@@ -156,23 +161,21 @@ class _Table:
             codec.write(request.output, result)
         return result
 
-    def _begun(self) -> CostTableResult | None:
-        """What an earlier run of the same settings has left."""
+    def _earlier(self) -> CostTableResult | None:
+        """The result of an earlier run with the same settings, if there is one."""
         path = self._request.output
         if not path.exists():
             return None
         try:
             found = codec.read_as(path, CostTableResult)
         except BadInput as error:
-            raise BadInput(
-                f"{path} holds something else ({error}) — name another file with -o, or delete it"
-            ) from error
+            raise BadInput(f"{path} is not a cost table ({error}) — name another file with -o, or delete it") from error
         if found.settings != self._settings:
             raise BadInput(f"{path} holds a cost table with other settings — name another file with -o, or delete it")
         return found
 
     def _entry(self, network: PaperNetwork, entry: CostTableEntry) -> CostTableEntry:
-        """The entry with what it did not have yet, or with the reason why it could not be measured."""
+        """The entry with what was missing in it, or with the reason why it could not be measured."""
         named = _Named(network.name, self._progress)
         try:
             if entry.result is None:
@@ -191,11 +194,11 @@ class _Table:
         return entry
 
     def _inference(self, network: PaperNetwork, entry: CostTableEntry, progress: Progress) -> CostTableEntry:
-        """Float32 in every engine, and int8 in each engine that has a placement."""
+        """Measure float32 in every engine, and int8 in each engine with a quantization target."""
         chosen, engines = network.card, self._settings.engines
         weights = _checkpoint(network, self._request)
         if weights is None and all(parse(e)[0] == "torch" for e in engines):  # no ONNX file is needed
-            plain = Subject(chosen.name, Source(chosen, weights="random"), Contract(), "fp32")
+            plain = Subject(chosen.name, Source(chosen, weights="random"), InputFormat(), "fp32")
             rows = [self._row(plain, e) for e in engines]
             return dataclasses.replace(entry, result=self._run(rows, progress))
         with tempfile.TemporaryDirectory() as place:
@@ -211,8 +214,8 @@ class _Table:
     def _files(
         self, network: PaperNetwork, weights: Path | None, place: Path, progress: Progress
     ) -> tuple[Subject, dict[str, Subject], Parity]:
-        """The verified float32 file, the int8 file for each engine that has a placement, and how far the graph is from
-        PyTorch."""
+        """The verified float32 file, the int8 file for each engine with a quantization target, and the difference of
+        the graph from PyTorch."""
         from hrnet_deploy.graph.metadata import save_model
         from hrnet_deploy.workflow.network_export import ExportOptions
         from hrnet_deploy.workflow.random_weights import int8_file, noise_ranges, random_model
@@ -225,7 +228,7 @@ class _Table:
         path = place / "fp32.onnx"
         save_model(model, path)
         source = Source(chosen, path, weights, "random" if weights is None else "trained")
-        subject = Subject(chosen.name, source, Contract(), "fp32")
+        subject = Subject(chosen.name, source, InputFormat(), "fp32")
         parity = parity_at_input(source, description, progress)
         targets = [t for t in TARGETS if t in {parse(e)[0] for e in self._settings.engines}]
         if targets:
@@ -239,10 +242,10 @@ class _Table:
             integers[target] = dataclasses.replace(subject, source=made, precision="int8")
         return subject, integers, parity
 
-    def _row(self, subject: Subject, engine: str) -> RowAndJob:
+    def _row(self, subject: Subject, engine: str) -> RowAndSpec:
         return row_of(subject, engine, 1, self._settings.threads, self._missing[engine])
 
-    def _run(self, rows: Sequence[RowAndJob], progress: Progress) -> BenchResult:
+    def _run(self, rows: Sequence[RowAndSpec], progress: Progress) -> BenchResult:
         found = run(rows, self._request.schedule, progress, self._machine)
         return dataclasses.replace(found, command=self._request.command)
 
@@ -263,7 +266,7 @@ class _Named(Progress):
 def parity_at_input(source: Source, description: Description, progress: Progress = SILENT) -> Parity:
     """Compare the exported graph with PyTorch at the network's own input, on noise and on one image.
 
-    Raises BadInput where the graph is another network, which is not worth measuring.
+    Raises BadInput if they differ by more than a limit, because then there is no point in measuring the graph.
     """
     samples = sample_images()
     one = dataclasses.replace(samples, items=samples.items[:1])
@@ -272,14 +275,15 @@ def parity_at_input(source: Source, description: Description, progress: Progress
         failed = next((c for c in found.checks if not c.passed), None)
         reason = f"{failed.name} is {failed.value:.3g} where {failed.limit:g} is allowed" if failed else "no check ran"
         raise BadInput(
-            f"its ONNX file is not the network ({reason}) — export the card by itself to see which tensor differs"
+            f"its ONNX file does not compute what PyTorch does ({reason}) — export the card by itself to see which "
+            "tensor differs"
         )
     relative = max((t.relative for t in (*found.tensors, *found.task.tensors)), default=None)
     return Parity(relative, found.task.distance.sentence)
 
 
 def _score(source: Source, request: CostTableRequest, progress: Progress) -> Score | None:
-    """The task's metric of trained weights, where there is data for the task."""
+    """The task's metric of trained weights, if there is data for the task."""
     place = request.data / source.card.task if request.data is not None else None
     if place is None or not place.is_dir():
         return None

@@ -1,4 +1,4 @@
-"""What this machine has, and what it lacks."""
+"""What this machine has, and what is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXTRAS = {
 
 
 def doctor(progress: Progress = SILENT) -> Machine:
-    """Processor, libraries, and for every engine and extra whether it can be used and, if not, the cure."""
+    """Processor, libraries, and for every engine and extra whether it can be used or how to make it usable."""
     progress.stage("looking at engines", len(ENGINES))
     engines = {}
     for name, entry in ENGINES.items():
@@ -38,6 +38,6 @@ def doctor(progress: Progress = SILENT) -> Machine:
 
 
 def _missing(extra: str) -> str:
-    """What an optional extra lacks here, with the cure; empty where it lacks nothing."""
+    """What is missing of an optional extra, and how to install it; empty if nothing is missing."""
     missing = [package for module, package in EXTRAS[extra] if importlib.util.find_spec(module) is None]
     return f"{', '.join(missing)} missing — pip install 'hrnet-deploy[{extra}]'" if missing else ""

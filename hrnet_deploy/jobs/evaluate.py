@@ -1,4 +1,4 @@
-"""The task's metric of one file on annotated images, and what it depends on besides the weights."""
+"""Computes the task's metric of one file on annotated images, and lists what it depends on besides the weights."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class EvalRequest:
     """What to score, and on which images.
 
     Attributes:
-        use: the file, and how it is run.
-        data, annotations: the folder of images, and a file or folder of annotations in place of the folder's own.
-        limit, seed: how many images to use, and the seed to choose them by; the first ones without a seed.
+        use: the file, and how to run it.
+        data, annotations: the folder of images, and a file or folder of annotations that replaces those in it.
+        limit, seed: how many images to use, and the seed of their random choice; without a seed, the first ones.
     """
 
     use: ModelUse
@@ -40,8 +40,7 @@ class EvalRequest:
 def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     """Score a file on annotated images.
 
-    Raises BadInput where nothing can be scored: there are no annotations, or the file does not take the sizes that are
-    asked for.
+    Raises BadInput if nothing can be scored: there are no annotations, or the file does not take the requested sizes.
     """
     use = request.use
     progress.stage("opening the model")

@@ -1,4 +1,4 @@
-"""Checkpoint to a simplified, verified ONNX file that describes itself."""
+"""Exports a checkpoint to a simplified and verified ONNX file that contains its own description."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from hrnet_deploy.graph.metadata import Description
     from hrnet_deploy.tasks.dataset import Dataset
 
-IMAGES = 8  # how many real images a verification looks at
-ENGINE = "ort"  # what an exported file is verified in
+IMAGES = 8  # how many real images a verification uses
+ENGINE = "ort"  # the engine in which an exported file is verified
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class ExportRequest:
     Attributes:
         checkpoint: a file, or the name of a card that comes with weights.
         output: the ONNX file to write.
-        options: what the graph is to be.
+        options: how to export it.
         images: a folder of images to verify on; the package's own samples unless given.
-        card: the name or file of a card, where the weights fit several.
+        card: the name or file of a card, if the weights fit several.
         force: whether an existing file is replaced.
     """
 
@@ -54,7 +54,7 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Verification:
-    """An exported file against PyTorch: figures, verdict, and what the engine says of itself."""
+    """The comparison of an exported file with PyTorch: figures, verdict, and what the engine reports about itself."""
 
     tensors: Sequence[TensorFigures]
     task: TaskFigures
@@ -65,9 +65,9 @@ class Verification:
 def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     """Export a checkpoint and verify the result.
 
-    The file is written also where the verification fails. It is marked as failed, so that somebody can look into it.
+    The file is written even if the verification fails, so that the cause can be examined. It is then marked as failed.
 
-    Raises BadInput where the checkpoint, the card and the options do not fit, and Unavailable where torch is missing.
+    Raises BadInput if the checkpoint, the card and the options do not fit, and Unavailable if torch is not installed.
     """
     from hrnet_deploy import checkpoints
     from hrnet_deploy.engines.base import Source
@@ -79,7 +79,7 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     progress.stage("loading PyTorch")
     need("torch", "export")
     dataset = load_dataset(request.images, limit=IMAGES) if request.images else sample_images()
-    dataset = dataset.unjudged()  # a score of so few images means nothing; `check` scores a data set
+    dataset = dataset.unjudged()  # a score on so few images means nothing; `check` scores a data set
     progress.stage("reading the checkpoint")
     found = _with_given_facts(checkpoints.load(request.checkpoint), request.card, request.options)
     chosen = _card(found, request.card, request.options)
@@ -100,7 +100,7 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
         path=str(request.output),
         size=request.output.stat().st_size,
         summary=found.summary,
-        assumption="" if request.card else found.assumption,  # a card names the labels and the upsampling
+        assumption="" if request.card else found.assumption,  # the card states what would be assumed
         card=chosen.name,
         input_size=chosen.input.size,
         history=list(description.history),
@@ -114,7 +114,7 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
 
 
 def _with_given_facts(found: Checkpoint, card_name: str, options: ExportOptions) -> Checkpoint:
-    """The checkpoint, with what a card or an option says of its network and the weights do not show."""
+    """The checkpoint, with properties of its network that a card or an option states and the weights do not show."""
     if card_name:
         found = found.with_known(card(card_name).architecture)
     if options.align_corners is None:
@@ -127,7 +127,7 @@ def _with_given_facts(found: Checkpoint, card_name: str, options: ExportOptions)
 
 
 def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCard:
-    """The card of the checkpoint, or the one that was named, at the input size that was asked for."""
+    """The card of the checkpoint, or the named one, at the requested input size."""
     chosen = found.card
     if card_name:
         named = card(card_name)
@@ -139,22 +139,23 @@ def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCar
 
 
 def verify(source: Source, description: Description, dataset: Dataset, progress: Progress = SILENT) -> Verification:
-    """Compare ONNX Runtime with PyTorch on seeded noise, at every batch and size the graph takes, and on real images.
+    """Compare ONNX Runtime with PyTorch on seeded noise, with every batch and size that the graph takes, and on real
+    images.
 
     Args:
         source: the exported file and the checkpoint it was made from.
         description: of the file.
         dataset: real images.
-        progress: told of each stage and each image.
+        progress: is notified of each stage and each image.
     """
     from hrnet_deploy.engines import open_engine
 
     progress.stage("comparing with PyTorch on noise")
     reference, engine = open_engine("torch", source), open_engine(ENGINE, source)
-    theirs = task_of(source.card, flip_test=description.contract.flip_test)
-    task = task_of(source.card, description.contract)
+    theirs = task_of(source.card, flip_test=description.input_format.flip_test)
+    task = task_of(source.card, description.input_format)
     tensors: list[TensorFigures] = []
-    if not description.contract.embedded and task.comparable:
+    if not description.input_format.embedded and task.comparable:
         shapes = list(_shapes(source.card, engine.inputs[0].shape))
         for number, (batch, height, width) in enumerate(shapes):
             label = "noise" if len(shapes) == 1 else f"noise {batch}x{height}x{width}"

@@ -1,4 +1,4 @@
-"""A float32 (or int8) ONNX file to one whose float values are float16."""
+"""Converts the float values of a float32 or int8 ONNX file to float16."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.samples import sample_images
 
-IMAGES = 64  # the most images that are looked at
+IMAGES = 64  # the most images that are used
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,22 @@ class HalfRequest:
 
 
 def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:
-    """Convert float values to float16 where they fit, and compare. The file is written only where it passes.
+    """Convert float values to float16 where they fit, and compare. The file is written only if it passes.
 
-    Values that are seen on the images and do not fit float16 stay in float32. Raises BadInput where the file is float16
-    already or has its decoding embedded.
+    Tensors with values on the images that do not fit float16 stay in float32. Raises BadInput if the file is already
+    float16 or has its decoding embedded.
     """
     check_output(request.output, request.force)
     model = load_model(request.model)
     description = description_of(model, request.model)
-    if description.contract.embedded:
+    if description.input_format.embedded:
         raise BadInput(f"{request.model} decodes its own results (--embed) — convert the plain export")
     if description.precision == "fp16" or description.step("half"):
         raise BadInput(f"{request.model} is float16 already — convert the file it was made from")
     dataset = images_for(request.images)
     task = task_of(description.card)
     with tempfile.TemporaryDirectory() as folder:
-        peaks = _peaks(model, description, task, dataset, Path(folder, "tapped.onnx"), progress)
+        peaks = _peaks(model, description, task, dataset, Path(folder, "extra_outputs.onnx"), progress)
         large = too_large(peaks)
         made, kept = to_fp16(model, large)
         precision = "fp16" if description.precision == "fp32" else description.precision
@@ -87,14 +87,14 @@ def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:
 
 
 def images_for(folder: Path | None) -> Dataset:
-    """The images that a conversion looks at: the first of a folder, or the package's own samples."""
+    """The images that a conversion uses: the first of a folder, or the package's own samples."""
     return load_dataset(folder, limit=IMAGES) if folder else sample_images()
 
 
 def _peaks(
     model: onnx.ModelProto, description: Description, task: Task, dataset: Dataset, path: Path, progress: Progress
 ) -> dict[str, float]:
-    """The largest magnitude of every float tensor on the images. `path` is a file for the graph that gives them."""
+    """The largest magnitude of every float tensor on the images. `path` is a file for the graph that outputs them."""
     names: Sequence[str] = convertible(model)
     peaks = np.zeros(len(names))
     save_model(with_outputs(model, names), path)

@@ -1,4 +1,4 @@
-"""What a file is."""
+"""Reads what a file is: a checkpoint, an ONNX file or a plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InspectRequest:
-    """The file to look at: a checkpoint (or the name of a card that comes with weights), an ONNX file or a plan."""
+    """The file to inspect: a checkpoint (or the name of a card that comes with weights), an ONNX file or a plan."""
 
     file: Path
 
@@ -36,7 +36,7 @@ class _CardFacts(TypedDict):
 
 
 def inspect(request: InspectRequest, progress: Progress = SILENT) -> Inspection:
-    """Facts of a checkpoint, an ONNX file or a plan. Raises BadInput where the file is none of these."""
+    """Facts about a checkpoint, an ONNX file or a plan. Raises BadInput if the file is none of these."""
     name = request.file
     progress.stage(f"reading {name.name}")
     if name.suffix.lower() == ".onnx":
@@ -121,7 +121,7 @@ def _megabytes(path: Path) -> str:
 
 
 def _published(card: ModelCard, digest: str) -> str | None:
-    """What others publish of the same weights; None where the weights are not known."""
+    """The published figure of the same weights; None if the weights are not known."""
     known = card.published_as(digest)
     if known is None:
         return None

@@ -7,7 +7,7 @@ from hrnet_deploy.results.inspection import CardList, CardSummary
 
 
 def models() -> CardList:
-    """A line for each card: its network, its input, and the first figure that is published of it."""
+    """A line for each card: its network, its input, and the first published figure."""
     return CardList([_summary(card) for card in cards.cards().values()])
 
 

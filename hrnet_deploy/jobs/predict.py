@@ -1,4 +1,4 @@
-"""Images or a video in; results as JSON and pictures out, from the model file alone."""
+"""Runs a model file on images or a video, and writes results as JSON and as pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from hrnet_deploy.tasks.images import (
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 RESULTS = "results.json"
-LABEL_MAPS = "label_maps"  # a folder beside the results, where the task gives label maps
+LABEL_MAPS = "label_maps"  # a folder next to the results, if the task gives label maps
 
 
 class Predictor:
@@ -43,13 +43,13 @@ class Predictor:
         flip_test: bool = False,
         upright: str | Path | None = None,
     ) -> None:
-        """Open a file. Raises BadInput where it cannot be read, and Unavailable where the engine cannot run here.
+        """Open a file. Raises BadInput if it cannot be read, and Unavailable if the engine cannot run here.
 
         Args:
             model: the ONNX file or plan.
             engine: the engine, with its options.
-            threads: number of threads; all that are available unless given.
-            flip_test: whether results are averaged with those of the mirrored image.
+            threads: number of threads; all available ones unless given.
+            flip_test: whether results are averaged with those of the mirror image.
             upright: a second file of a detector for upright images, see `ModelUse`.
         """
         made = open_model(ModelUse(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
@@ -67,7 +67,7 @@ class Predictor:
         return self.predict_item(checked_image(image), Item(Path(), 0, known))
 
     def predict_item(self, image: Image, item: Item) -> list[Any]:
-        """The predictions for an image of a data set; `item` holds what is known of it."""
+        """The predictions for an image of a data set; `item` holds its annotations."""
         samples = self.task.samples(image, item)
         if not samples:
             return []
@@ -83,7 +83,7 @@ class PredictRequest:
     """What to run on which images.
 
     Attributes:
-        use: the file, and how it is run.
+        use: the file, and how to run it.
         inputs: images, folders of images, or one video.
         output: the folder to write.
         boxes: COCO annotations or detections that say where people are; the whole image unless given.
@@ -102,8 +102,8 @@ class PredictRequest:
 def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResult:
     """Run a model over images, folders of images, or one video, and write the folder `output`.
 
-    Everything is written to a folder beside it first, so an interrupted run leaves nothing under `output`. Raises
-    BadInput where an input cannot be read or the folder exists.
+    Everything is written to a temporary folder next to it first, so an interrupted run leaves nothing in `output`.
+    Raises BadInput if an input cannot be read or the folder exists.
     """
     output, use = request.output, request.use
     parse(use.engine)
@@ -117,7 +117,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     predictor = Predictor(use.model, use.engine, use.threads, use.flip_test, use.upright)
     videos = [p for p in request.inputs if p.suffix.lower() in VIDEO_SUFFIXES]
     if videos and (len(request.inputs) > 1 or request.boxes is not None):
-        raise BadInput("a video goes alone and without boxes — each frame is taken as one box")
+        raise BadInput("give a video alone and without boxes — the whole frame is used as the box")
     part = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.absolute().parent))
     try:
         part.chmod(0o755)
@@ -143,7 +143,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
 
 
 def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
-    """The images with what is known of them: a folder with its annotations, or single files with boxes or without."""
+    """The images with their annotations: a folder with its own, or single files with boxes or without."""
     if len(inputs) == 1 and inputs[0].is_dir():
         return load_dataset(inputs[0], boxes, every_image=True)
     files: list[Path] = []
@@ -153,7 +153,7 @@ def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(files, start=1)))
     folders = {p.parent for p in files}
     if len(folders) > 1:
-        raise BadInput("--boxes goes with images of one folder — give the folder")
+        raise BadInput("--boxes needs all images in one folder — give the folder")
     known = {i.path.name: i for i in load_dataset(folders.pop(), boxes).items}
     if unknown := [p.name for p in files if p.name not in known]:
         raise BadInput(f"{boxes} has nothing about {', '.join(unknown[:3])} — check that they belong together")
@@ -183,7 +183,7 @@ def _images(
 
 
 def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[Record]:
-    """The entries of one image. Its label map, where it has one, is written under `name`."""
+    """The entries of one image. Its label map, if it has one, is written under `name`."""
     records, maps = task.records(found), task.label_maps(found)
     if not maps:
         return records
@@ -196,7 +196,7 @@ def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[
 def _video(
     predictor: Predictor, path: Path, folder: Path, pictures: bool, progress: Progress
 ) -> tuple[int, list[Record], list[str]]:
-    """As `_images`, for the frames of a video; the pictures are one video."""
+    """The same as `_images` for the frames of a video. The pictures become one video."""
     video = Video(path)
     progress.stage("predicting frames", video.count)
     name = path.with_suffix(".mp4").name
@@ -219,13 +219,13 @@ def _frames(video: Video, path: Path) -> Iterator[Image]:
         empty = False
         yield frame
     if empty:
-        raise BadInput(f"{path} has no frame this machine can decode — convert it to MP4 (H.264)")
+        raise BadInput(f"{path} has no frame that this machine can decode — convert it to MP4 (H.264)")
 
 
 def _publish(part: Path, output: Path) -> None:
     """Give the finished folder its name.
 
-    A folder that was there keeps its other files. Its results.json is replaced last: where it is new, all pictures are.
+    An existing folder keeps its other files. Its results.json is replaced last: if it is new, all pictures are new.
     """
     if not output.exists():
         part.replace(output)

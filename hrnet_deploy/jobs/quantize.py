@@ -1,4 +1,4 @@
-"""A float32 ONNX file to an int8 one that has been judged on images its calibration did not use."""
+"""Quantizes a float32 ONNX file to int8, and judges the result on images that were not used for calibration."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from hrnet_deploy.parity import budget_for
 from hrnet_deploy.precision import speed
 from hrnet_deploy.precision.recipe import Recipe
 from hrnet_deploy.precision.search import search, try_once
-from hrnet_deploy.precision.trial import Judge, Workbench
+from hrnet_deploy.precision.trial import GraphRunner, Judge
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.figures import Budget
 from hrnet_deploy.results.quantization import BlockCost, QuantizeResult, SpeedComparison, Trial, is_excluded
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.workflow.arguments import require_amount, require_count
-from hrnet_deploy.workflow.findings import SavedFindings, beside
+from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.split import Parts, Split
 
-PROBES = 8  # inputs that the cost of a block is estimated on
+PROBES = 8  # inputs on which the cost of a block is estimated
 FEW = 16  # fewer images than this are too few for good ranges
 FUSION = ("int8", "float")
 
@@ -45,17 +45,17 @@ class QuantizeRequest:
         model, output: the float32 file, and the int8 file to write.
         split: the images.
         target: the engine the file is for: "ort", "openvino" or "trt".
-        method: how a range follows from the calibration statistics.
+        method: how a range is computed from the calibration statistics.
         exclude: patterns of operators that stay in float.
         branch_fusion: the precision of the sums and resizes between branches, "int8" or "float".
-        max_drop: with it, blocks stay in float, the most costly first, until the metric moves by at most this (points).
-        reduce_range: whether weights take 7 bits; None for what this processor needs.
-        calibration_cache: a file that keeps the statistics, and the findings of a search beside it.
-        sensitivity: whether the cost of every block is wanted.
-        speed: whether to measure what blocks in float cost; None: where a search left some.
-        threads: of ONNX Runtime; None for all that are available.
+        max_drop: if given, blocks are left in float until the metric changes by at most this, in points.
+        reduce_range: whether weights have 7 bits; None for what this processor needs.
+        calibration_cache: a file that keeps the statistics; the findings of a search are kept next to it.
+        sensitivity: whether to measure the accuracy cost of every block.
+        speed: whether to measure how much slower blocks in float make the file; None: if a search left some.
+        threads: of ONNX Runtime; None for all available ones.
         force: whether an existing file is replaced.
-        task: prepares images in another way than the card's task.
+        task: replaces the card's task, to prepare images in another way.
     """
 
     model: Path
@@ -83,14 +83,14 @@ class QuantizeRequest:
 
     @property
     def searches(self) -> bool:
-        """Whether blocks to leave in float are searched for, which needs a validation set."""
+        """Whether to search for blocks to leave in float, which needs a validation set."""
         return self.max_drop is not None
 
 
 def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeResult:
-    """Calibrate, place Q/DQ pairs and judge. The file is written only where it passes.
+    """Calibrate, place Q/DQ pairs and judge. The file is written only if it passes.
 
-    Raises BadInput where the file is not a plain float32 export, a pattern fits no operator, or there are too few
+    Raises BadInput if the file is not a plain float32 export, a pattern matches no operator, or there are too few
     images.
     """
     check_output(request.output, request.force)
@@ -104,12 +104,12 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
     task = request.task or task_of(description.card)
     parts = request.split.parts(request.searches)
     with tempfile.TemporaryDirectory() as folder:
-        workbench = Workbench(Path(folder), model, description.card, request.threads)
-        found = _calibrated(request, workbench, task, parts, progress)
+        runner = GraphRunner(Path(folder), model, description.card, request.threads)
+        found = _calibrated(request, runner, task, parts, progress)
         recipe, all_zero = _recipe(request, model, found, in_float)
         budget = budget_for("int8", task).replaced_by(Budget(drop=request.max_drop))
-        findings = SavedFindings(beside(request.calibration_cache))
-        judge = Judge(workbench, recipe, task, parts, budget, findings, progress)
+        cache = FindingsCache(cache_beside(request.calibration_cache))
+        judge = Judge(runner, recipe, task, parts, budget, cache, progress)
         probes = [f for _, f in itertools.islice(_feeds(task, parts.calibration), PROBES)]
         find = search if request.searches else try_once
         trials, blocks = find(judge, request.exclude, probes, request.sensitivity)
@@ -126,17 +126,17 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
 
 
 def _feeds(task: Task, calibration: Dataset) -> Iterable[NamedInput]:
-    """The name of each image with each input that is made of it."""
+    """The name of each image with each input that is made from it."""
     for item, _, samples in dataset_samples(task, calibration):
         for sample in samples:
             yield item.path.name, sample.feed
 
 
 def _calibrated(
-    request: QuantizeRequest, workbench: Workbench, task: Task, parts: Parts, progress: Progress
+    request: QuantizeRequest, runner: GraphRunner, task: Task, parts: Parts, progress: Progress
 ) -> CalibrationResult:
-    """Statistics of every tensor that any target needs a range of, so that one cache serves all targets."""
-    names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(workbench.model, t).ranged))
+    """Statistics of every tensor whose range some target needs, so that one cache serves all targets."""
+    names = tuple(dict.fromkeys(n for t in graph.TARGETS.values() for n in graph.place(runner.model, t).ranged))
     statistics = _statistics(request, names)
 
     def keep() -> None:
@@ -144,7 +144,7 @@ def _calibrated(
             statistics.save(request.calibration_cache)
 
     progress.stage("calibrating", len(parts.calibration))
-    run = workbench.tapped(names)
+    run = runner.with_extra_outputs(names)
     return calibrate(statistics, run, lambda: _feeds(task, parts.calibration), progress.advance, keep)
 
 
@@ -170,7 +170,7 @@ def _result(
     trials: Sequence[Trial],
     blocks: Sequence[BlockCost],
 ) -> QuantizeResult:
-    """What was found, before anything is written."""
+    """The result, before anything is written."""
     excluded = trials[-1].excluded
     placement = recipe.placement(excluded)
     return QuantizeResult(
@@ -199,7 +199,7 @@ def _speed(
     folder: Path,
     progress: Progress,
 ) -> SpeedComparison | None:
-    """What is left in float measured beside float and all int8, where that is wanted."""
+    """The mixed file measured next to float and to all int8, if that is requested."""
     wanted = request.speed if request.speed is not None else len(trial.excluded) > len(request.exclude)
     if not wanted:
         return None
@@ -218,7 +218,7 @@ def _describe(
     statistics: Statistics,
     trial: Trial,
 ) -> None:
-    """Write into the graph what was done to it."""
+    """Write into the graph how it was made."""
     provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
     facts = {
         "target": recipe.target.name,
@@ -241,12 +241,12 @@ def _require_one_of(known: Collection[str], name: str, what: str) -> None:
 def _require_plain_float(path: Path, description: Description) -> None:
     if description.precision != "fp32":
         raise BadInput(f"{path} is {description.precision} already — quantize the fp32 file it was made from")
-    if description.contract.embedded:
+    if description.input_format.embedded:
         raise BadInput(f"{path} decodes its own results (--embed) — quantize the plain export")
 
 
 def _statistics(request: QuantizeRequest, names: tuple[str, ...]) -> Statistics:
-    """The statistics of the cache, or empty ones. Raises BadInput where the cache is of another model."""
+    """The statistics of the cache, or empty ones. Raises BadInput if the cache belongs to another model."""
     digest = sha256(request.model)
     if request.calibration_cache is None or not request.calibration_cache.exists():
         return Statistics.empty(digest, names)
@@ -259,12 +259,12 @@ def _statistics(request: QuantizeRequest, names: tuple[str, ...]) -> Statistics:
 
 
 def _warnings(statistics: Statistics, calibration: Dataset) -> list[str]:
-    """What makes the ranges doubtful."""
+    """Reasons why the ranges may be unreliable."""
     warnings = []
     if len(calibration) < FEW:
         count = "1 image is" if len(calibration) == 1 else f"{len(calibration)} images are"
         warnings.append(f"{count} too few for good ranges of activations — {FEW} or more would be better")
-    inputs: dict[str, set[str]] = {}  # digests of the inputs that were made of each image
+    inputs: dict[str, set[str]] = {}  # digests of the inputs made from each image
     for key in statistics.done:
         image, _, digest = key.rpartition(":")
         inputs.setdefault(image, set()).add(digest)

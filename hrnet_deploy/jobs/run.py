@@ -1,7 +1,7 @@
-"""The whole way from a checkpoint to figures, for the engines and precisions asked for.
+"""Runs all stages from a checkpoint to figures, for the requested engines and precisions.
 
-Each stage leaves its file and its result in one folder. A later run reuses a stage only where everything that decides
-it is the same (`workflow.stages`). An interrupted run therefore goes on, and no figure is shown that belongs to other
+Each stage writes its file and its result into one folder. A later run reuses a stage only if everything that it depends
+on is the same (`workflow.stages`). So an interrupted run can be resumed, and no figure is shown that belongs to other
 images, engines or durations.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hrnet_deploy import checkpoints
-from hrnet_deploy.bench.rows import REFERENCE, RowAndJob, Subject, row_of
+from hrnet_deploy.bench.rows import REFERENCE, RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.bench.run import run as measure
 from hrnet_deploy.engines import ENGINES, parse, require, unavailable_reason
@@ -36,7 +36,7 @@ from hrnet_deploy.results.figures import TaskFigures
 from hrnet_deploy.results.float16 import HalfResult
 from hrnet_deploy.results.quantization import QuantizeResult
 from hrnet_deploy.results.run import RunResult, RunStage
-from hrnet_deploy.tasks.base import Contract
+from hrnet_deploy.tasks.base import InputFormat
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.arguments import require_amount
 from hrnet_deploy.workflow.identity import hardware, images_digest
@@ -54,11 +54,11 @@ class RunRequest:
 
     Attributes:
         checkpoint: a file, or the name of a card that comes with weights.
-        folder: for every file made.
+        folder: for every file that is written.
         split: the images.
         engines: every engine that runs here unless given.
         precisions: among "fp32", "fp16" and "int8".
-        max_drop: with it, blocks stay in float until int8 moves the metric by at most this, in points.
+        max_drop: if given, blocks are left in float until int8 changes the metric by at most this, in points.
         seconds: measured time of each row and region.
     """
 
@@ -75,15 +75,15 @@ class RunRequest:
             if precision not in PRECISIONS:
                 raise BadInput(f"there is no precision {precision!r} — choose among {', '.join(PRECISIONS)}")
         if not self.precisions:
-            raise BadInput(f"--precision names none — choose among {', '.join(PRECISIONS)}")
+            raise BadInput(f"--precision is empty — choose among {', '.join(PRECISIONS)}")
         require_amount("--max-drop", self.max_drop)
         require_amount("--seconds", self.seconds, above_zero=True)
 
 
 def run(request: RunRequest, progress: Progress = SILENT) -> RunResult:
-    """Export, convert, check every file in its engine, and measure all that passed in turns.
+    """Export, convert, check every file in its engine, and measure those that passed, in alternating rounds.
 
-    Raises BadInput where the folder belongs to another checkpoint, and Unavailable where an engine cannot run here.
+    Raises BadInput if the folder belongs to another checkpoint, and Unavailable if an engine cannot run here.
     """
     engines = list(request.engines) or [n for n in ENGINES if n in TARGETS and not unavailable_reason(n)]
     for engine in engines:
@@ -115,7 +115,7 @@ class _Runner:
         self.passed: dict[tuple[str, str], Path] = {}  # files by engine and precision
 
     def _require_same_checkpoint(self) -> None:
-        """A folder belongs to one checkpoint."""
+        """Raises BadInput if the folder has a run of another checkpoint."""
         folder, path = self.request.folder, self.request.folder / "fp32.onnx"
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists() and read_description(path).provenance.get("checkpoint") != self.weights_digest:
@@ -178,8 +178,10 @@ class _Runner:
         def good(result: BenchResult) -> bool:
             return all(row.status == "ok" for row in result.rows)
 
-        result, reused, redone = self.folder.do("bench", BenchResult, inputs, work, good)
-        self.stages.append(RunStage("bench", good(result), self.folder.result_file("bench").name, None, reused, redone))
+        result, reused, changed = self.folder.run_or_reuse("bench", BenchResult, inputs, work, good)
+        self.stages.append(
+            RunStage("bench", good(result), self.folder.result_file("bench").name, None, reused, changed)
+        )
         return result
 
     def _half(self, path: Path) -> bool:
@@ -205,7 +207,7 @@ class _Runner:
         }
 
         def work() -> QuantizeResult:
-            cache = self.folder.keep_if_same(self.request.folder / "statistics.npz", calibrated_on)
+            cache = self.folder.discard_if_stale(self.request.folder / "statistics.npz", calibrated_on)
             request = QuantizeRequest(
                 model=self.float_file,
                 output=path,
@@ -228,24 +230,26 @@ class _Runner:
         figures: Callable[[Judged], TaskFigures],
         *outputs: Path,
     ) -> bool:
-        """Do or reuse a stage, and note it. Returns whether it passed."""
+        """Run or reuse a stage, and record it. Returns whether it passed."""
         if known := next((s for s in self.stages if s.name == name), None):
             return known.passed
         self.progress.stage(name)
-        result, reused, redone = self.folder.do(name, cls, inputs, work, lambda r: r.passed, outputs)
+        result, reused, changed = self.folder.run_or_reuse(name, cls, inputs, work, lambda r: r.passed, outputs)
         report = self.folder.result_file(name).name
-        self.stages.append(RunStage(name, result.passed, report, figures(result), reused, redone))
+        self.stages.append(RunStage(name, result.passed, report, figures(result), reused, changed))
         return result.passed
 
     def _file(self, engine: str, precision: str) -> Path:
-        """int8 is made for an engine, the other precisions for all."""
+        """The path of a model file. An int8 file is made for one engine, other files for all."""
         return self.request.folder / (f"int8_{engine}.onnx" if precision == "int8" else f"{precision}.onnx")
 
-    def _rows(self) -> list[RowAndJob]:
-        """PyTorch first, to compare with, then everything that passed."""
+    def _rows(self) -> list[RowAndSpec]:
+        """PyTorch first, for comparison, then everything that passed."""
         card = read_description(self.float_file).card
         threads = available_threads()
-        rows = [row_of(Subject(card.name, Source(card, None, self.weights), Contract(), "fp32"), REFERENCE, 1, threads)]
+        rows = [
+            row_of(Subject(card.name, Source(card, None, self.weights), InputFormat(), "fp32"), REFERENCE, 1, threads)
+        ]
         for (engine, precision), path in self.passed.items():
-            rows.append(row_of(Subject(card.name, Source(card, path), Contract(), precision), engine, 1, threads))
+            rows.append(row_of(Subject(card.name, Source(card, path), InputFormat(), precision), engine, 1, threads))
         return rows

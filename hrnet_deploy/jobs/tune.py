@@ -1,7 +1,7 @@
-"""The fastest engine and precision that is accurate enough, found by trying them.
+"""Finds the fastest engine and precision that is accurate enough, by trying them.
 
-Each candidate is judged on a validation set before it may win, all that pass are measured side by side, and the fastest
-is judged once more on a test set that nothing was chosen by.
+Each candidate is judged on a validation set first. All that pass are measured side by side, and the fastest is judged
+once more on a test set, on which no choice is based.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class TuneRequest:
     Attributes:
         model, output: the float32 file, and the file to write the winner to.
         split: the images.
-        max_drop: the most that the metric may move, in points, either way.
-        minutes: how long the whole may take.
-        threads: numbers of threads to try; all that are available unless given.
-        checkpoint: weights for the PyTorch row; random ones without.
-        throughput: whether engines may keep several inputs in flight. The time is then that per input, not a latency.
-        calibration_cache: a file that keeps the statistics, and findings beside it, so that an interrupted run goes on.
+        max_drop: how much the metric may change at most, in points, up or down.
+        minutes: how long everything may take.
+        threads: numbers of threads to try; all available ones unless given.
+        checkpoint: weights for the PyTorch row; random ones unless given.
+        throughput: whether engines may keep several inputs in flight. Times are then per input, and are not latencies.
+        calibration_cache: a file that keeps the statistics, with findings next to it, to resume an interrupted run.
         force: whether an existing file is replaced.
     """
 
@@ -65,7 +65,7 @@ class TuneRequest:
 def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
     """Try, judge and measure every candidate, and write the winner's file.
 
-    Raises BadInput where no candidate stays within the drop that is allowed.
+    Raises BadInput if no candidate stays within `max_drop`.
     """
     check_output(request.output, request.force)
     if request.calibration_cache is not None:
@@ -93,7 +93,8 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
         ranked = tuner.proved(sorted(candidates, key=_rank))
         if not ranked[0].accepted:
             raise BadInput(
-                "no candidate stayed within the drop allowed — allow more with --max-drop, or look at `check`"
+                "no candidate stayed within --max-drop — allow more, or see with `check` how far the file is from its "
+                "network"
             )
         winner = ranked[0]
         with atomic_write(request.output) as part:
@@ -117,14 +118,14 @@ def _rank(candidate: Candidate) -> tuple[bool, float]:
 
 
 def _rounds(result: BenchResult, candidate: Candidate) -> Sequence[Sequence[float]] | None:
-    """The times of a candidate by round; None where it was not measured."""
+    """The times of a candidate by round; None if it was not measured."""
     keys = (candidate.engine, candidate.precision, candidate.threads)
     row = next((r for r in result.rows if (r.engine, r.precision, r.threads) == keys and r.status == "ok"), None)
     return None if row is None else row.regions["end_to_end"].rounds
 
 
 def _against_base(result: BenchResult, winner: Candidate) -> Ratio | None:
-    """How many times faster the winner is than the first row, which is PyTorch where there is PyTorch."""
+    """How many times faster the winner is than the first row, which is PyTorch if it is installed."""
     base, rounds = result.base, _rounds(result, winner)
     if base is None or rounds is None or rounds is base.regions["end_to_end"].rounds:
         return None
@@ -132,7 +133,7 @@ def _against_base(result: BenchResult, winner: Candidate) -> Ratio | None:
 
 
 def _verdict(ranked: Sequence[Candidate], result: BenchResult) -> str:
-    """The winner against the fastest candidate of another precision, in one sentence."""
+    """The winner compared with the fastest candidate of another precision, in one sentence."""
     winner = ranked[0]
     others = (c for c in ranked[1:] if c.accepted and c.precision != winner.precision)
     other = next((c for c in others if _rounds(result, c) is not None), None)

@@ -1,1 +1,1 @@
-"""Which parts of a network may be int8: recipes, trials, the cost of each block, and the search over them."""
+"""Decides which parts of a network can be int8: recipes, trials, the cost of each block, and a search."""

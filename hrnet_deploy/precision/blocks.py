@@ -1,4 +1,4 @@
-"""What each block of a network costs when it alone is quantized."""
+"""How much accuracy each block of a network costs if only that block is quantized."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hrnet_deploy.graph import backbone
 from hrnet_deploy.graph import quantize as graph
 from hrnet_deploy.parity import TensorComparison
 from hrnet_deploy.precision.recipe import graph_digest
-from hrnet_deploy.precision.trial import Judge, Workbench
+from hrnet_deploy.precision.trial import GraphRunner, Judge
 from hrnet_deploy.results.quantization import BlockCost
 from hrnet_deploy.tasks.base import Feed
 
-# For each group of outputs (of the input, then of regions) and each probe: the tensors of that group.
+# The tensors of each group of outputs (computed from the input, then from regions), for each probe.
 Outputs = list[list[list[NDArray]]]
 
 
@@ -26,9 +26,9 @@ def block_costs(judge: Judge, excluded: Sequence[str], probes: Sequence[Feed]) -
     """Quantize each block alone and compare the backbone's outputs with those of the float graph.
 
     Args:
-        judge: holds the recipe, the float graph and what was found already.
+        judge: holds the recipe, the float graph and the cache of findings.
         excluded: patterns of operators that stay in float throughout.
-        probes: inputs to compare on.
+        probes: inputs on which to compare.
 
     Returns:
         The blocks in the order of the network.
@@ -37,34 +37,33 @@ def block_costs(judge: Judge, excluded: Sequence[str], probes: Sequence[Feed]) -
     patterns = list(dict.fromkeys(names))
     judge.progress.stage("looking for the blocks that cost most", len(patterns))
     inputs = hashlib.sha256(b"".join(v.tobytes() for p in probes for v in p.values())).hexdigest()
-    wanted = _backbone_outputs(judge.workbench, judge.workbench.model, probes)
-    decided_by = judge.decided_by
+    wanted = _backbone_outputs(judge.runner, judge.runner.model, probes)
     found = []
     for pattern in patterns:
         made = judge.recipe.quantized([*excluded, *(p for p in patterns if p != pattern)])
-        key = {**decided_by, "block": graph_digest(made), "inputs": inputs}
-        sqnr = judge.findings.once(key, functools.partial(_sqnr_db, judge.workbench, made, probes, wanted))
-        if sqnr is not None and not math.isfinite(sqnr):  # files of findings used to hold Infinity
+        key = {**judge.cache_key, "block": graph_digest(made), "inputs": inputs}
+        sqnr = judge.cache.get_or_compute(key, functools.partial(_sqnr_db, judge.runner, made, probes, wanted))
+        if sqnr is not None and not math.isfinite(sqnr):  # older files of findings hold Infinity
             sqnr = None
         found.append(BlockCost(pattern, names.count(pattern), sqnr))
         judge.progress.advance()
     return found
 
 
-def _backbone_outputs(workbench: Workbench, made: onnx.ModelProto, probes: Sequence[Feed]) -> Outputs:
-    """The tensors in which the backbone ends: those computed from the input, then those computed from regions."""
-    inputs, regions = backbone.backbone_outputs(workbench.model)
-    run = workbench.tapped([*inputs, *regions], made)
+def _backbone_outputs(runner: GraphRunner, made: onnx.ModelProto, probes: Sequence[Feed]) -> Outputs:
+    """The outputs of the backbone: those computed from the input, then those computed from regions."""
+    inputs, regions = backbone.backbone_outputs(runner.model)
+    run = runner.with_extra_outputs([*inputs, *regions], made)
     given = [run(p) for p in probes]
     return [[g[: len(inputs)] for g in given], [g[len(inputs) :] for g in given]]
 
 
-def _sqnr_db(workbench: Workbench, made: onnx.ModelProto, probes: Sequence[Feed], wanted: Outputs) -> float | None:
-    """Signal to quantization noise ratio over all outputs of the backbone together, in dB; None where nothing differs.
+def _sqnr_db(runner: GraphRunner, made: onnx.ModelProto, probes: Sequence[Feed], wanted: Outputs) -> float | None:
+    """Signal to quantization noise ratio over all outputs of the backbone together, in dB; None if nothing differs.
 
-    Outputs of regions count only where nothing before them differs, because only then are they the same regions.
+    Outputs computed from regions count only if nothing before them differs, because only then are the regions equal.
     """
-    for want, got in zip(wanted, _backbone_outputs(workbench, made, probes), strict=True):
+    for want, got in zip(wanted, _backbone_outputs(runner, made, probes), strict=True):
         sums = TensorComparison()
         for a, b in zip(want, got, strict=True):
             for x, y in zip(a, b, strict=True):

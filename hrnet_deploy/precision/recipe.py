@@ -1,4 +1,4 @@
-"""How a float graph becomes an int8 one, apart from the choice of what stays in float."""
+"""How a float graph is quantized, apart from the choice of what stays in float."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hrnet_deploy.graph.ranges import Range
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides an int8 graph but the patterns of excluded operators.
+    """Everything that an int8 graph depends on, except the patterns of excluded operators.
 
     Attributes:
         model: the float graph.
-        target: the engine it is for, which decides where Q/DQ pairs go.
-        ranges: least and greatest value of each tensor, by name.
-        reduce_range: whether weights take 7 bits (for x86 without VNNI).
+        target: the engine to quantize for, which decides where Q/DQ pairs go.
+        ranges: smallest and largest value of each tensor, by name.
+        reduce_range: whether weights have 7 bits (for x86 without VNNI).
         in_float: operators that stay in float in any case.
     """
 
@@ -40,5 +40,5 @@ class Recipe:
 
 
 def graph_digest(model: onnx.ModelProto) -> str:
-    """sha256 of a graph's bytes. Whatever decides a graph (ranges, target, what is excluded) is in them."""
+    """sha256 of a graph's bytes. It changes with everything that the graph depends on: ranges, target, exclusions."""
     return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()

@@ -1,4 +1,4 @@
-"""The search for what has to stay in float: everything is quantized first, then ever fewer blocks."""
+"""The search for blocks that must stay in float. All blocks are quantized first, then fewer and fewer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def try_once(
     """Judge one graph on the test set.
 
     Args:
-        judge: judges graphs.
+        judge: compares graphs with the float graph.
         exclude: patterns of operators that stay in float.
-        probes: inputs that the cost of a block is measured on.
-        table: whether the cost of every block is wanted. It is found too where the trial fails.
+        probes: inputs on which the cost of a block is measured.
+        table: whether to measure the cost of every block. It is also measured if the trial fails.
     """
     trial = judge.trial(exclude, "test")
     return [trial], block_costs(judge, exclude, probes) if table or not trial.passed else []
@@ -28,10 +28,11 @@ def try_once(
 def search(
     judge: Judge, exclude: Sequence[str], probes: Sequence[Feed], table: bool
 ) -> tuple[list[Trial], list[BlockCost]]:
-    """Leave ever more of the blocks that cost most in float until a graph passes on the validation set, then judge it
-    once on the test set. Where that fails nothing is tried again: another try would be a choice by the test set.
+    """Leave more and more of the blocks that cost most in float until a graph passes on the validation set, then judge
+    it once on the test set. If that fails, nothing else is tried: another try would be a choice based on the test set.
 
-    Args and result are those of `try_once`; the verdict is the last trial, where the search came to one.
+    Arguments and result are those of `try_once`. The last trial is the one on the test set if a graph passed
+    validation.
     """
     trials = [judge.trial(exclude, "validation")]
     blocks = block_costs(judge, exclude, probes) if table or not trials[0].passed else []
@@ -46,7 +47,7 @@ def search(
 
 
 def _exclusions(exclude: Sequence[str], blocks: Sequence[BlockCost]) -> Iterator[Sequence[str]]:
-    """The 1, 2, 3, 5, 8, ... blocks that cost most, and never all of them."""
+    """The 1, 2, 3, 5, 8, ... blocks that cost most, but never all of them."""
     patterns = [b.pattern for b in worst_first(blocks)]
     count, following = 1, 2
     while count < len(patterns):

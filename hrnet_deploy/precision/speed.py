@@ -1,6 +1,6 @@
-"""What blocks left in float cost in speed.
+"""How much slower a file becomes by the blocks that are left in float.
 
-The float32 graph, the graph that is all int8 and the mixture of both are measured in turns.
+The float32 graph, the graph with everything in int8, and the mixed graph are measured in alternating rounds.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def measure(
     progress: Progress = SILENT,
     launcher: Launcher = LOCAL,
 ) -> SpeedComparison:
-    """Measure graphs of one network in the engine they were made for.
+    """Measure graphs of one network in the engine that they were made for.
 
     Args:
-        models: by FLOAT, MADE and, where the two differ, INTEGERS.
+        models: under the keys FLOAT, MADE and, if something was left in float, INTEGERS.
         description: of the float32 file.
         engine: with options, as on the command line.
-        threads: for the engine; all that are available unless given.
+        threads: for the engine; all available ones unless given.
         folder: where files of the graphs are written.
-        progress: told of each stage.
+        progress: is notified of each stage.
         launcher: where the graphs are measured.
 
     Returns:
-        The comparison; with a reason, where the engine cannot run or a graph fails.
+        The comparison, or the reason why there is none: the engine cannot run, or a graph fails.
     """
     with Machine(launcher) as machine:
         if missing := machine.unavailable_reasons([engine])[engine]:
@@ -57,7 +57,7 @@ def measure(
             path = folder / f"speed {name}.onnx"
             save_model(model, path)
             precision = "fp32" if name == FLOAT else "int8"
-            subject = Subject(name, Source(description.card, path), description.contract, precision)
+            subject = Subject(name, Source(description.card, path), description.input_format, precision)
             rows.append(row_of(subject, engine, batch, threads or machine.threads()))
         result = run(rows, SCHEDULE, progress, machine)
     if failed := next((r.reason for r in result.rows if r.status != "ok"), ""):

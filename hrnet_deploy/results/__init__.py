@@ -1,1 +1,1 @@
-"""What every command finds: a class for each kind of result, its file, and the document it makes."""
+"""The results of all commands: a class for each kind of result, its JSON file, and the document made from it."""

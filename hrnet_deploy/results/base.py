@@ -1,4 +1,5 @@
-"""What all results share: the envelope, the machine they were measured on, and what an engine says of itself."""
+"""What all results share: the common fields, the machine they were measured on, and what an engine reports about
+itself."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 else:
 
     class Figure(float):
-        """A number that may be NaN, where it could not be computed. JSON has no NaN: there it is null."""
+        """A number that is NaN if it could not be computed. JSON has no NaN, so it is null there."""
 
 
 Setting = str | int | float | bool | None | Sequence[str | int | float]  # a value of a protocol or of a history
@@ -46,21 +47,21 @@ class Environment:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What an engine says of itself, for control flow and for the record.
+    """What an engine reports about itself, for control flow and for the result file.
 
     Attributes:
-        provider: the execution provider or device that is really used.
-        threads: number of threads the engine was given.
+        provider: the execution provider or device that is actually used.
+        threads: number of threads that the engine may use.
         mode: how it runs, for example "eager", "compiled", "latency" or "throughput".
-        precision: what it computes in, where that is not the precision of the file; empty otherwise.
-        in_flight: inferences it keeps in flight together. Over 1, a time is a share of a queue and not a latency.
+        precision: in which it computes, if that is not the precision of the file; empty otherwise.
+        in_flight: inferences it keeps in flight together. If over 1, a time is a share of a queue and not a latency.
         inferences_per_call: inferences that one call of `Engine.bind` makes.
         options: every other option, by name, as text.
-        note: a remark for whoever reads the figures.
+        note: a remark for readers of the figures.
         gpu: name of the GPU; empty on a CPU.
-        memory: bytes by name, as the engine or its device declares them.
+        memory: bytes by name, as the engine or its device reports them.
         layer_counts: number of compiled layers by kind.
-        timings: milliseconds by name that the engine measured itself.
+        timings: milliseconds that the engine itself measured, by name.
     """
 
     provider: str = ""
@@ -78,7 +79,7 @@ class EngineInfo:
 
     @property
     def summary(self) -> str:
-        """One line for a table: what was set, in the order of the fields."""
+        """One line for a table: the settings, in the order of the fields."""
         named = {"provider": self.provider, "mode": self.mode, "gpu": self.gpu, "precision": self.precision}
         parts = [f"{name} {value}" for name, value in named.items() if value]
         parts.append(f"{self.threads} thread{'' if self.threads == 1 else 's'}")
@@ -90,11 +91,11 @@ class EngineInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The envelope. `kind` is the name in the registry; `command` makes the result again; `started` is in UTC
-    (ISO 8601).
+    """The fields of every result. `kind` is the name in the registry. `command` makes the result again. `started` is in
+    UTC (ISO 8601).
 
-    The command line fills the envelope in when a job is done (`codec.with_origin`); a job called from Python may leave
-    it empty.
+    The command line fills in these fields when a job is done (`codec.with_origin`). A job that is called from Python
+    may leave them empty.
     """
 
     kind: ClassVar[str]
@@ -104,6 +105,6 @@ class Result:
     environment: Environment | None = None
 
     def derived(self) -> dict[str, Any]:
-        """What is written beside the fields because it follows from them; reading ignores it."""
+        """Values that are computed from the fields and written with them. They are ignored when the file is read."""
         passed = getattr(self, "passed", None)
         return {} if passed is None else {"passed": passed}

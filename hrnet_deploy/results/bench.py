@@ -1,4 +1,4 @@
-"""The result of `bench`: raw samples included, so that anybody can ask them something else."""
+"""The result of `bench`. It includes all raw samples, so that other statistics can be computed later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from hrnet_deploy.results.base import EngineInfo, Result
 from hrnet_deploy.stats import Ratio, Summary, faster, summarise
 
-SLOW = 1000.0  # milliseconds per call; a warm-up has too few calls this slow to become steady
+SLOW = 1000.0  # milliseconds per call; with such slow calls, a warm-up has too few of them to become steady
 WORTH = 1.1  # times faster; below this, a precision that loses accuracy is hardly worth it
 Status = Literal["ok", "failed", "unavailable"]
 
@@ -32,15 +32,15 @@ class Region:
 
     @property
     def unstable(self) -> bool:
-        """Whether the rounds lie far apart or the warm-up did not become steady. For calls over `SLOW`, of which a
-        warm-up has only a few, the rounds alone decide."""
+        """Whether the rounds differ much or the warm-up did not become steady. For calls over `SLOW`, of which a
+        warm-up has only a few, only the rounds count."""
         found = self.summary
         return found.unstable or (not self.steady and found.p50 < SLOW)
 
 
 @dataclass(frozen=True)
 class LayerTime:
-    """The time of one layer in one inference, in milliseconds; its type and precision where the engine tells them."""
+    """The time of one layer in one inference, in milliseconds; its type and precision if the engine reports them."""
 
     name: str
     ms: float
@@ -55,15 +55,15 @@ class BenchRow:
     Attributes:
         engine: name with options, as on the command line.
         model: name of the file, or "card NAME".
-        precision: what is computed; weights: "trained" or "random".
+        precision: in which the row computes; weights: "trained" or "random".
         input_size: HEIGHTxWIDTH.
         reason: why the status is not "ok".
-        remark: what a reader must know to read the figures, for example whose operators a baseline uses.
+        remark: what a reader must know to interpret the figures, for example whose operators a baseline uses.
         device: "cpu" or "cuda".
         cold: seconds of import, opening and the first inference, by name.
         memory: bytes by name.
         regions: by name: compute, end_to_end, pipeline.
-        layers: time of each layer, where it was asked for and the engine can tell.
+        layers: time of each layer, if it was requested and the engine can measure it.
     """
 
     engine: str
@@ -99,7 +99,7 @@ class BenchRow:
 
 @dataclass(frozen=True)
 class BenchResult(Result):
-    """A whole run. Ratios are computed from the rounds, which took turns."""
+    """A whole measurement. Ratios are computed from the rounds, in which the rows took turns."""
 
     kind: ClassVar[str] = "bench"
 
@@ -109,11 +109,11 @@ class BenchResult(Result):
 
     @property
     def base(self) -> BenchRow | None:
-        """The first row that was measured: what the others are compared with."""
+        """The first row that was measured. The others are compared with it."""
         return next((r for r in self.rows if r.status == "ok"), None)
 
     def ratio(self, row: BenchRow, region: str) -> Ratio | None:
-        """How many times faster a row is than the first one; None for the first, and where one was not measured."""
+        """How many times faster a row is than the first one; None for the first, and if one was not measured."""
         base = self.base
         if base is None or row is base or row.batch != base.batch:
             return None
@@ -122,7 +122,7 @@ class BenchResult(Result):
         return faster(base.regions[region].rounds, row.regions[region].rounds)
 
     def gains(self) -> list[str]:
-        """What int8 gains in each engine over the fastest other precision in the same engine, one sentence per row."""
+        """How much faster int8 is than the fastest other precision in the same engine, one sentence per int8 row."""
         measured = [r for r in self.rows if r.status == "ok"]
         sentences = []
         for row in (r for r in measured if r.precision == "int8"):
@@ -136,21 +136,22 @@ class BenchResult(Result):
         return sentences
 
     def memory_per_extra_image(self, row: BenchRow) -> float | None:
-        """Bytes that a further image in the batch adds to the peak: this row against the same one with batch 1."""
+        """Bytes that each further image in the batch adds to the peak: this row compared with the same one with batch
+        1."""
         if row.batch == 1 or row.status != "ok":
             return None
         key = _key(dataclasses.replace(row, batch=1))
         one = next((r for r in self.rows if r.status == "ok" and _key(r) == key), None)
         if one is None:
             return None
-        # the host's memory says nothing of a GPU's
+        # the host's memory says nothing about that of a GPU
         peak = "torch_peak_allocated" if row.device == "cuda" else "peak_rss_over_before"
         if peak not in row.memory or peak not in one.memory:
             return None
         return (row.memory[peak] - one.memory[peak]) / (row.batch - 1)
 
     def derived(self) -> dict[str, Any]:
-        """Rows with the summaries and ratios that follow from their samples."""
+        """Rows with the summaries and ratios that are computed from their samples."""
         return {"rows": [self._written(row) for row in self.rows]}
 
     def _written(self, row: BenchRow) -> dict[str, Any]:
@@ -164,9 +165,9 @@ class BenchResult(Result):
 
 
 def verdict(here: str, precision: str, there: str, ratio: Ratio) -> str:
-    """Whether something in that precision pays beside something else, in a sentence."""
+    """A sentence on whether one row is worth using in place of another."""
     if not ratio.differs:
-        return f"{here} and {there} are equally fast here" + (f": take {there}" if precision == "int8" else "")
+        return f"{here} and {there} are equally fast here" + (f": use {there}" if precision == "int8" else "")
     worth = ""
     if precision != "fp32" and ratio.ratio < WORTH:
         worth = ": hardly worth it" if ratio.ratio > 1 else ": not worth it"

@@ -11,15 +11,15 @@ from hrnet_deploy.results.base import EngineInfo, Result
 
 @dataclass(frozen=True)
 class BuildResult(Result):
-    """A plan, and what the engine says of it.
+    """A plan, and what the engine reports about it.
 
     Attributes:
         output, size: the plan file, and its bytes.
         onnx: the file it was built from, by "name" and "sha256".
         builder: the library and its version, for example "TensorRT 11.4".
         identity: the GPU, compute capability and driver it fits.
-        profiles: bounds of the open inputs: least, tuned for and most, each a shape.
-        engine_info: what the engine says of the opened plan (`layer_counts`, `memory` in bytes).
+        profiles: bounds of the open inputs: smallest, tuned for and largest, each a shape.
+        engine_info: what the engine reports about the opened plan (`layer_counts`, `memory` in bytes).
     """
 
     kind: ClassVar[str] = "build"

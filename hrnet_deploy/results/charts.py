@@ -1,8 +1,8 @@
 """Charts as SVG: bars or dots with intervals, and points in a plane.
 
 Horizontal positions are percentages of the width and vertical positions are pixels, so a chart fills its box while its
-text keeps its size. Whatever a shape shows also stands beside it as text, so colour is never the only sign. `chart.css`
-holds the style: a page includes it once, and a picture in a file of its own carries it inside.
+text keeps its size. Whatever a shape shows is also written next to it, so colour is never the only sign. `chart.css`
+holds the style: a page includes it once, and a picture in a separate file contains it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from hrnet_deploy.results.wording import clean
 LINE, BAR, GAP = 17, 12, 13  # pixels: the text of a row, its bar, and the space under it
 HEAD = 30  # pixels: the title of a group
 FOOT = 24  # pixels: tick labels. Below them, each line that names the axis takes a LINE
-LEFT, RIGHT = 0.4, 99.0  # percent: where an axis begins and ends, so that what stands on its ends is not cut
-INDENT = "7"  # pixels: of a row's text, so that it stands beside the axis
+LEFT, RIGHT = 0.4, 99.0  # percent: where an axis begins and ends, so that shapes at its ends are not cut off
+INDENT = "7"  # pixels: of a row's text, so that it does not touch the axis
 LETTER, SMALL = 7.4, 6.6  # pixels: a generous width of a character; no chart is narrower than its longest line
-MARGIN, WIDTH = 16, 760  # pixels: of a picture in a file of its own
+MARGIN, WIDTH = 16, 760  # pixels: of a picture in a separate file
 TONES = ("fp32", "half", "int8", "plain", "good", "bad")
 
 
@@ -35,8 +35,8 @@ def style() -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """One figure. `text` is the figure as it is written, and `low` and `high` are its interval. A `faint` bar is one
-    not to rely on; its name should say so."""
+    """One figure. `text` is the figure as text, and `low` and `high` are its interval. A `faint` bar is unreliable, and
+    its name should say so."""
 
     name: str
     value: float
@@ -59,11 +59,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars from zero, or `dots` where the distance from zero is what counts.
+    """Bars from zero, or `dots` if a bar's length would mean nothing.
 
     Attributes:
-        axis: the unit, and which direction is better; each clause after a semicolon gets a line of its own.
-        in_table: a table beside the chart has the same figures, so an output without pictures leaves the chart out.
+        axis: the unit, and which direction is better; each clause after a semicolon gets its own line.
+        in_table: a table next to the chart has the same figures, so an output without pictures omits the chart.
         detail: too much for a terminal.
     """
 
@@ -127,7 +127,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Point:
-    """One point. `letter` stands in the plane, and beside `name` in the list under it. `front`: no other point is
+    """One point. `letter` is drawn in the plane, and next to `name` in the list below it. `front`: no other point is
     better in both figures."""
 
     letter: str
@@ -151,7 +151,7 @@ class Scatter:
     in_table: bool = True
     detail: bool = False
     PLANE = 250.0  # pixels: height of the plane
-    X_FROM = 13.0  # percent: the labels of the y axis stand before it
+    X_FROM = 13.0  # percent: the labels of the y axis are to the left of it
 
     @property
     def description(self) -> str:

@@ -12,14 +12,14 @@ from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigur
 
 @dataclass(frozen=True)
 class CheckResult(Result):
-    """One file in one engine against its reference.
+    """The comparison of a file in an engine with its reference.
 
     Attributes:
         model, against: the file, and the checkpoint or file it was compared with.
         images: the folder of images, or the name of the package's own samples.
-        tensors: outputs on noise; those on images are in `task`.
-        first_difference: the first tensor that differs, where the verdict is no and it is known.
-        warning: a remark on the file's provenance; empty where there is none.
+        tensors: figures of the outputs on noise; those on images are in `task`.
+        first_difference: the first tensor that differs, if the check failed and the tensor was found.
+        warning: a remark on the file's provenance; may be empty.
     """
 
     kind: ClassVar[str] = "check"

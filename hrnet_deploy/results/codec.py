@@ -1,4 +1,4 @@
-"""Results as JSON files: written whole, and validated field by field when they are read."""
+"""Reads and writes results as JSON files. Every field is validated when a file is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXPECTED = "a result file of hrnet-deploy (-o, --report or --json)"
 
 
 def to_dict(result: Result) -> dict[str, Any]:
-    """A result as plain JSON values, with what follows from its fields beside them. `from_dict` is the inverse."""
+    """A result as plain JSON values, with its derived values. `from_dict` is the inverse."""
     values = {f.name: _plain(getattr(result, f.name)) for f in dataclasses.fields(result)}
     return {"schema": SCHEMA, "kind": result.kind, **values, **result.derived()}
 
@@ -42,19 +42,21 @@ def _plain(value: Any) -> Any:
 def from_dict(values: Any, where: object) -> Result:
     """A result from JSON values of this schema or an earlier one.
 
-    Raises BadInput, with the path of the field, where the values are no result, are of an unknown kind or schema, or
-    do not fit their kind. `where` names the file in that sentence.
+    Raises BadInput, with the path of the field, if the values are not a result, have an unknown kind or schema, or do
+    not fit their kind. `where` names the file in the error.
     """
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str):
-        raise BadInput(f"{where} is not a result: it says no kind — expected {EXPECTED}")
+        raise BadInput(f"{where} is not a result: it has no kind — expected {EXPECTED}")
     schema = values.get("schema")
     if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
-        raise BadInput(f"{where} has schema {str(schema)[:20]}, and this version reads 1 to {SCHEMA} — measure again")
+        raise BadInput(
+            f"{where} has schema {str(schema)[:20]}, but this version reads 1 to {SCHEMA} — make the result again"
+        )
     values = upgraded(values)
     if values["kind"] not in KINDS:
         known = ", ".join(sorted(KINDS))
-        raise BadInput(f"{where} is a result of the kind {kind[:40]!r}, which is not known here — known are {known}")
+        raise BadInput(f"{where} is a result of the unknown kind {kind[:40]!r} — known kinds are {known}")
     return convert(values, KINDS[values["kind"]], where)
 
 
@@ -74,7 +76,7 @@ def convert(values: Any, cls: type[T], where: object) -> T:
 
 
 def _require_finite(value: Any, path: str, where: object) -> None:
-    """JSON has no NaN and no infinity, but Python's reader takes both, and numbers too large for a float."""
+    """Raises BadInput for NaN and infinity. JSON does not have them, but Python's reader accepts them."""
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(f"{where} is damaged at {path.lstrip('.')}: expected a finite number — make the result again")
     if isinstance(value, dict):
@@ -86,14 +88,14 @@ def _require_finite(value: Any, path: str, where: object) -> None:
 
 
 def _figure(kind: type, value: Any) -> Any:
-    """A number of a file; null is NaN."""
+    """A number in a file; null is NaN."""
     if kind is not Figure or isinstance(value, bool) or not (value is None or isinstance(value, (int, float))):
         raise ValueError(f"Expected a number or null, got `{type(value).__name__}`")
     return Figure("nan" if value is None else value)
 
 
 def write(path: Path, result: Result) -> None:
-    """Write a result; the file appears whole or not at all."""
+    """Write a result atomically: the file is either complete or not changed."""
     write_json(path, to_dict(result))
 
 
@@ -103,15 +105,15 @@ def read(path: Path) -> Result:
 
 
 def read_as(path: Path, cls: type[R]) -> R:
-    """Read a result file that must be of one kind."""
+    """Read a result file of one kind. Raises BadInput if it is of another kind."""
     found = read(path)
     if not isinstance(found, cls):
-        raise BadInput(f"{path} is a result of `{found.kind}`, and one of `{cls.kind}` is needed — name another file")
+        raise BadInput(f"{path} is a result of `{found.kind}`, but one of `{cls.kind}` is needed — name another file")
     return found
 
 
 def with_origin(result: R, command: str, environment: Environment) -> R:
-    """The result with its envelope filled in; what the job filled in itself stays."""
+    """The result with `command`, `started` and `environment`, unless the job has filled them in already."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return dataclasses.replace(
         result,

@@ -15,10 +15,10 @@ class Change:
     """One figure that two results have in common.
 
     Attributes:
-        subject: what the figure is of; name: the figure; unit: of base and new.
-        real: whether the difference is more than what the figure varies by.
-        worse: whether it is real and in the wrong direction.
-        limit: what `--fail-on` allowed, as it was written; failed: whether that is exceeded.
+        subject: what was measured; name: of the figure; unit: of base and new.
+        real: whether the difference is larger than noise.
+        worse: whether it is real and the figure became worse.
+        limit: the limit of `--fail-on`, as it was written; failed: whether it is exceeded.
     """
 
     subject: str
@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True)
 class CompareResult(Result):
-    """What changed from `base` to `new` (names of files), and what only one of the two holds."""
+    """What changed from `base` to `new` (names of files), and which subjects only one of the two has."""
 
     kind: ClassVar[str] = "compare"
 

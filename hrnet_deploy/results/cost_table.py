@@ -13,10 +13,10 @@ from hrnet_deploy.results.training import TrainingResult
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """What the paper gives for one network: gigabytes, seconds (per iteration, per image) and the score in points.
+    """The paper's figures for one network: gigabytes, seconds (per iteration, per image) and the score in points.
 
-    `inference_static_s` is of a static graph in MXNet, where the paper has it. `hardware` says what each was
-    measured on.
+    `inference_static_s` is the time of a static graph in MXNet, if the paper has it. `hardware` names the machine of
+    each figure.
     """
 
     training_memory_gb: float
@@ -42,8 +42,8 @@ class Score:
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the exported graph is from PyTorch at the network's own input: `relative` to the largest output (None
-    where outputs cannot be compared number by number), and the task's distance in a sentence."""
+    """How much the exported graph differs from PyTorch at the network's own input size: `relative` to the largest
+    output (None if outputs cannot be compared number by number), and the task's distance in a sentence."""
 
     relative: float | None
     sentence: str
@@ -51,7 +51,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class CostTableEntry:
-    """One network of the table. `reason` says why it was not, or not completely, measured."""
+    """One network of the table. `reason` says why it was not measured, or not completely."""
 
     name: str
     task: str
@@ -67,7 +67,7 @@ class CostTableEntry:
 
 @dataclass(frozen=True)
 class CostTableSettings:
-    """What two parts of one table must have in common to be one table."""
+    """Settings that must be equal in all parts of one table."""
 
     engines: Sequence[str]
     quick: bool
@@ -80,7 +80,7 @@ class CostTableSettings:
 
 @dataclass(frozen=True)
 class CostTableResult(Result):
-    """Every network that was measured so far, in the order of the paper."""
+    """Every network that has been measured so far, in the order of the paper."""
 
     kind: ClassVar[str] = "cost_table"
 

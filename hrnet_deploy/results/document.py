@@ -1,7 +1,7 @@
-"""What is said about a result, before it is decided how it looks: headings, paragraphs, tables and charts.
+"""The content of a document about a result, without its appearance: headings, paragraphs, tables and charts.
 
 `results.documents` makes documents of results, and `results.render` shows them in a terminal, as a page or as Markdown.
-An element or a section with `detail=True` is too much for a terminal and is left out there; pages and Markdown show it.
+An element or a section with `detail=True` is omitted in a terminal; pages and Markdown show it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Tone = Literal["", "note", "warning", "good", "bad"]
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. The words say what the tone says; colour alone never does."""
+    """A paragraph. The words alone must say what the tone says, because not every output has colours."""
 
     text: str
     tone: Tone = ""
@@ -35,7 +35,8 @@ class Code:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table. `note` is the small print with a figure: its interval, its engine, or why there is none."""
+    """One cell of a table. `note` is the small print of a figure: its interval, its engine, or why there is no
+    figure."""
 
     text: str
     note: str = ""
@@ -51,7 +52,7 @@ class Table:
 
     Attributes:
         align: one letter per column, l or r. The first column names the row and is always l; others are r unless given.
-        wide: nearly every cell has small print, so the page sets it smaller.
+        wide: nearly every cell has small print, so the page uses smaller letters.
     """
 
     caption: str
@@ -67,7 +68,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names, each with what it is."""
+    """Names and their values."""
 
     values: Mapping[str, str]
     detail: bool = False
@@ -78,11 +79,11 @@ Element = Text | Code | Table | Facts | Bars | Scatter
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what stands under it, and the sections under that.
+    """A heading with its elements, followed by its subsections.
 
     Attributes:
-        title: without one, the elements follow those of the section above.
-        key: a name by which a reader can ask for this section alone (see `only`).
+        title: if empty, the elements follow those of the section above.
+        key: a name by which this section alone can be selected (see `only`).
     """
 
     title: str
@@ -92,20 +93,20 @@ class Section:
     detail: bool = False
 
     def only(self, keys: Collection[str]) -> Section | None:
-        """This section with nothing but what stands directly under those keys; None where that is nothing."""
+        """This section, reduced to the elements directly in the sections of these keys; None if there are none."""
         under = [found for s in self.sections if (found := s.only(keys)) is not None]
         if self.key not in keys and not under:
             return None
         return dataclasses.replace(self, elements=self.elements if self.key in keys else (), sections=under)
 
     def untitled(self) -> Section:
-        """This section without headings, for a text that has its own."""
+        """This section without headings, for a text that has its own headings."""
         return dataclasses.replace(self, title="", sections=[s.untitled() for s in self.sections])
 
 
 @dataclass(frozen=True)
 class Document:
-    """Everything about one result, or about several. `key` names it as a section of a longer document."""
+    """A document about one result or several. `key` names it as a section of a longer document."""
 
     title: str
     elements: Sequence[Element] = ()

@@ -18,7 +18,7 @@ class EvalResult(Result):
         protocol: what the figures depend on besides the weights.
         images: how many were scored.
         annotations: the file and its sha256, or the folder of label maps.
-        published: what others publish of the same weights; empty where that is not known.
+        published: the published figure of the same weights; empty if it is not known.
     """
 
     kind: ClassVar[str] = "eval"

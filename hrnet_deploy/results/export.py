@@ -12,16 +12,16 @@ from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_
 
 @dataclass(frozen=True)
 class ExportResult(Result):
-    """What was written and how it compares with PyTorch.
+    """The written file, and how it compares with PyTorch.
 
     Attributes:
         path: the ONNX file. size: its bytes.
         summary: what the checkpoint is, in a sentence.
-        assumption: what the weights do not say and was assumed; empty where nothing was.
+        assumption: what was assumed because the weights do not show it; may be empty.
         card, input_size: the model card's name, and its input as HEIGHTxWIDTH.
         history: what was done to the graph, one mapping per step, each with its name under "step".
-        provenance: digests of what the file was made from.
-        engine, engine_info: what it was verified in.
+        provenance: digests of the files that it was made from.
+        engine, engine_info: the engine in which it was verified.
     """
 
     kind: ClassVar[str] = "export"

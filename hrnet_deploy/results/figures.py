@@ -10,15 +10,15 @@ from hrnet_deploy.results.base import Figure, Setting
 
 @dataclass(frozen=True)
 class TensorFigures:
-    """One output against the reference's, over every input it was run on.
+    """The comparison of one output with that of the reference, over all inputs.
 
     Attributes:
         output: name of the tensor.
-        inputs: what it was run on, for example "noise" or "images".
+        inputs: on which inputs, for example "noise" or "images".
         maximum: largest absolute difference.
-        relative: that over the reference's largest magnitude.
+        relative: `maximum` over the reference's largest magnitude.
         cosine: cosine similarity of the two as vectors.
-        sqnr_db: signal to quantization noise ratio in dB, 10 log10(sum r^2 / sum (r-x)^2); None where they are equal.
+        sqnr_db: signal to quantization noise ratio in dB, 10 log10(sum r^2 / sum (r-x)^2); None if they are equal.
         finite: whether every value of both is a number.
     """
 
@@ -33,10 +33,10 @@ class TensorFigures:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far predictions lie apart, in the task's own terms.
+    """How much predictions differ, in the task's own terms.
 
     Attributes:
-        figures: by name; `Task.limits` bounds some of them. NaN where a figure could not be computed.
+        figures: by name; `Task.limits` has limits for some of them. NaN if a figure could not be computed.
         sentence: the same in words.
     """
 
@@ -46,13 +46,13 @@ class Distance:
 
 @dataclass(frozen=True)
 class TaskFigures:
-    """One engine against the reference on real images.
+    """The comparison of an engine with the reference on real images.
 
     Attributes:
         images, samples: how many were compared.
         tensors: figures of the outputs.
-        distance: how far the predictions moved (see `Task.compare`).
-        metric: name of the task's metric; empty where nothing was scored.
+        distance: how much the predictions differ (see `Task.compare`).
+        metric: name of the task's metric; empty if nothing was scored.
         reference, engine: scores of each by name, in 0..1.
         difference: engine minus reference, in points of the metric.
         interval: 95% bootstrap interval of the difference, in points.
@@ -83,11 +83,11 @@ class TaskFigures:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that a precision may differ. What is None or not named is not judged.
+    """How much a file of a precision may differ from its reference. A figure without a limit (None) is not judged.
 
     Attributes:
         relative: largest difference of an output over its largest magnitude.
-        drop: points of the metric, either way.
+        drop: change of the metric in points, up or down.
         distances: limits on figures of `Distance`, by name.
     """
 
@@ -96,7 +96,7 @@ class Budget:
     distances: Mapping[str, float] = field(default_factory=dict)
 
     def replaced_by(self, limits: Budget) -> Budget:
-        """This budget with the limits that another one gives."""
+        """This budget, with those limits replaced that another one has."""
         return Budget(
             self.relative if limits.relative is None else limits.relative,
             self.drop if limits.drop is None else limits.drop,
@@ -106,7 +106,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Check:
-    """One figure held to its limit. `value` is NaN where it could not be computed, which fails."""
+    """The comparison of one figure with its limit. It fails if `value` is NaN because it could not be computed."""
 
     name: str
     value: Figure
@@ -115,5 +115,5 @@ class Check:
 
 
 def all_passed(checks: Sequence[Check]) -> bool:
-    """The verdict: every check passed. If no check could run, the verdict is no."""
+    """Whether every check passed. If there is no check, the verdict is also False."""
     return bool(checks) and all(c.passed for c in checks)

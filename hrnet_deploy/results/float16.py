@@ -12,11 +12,11 @@ from hrnet_deploy.results.figures import Check, TaskFigures, all_passed
 
 @dataclass(frozen=True)
 class HalfResult(Result):
-    """A float16 file and how far it moved from the file it was made from.
+    """A float16 file, and how much it differs from the file it was made from.
 
     Attributes:
-        path: the file written; None where the verdict is no. size: its bytes.
-        precision: of the file, "fp16", or "int8" where only what was float became float16.
+        path: the written file; None if it failed. size: its bytes.
+        precision: of the file: "fp16", or "int8" if only the float part of an int8 file was converted.
         kept: operators that stay in float32, because of the tensors in `large`.
         large: tensors that float16 cannot hold, each with its largest magnitude on the images.
     """

@@ -1,4 +1,5 @@
-"""What `inspect` finds in a file, and the list that `models` prints. Neither is kept, so they have no kind."""
+"""What `inspect` finds in a file, and the list that `models` prints. They are not saved as files, so they have no
+kind."""
 
 from __future__ import annotations
 
@@ -10,21 +11,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Inspection:
-    """Facts of a checkpoint, an ONNX file or a plan. A field that a file of its sort does not have is None.
+    """Facts about a checkpoint, an ONNX file or a plan. A field that does not apply to the file is None.
 
     Attributes:
         what: the file in one sentence: its network, and its precision.
         file: the format and the size.
         card, task, input, trained_on: of the model card.
-        published: what others publish of the same weights.
-        assumed: what the weights do not say and was assumed.
+        published: the published figure of the same weights.
+        assumed: what was assumed because the weights do not show it.
         parameters: number of parameters, as text.
         fits, built_of, layers, rebuild: of a plan: its GPU, its ONNX file, its layers, the command that makes it again.
         takes, gives: inputs and outputs with types and shapes; of a plan, the bounds of each open input.
         nodes: number of operators, and the most frequent ones.
         precision: of the file.
         made_by: what was done to the graph, one text per step.
-        made_from: digests of what the file was made from, by name.
+        made_from: digests of the files that it was made from, by name.
         sha256: of the file.
     """
 
@@ -61,7 +62,7 @@ class CardSummary:
 
     Attributes:
         name: of the card; network: its architecture in a few words; input_size: HEIGHTxWIDTH.
-        published: the best published figure, or "weights included" where the package brings weights.
+        published: the best published figure, or "weights included" if the package includes weights.
     """
 
     name: str

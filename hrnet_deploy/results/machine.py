@@ -1,4 +1,4 @@
-"""What `doctor` finds on this machine. It is shown and not kept, so it has no kind."""
+"""What `doctor` finds on this machine. It is not saved as a file, so it has no kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hrnet_deploy.results.base import Cpu
 
 @dataclass(frozen=True)
 class EngineState:
-    """An engine: what it is, and why it cannot be used here together with the cure (empty where it can be used)."""
+    """An engine: its description, and why it cannot be used here together with what to do (empty if it can be used)."""
 
     title: str
     missing: str = ""
@@ -27,7 +27,7 @@ class Machine:
         gpu: name and driver, or "none".
         libraries: version by name of the package.
         engines: by name.
-        extras: for each optional extra, what is missing together with the cure; empty where nothing is.
+        extras: for each optional extra, what is missing together with what to do; empty if nothing is.
     """
 
     cpu: Cpu

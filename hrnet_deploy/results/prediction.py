@@ -11,11 +11,11 @@ from hrnet_deploy.results.base import EngineInfo, Result
 
 @dataclass(frozen=True)
 class PredictResult(Result):
-    """What was written.
+    """The files that were written.
 
     Attributes:
-        folder: holds results.json, a label map per image where the task gives some, and the pictures.
-        images, results: how many images were looked at, and how many entries results.json has.
+        folder: holds results.json, a label map per image if the task gives them, and the pictures.
+        images, results: the number of images, and the number of entries in results.json.
         pictures: paths of the pictures, or of the one video.
     """
 

@@ -12,18 +12,20 @@ from hrnet_deploy.results.base import Result
 from hrnet_deploy.results.figures import Check, TaskFigures, all_passed
 from hrnet_deploy.stats import Ratio
 
-Part = Literal["validation", "test"]  # images a search chooses by, or images that nothing was chosen by
+Part = Literal[
+    "validation", "test"
+]  # images on which a search makes its choices, or images on which no choice is based
 
 
 @dataclass(frozen=True)
 class BlockCost:
-    """What quantizing one block of the network alone costs.
+    """The cost of quantizing only one block of the network.
 
     Attributes:
         pattern: the name of the block, as `--exclude` takes it.
         convolutions: how many it has.
-        sqnr_db: signal to quantization noise ratio at the outputs of the network, in dB; None where nothing changes.
-        in_float: whether the block stays in float in the file that was made.
+        sqnr_db: signal to quantization noise ratio at the outputs of the network, in dB; None if nothing changes.
+        in_float: whether the block is left in float in the file.
     """
 
     pattern: str
@@ -39,7 +41,7 @@ class Trial:
     Attributes:
         excluded: patterns of what stays in float.
         convolutions: how many are int8.
-        on: whether the images are the validation set a search chooses by, or the test set.
+        on: whether the images are the validation set of a search or the test set.
     """
 
     excluded: Sequence[str]
@@ -55,13 +57,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class SpeedComparison:
-    """What blocks left in float cost in speed.
+    """How much slower a file becomes by blocks that are left in float.
 
     Attributes:
         milliseconds: median per batch, by "float", "all int8" and "as made".
-        over_float: how many times faster the file made is than float.
-        over_int8: how many times the latency of all int8 it takes; None where nothing was left in float.
-        missing: why nothing was measured; empty where it was.
+        over_float: how many times faster the file is than float.
+        over_int8: the file's latency divided by that of all int8; None if nothing was left in float.
+        missing: why nothing was measured; empty if it was.
     """
 
     engine: str
@@ -72,29 +74,29 @@ class SpeedComparison:
 
 
 def worst_first(blocks: Sequence[BlockCost]) -> list[BlockCost]:
-    """Blocks by falling cost; those that change nothing are last."""
+    """Blocks by falling cost. Blocks that change nothing are last."""
     return sorted(blocks, key=lambda b: math.inf if b.sqnr_db is None else b.sqnr_db)
 
 
 def is_excluded(pattern: str, excluded: Sequence[str]) -> bool:
-    """Whether a block is among patterns of `--exclude`."""
+    """Whether one of the `--exclude` patterns matches a block."""
     return any(pattern == e or fnmatch(pattern, e) for e in excluded)
 
 
 @dataclass(frozen=True)
 class QuantizeResult(Result):
-    """An int8 file and the way to it.
+    """An int8 file, and how it was found.
 
     Attributes:
-        path: the file written; None where the verdict is no. size: its bytes.
-        target, method: what the placement is for, and how ranges follow from what was seen.
-        images, samples: images calibrated on, and inputs made of them.
-        tensors: activations that carry a range.
-        trials: every graph that was judged, the verdict last.
-        blocks: in the order of the network; empty where no block was looked at.
+        path: the written file; None if it failed. size: its bytes.
+        target, method: the engine it is quantized for, and how ranges are computed from the calibration statistics.
+        images, samples: the number of calibration images, and of the inputs made from them.
+        tensors: the number of activations that are quantized.
+        trials: every graph that was judged; the last one decides the verdict.
+        blocks: in the order of the network; empty if their cost was not measured.
         convolutions: of the network.
-        outliers: image to its worst tensor and how many times that tensor's median peak it reaches.
-        all_zero: tensors that were zero on every image, whose scale is a floor.
+        outliers: for each outlier image, the tensor in which it stands out most, and its peak over the median peak.
+        all_zero: tensors that were zero on every image. They get the smallest allowed scale.
     """
 
     kind: ClassVar[str] = "quantize"

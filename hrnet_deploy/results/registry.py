@@ -39,6 +39,6 @@ KINDS: dict[str, type[Result]] = {
 
 
 def register(cls: type[Result]) -> type[Result]:
-    """Make one more kind known to `codec.read` and `report`: for results of programs outside this package."""
+    """Add a kind of result that `codec.read` and `report` can read, for programs outside this package."""
     KINDS[cls.kind] = cls
     return cls

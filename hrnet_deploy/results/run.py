@@ -17,9 +17,10 @@ class RunStage:
 
     Attributes:
         report: name of the stage's own result file, in the folder of the run.
-        figures: what moved, as that result has it.
-        reused: whether the result is an earlier run's, because everything that decides it is the same.
-        redone: what had changed since the earlier run, where the stage was done again because of it.
+        figures: the differences that the stage found, as in its own result.
+        reused: whether the result is that of an earlier run, because nothing that it depends on has changed.
+        redone: why the stage ran again although there was an earlier result, for example "the test images changed".
+            It is empty if the stage was reused or ran for the first time.
     """
 
     name: str

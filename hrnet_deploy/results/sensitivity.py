@@ -1,4 +1,4 @@
-"""The files of `quantize --sensitivity`: what quantizing each block alone costs, as JSON or as a picture."""
+"""The files of `quantize --sensitivity`: the cost of quantizing each block alone, as JSON or as a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABLE, PICTURE = ".json", ".svg"
 
 
 def check_outputs(paths: Sequence[Path], force: bool) -> None:
-    """Refuse before the work what could not be written after it. Raises BadInput."""
+    """Check before the work that the files can be written after it. Raises BadInput."""
     for path in paths:
         if path.suffix not in (TABLE, PICTURE):
             raise BadInput(
@@ -24,7 +24,7 @@ def check_outputs(paths: Sequence[Path], force: bool) -> None:
 
 
 def write(path: Path, result: QuantizeResult) -> None:
-    """Write the table or the picture of all blocks, as the suffix says."""
+    """Write the table or the picture of all blocks, depending on the suffix."""
     from hrnet_deploy.results.charts import picture
     from hrnet_deploy.results.documents.quantize import block_chart, marked
 

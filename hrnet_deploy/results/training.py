@@ -1,4 +1,4 @@
-"""What a step of training costs: a part of the cost table, or a result of its own."""
+"""The cost of a training step: a part of the cost table, or a separate result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hrnet_deploy.results.bench import Status
 @dataclass(frozen=True)
 class TrainingRow:
     """One batch size. `seconds` is the median of an iteration, `rounds` the milliseconds of each (one list per step),
-    `peak_bytes` the most memory over what the process held before the network was built."""
+    `peak_bytes` the peak of the memory, less what the process held before the network was built."""
 
     batch: int
     input_size: str

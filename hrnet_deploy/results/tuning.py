@@ -17,11 +17,11 @@ class Candidate:
     """One way to run the network.
 
     Attributes:
-        command: makes its file again; empty where it is the file that was given.
-        figures: on the validation set, which the choice is made by.
-        rejected: why it may not win; empty where it may.
-        milliseconds: median end to end per batch; None where it was not measured.
-        test_figures: on the test set, which nothing was chosen by; of candidates that were judged there.
+        command: makes its file again; empty if it is the given file.
+        figures: on the validation set, on which the choice is based.
+        rejected: why it cannot win; empty if it can.
+        milliseconds: median end to end per batch; None if it was not measured.
+        test_figures: on the test set, on which no choice is based; only for candidates that were judged there.
     """
 
     engine: str
@@ -50,7 +50,7 @@ class TuneResult(Result):
         output: the winner's ONNX file.
         result: the measurement in which all accepted candidates took turns.
         faster_than_base: how many times faster the winner is than PyTorch.
-        verdict: a sentence on what the winner gains.
+        verdict: a sentence on how much faster the winner is.
         commands: make the winner again and measure it.
         seconds: how long it took.
     """

@@ -1,4 +1,4 @@
-"""Result files of schema 1 as schema 2 has them, so that figures people have kept still read."""
+"""Converts result files of schema 1 to schema 2, so that old files can still be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ PARTS = {"choice": "validation", "verdict": "test"}
 
 
 def upgraded(values: Json) -> Json:
-    """The values as the newest schema has them. What is not as schema 1 had it stays, for validation to name."""
+    """The values in the newest schema. Values that do not fit schema 1 are not changed; validation then reports
+    them."""
     if values.get("schema") != 1:
         return values
     kind = str(values.get("kind"))
@@ -20,7 +21,7 @@ def upgraded(values: Json) -> Json:
 
 
 def engine_info(facts: Any) -> Any:
-    """What schema 1 kept as free `facts` of an engine."""
+    """The engine's information, which schema 1 kept as free `facts`."""
     if not isinstance(facts, dict):
         return facts
     found: Json = {k: facts[k] for k in KNOWN if k in facts}
@@ -122,7 +123,7 @@ def _run(values: Json) -> Json:
 
 
 def _stage(stage: Json) -> Json:
-    """Schema 1 kept the whole report of a stage; what is shown of it is its figures."""
+    """Schema 1 kept the whole report of a stage, of which only the figures are shown."""
     report = stage.get("report")
     if not isinstance(report, dict):
         return stage
@@ -134,7 +135,7 @@ def _stage(stage: Json) -> Json:
 
 
 def _build(values: Json) -> Json:
-    """Schema 1 kept the whole manifest; its description holds the card as `graph.metadata` writes it."""
+    """Schema 1 kept the whole manifest, whose description has the card as `graph.metadata` writes it."""
     manifest = values.get("manifest")
     if not isinstance(manifest, dict):
         return values

@@ -6,20 +6,20 @@ import re
 from collections.abc import Sequence
 
 # Control characters that no document may hold, halves of surrogate pairs that cannot be written, and marks that change
-# the direction of the text after them: a name in a file must not be able to rearrange the line it stands in.
+# the direction of the text after them: a name in a file must not be able to rearrange the line around it.
 UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-NONE = "–"  # stands where there is no figure
+NONE = "–"  # is shown if there is no figure
 
 PARTS = {"validation": "validation set", "test": "test set"}  # which part of the images a trial was judged on
 
 
 def clean(text: object) -> str:
-    """Any value of a file as text that can stand in any document."""
+    """Any value from a file as text that is safe in any document."""
     return UNFIT.sub("\ufffd", str(text))
 
 
 def said(value: object) -> str:
-    """A setting, as people write it."""
+    """A setting as readable text."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(said, value)) or "none"
     return (
@@ -33,7 +33,7 @@ def ms(value: float) -> str:
 
 
 def seconds(milliseconds: float) -> str:
-    """Seconds as the paper writes them, from milliseconds."""
+    """Seconds with the paper's number of digits, from milliseconds."""
     value = milliseconds / 1000
     return f"{value:.1f}" if value >= 100 else f"{value:.2f}" if value >= 10 else f"{value:.3f}"
 
@@ -54,7 +54,7 @@ def points(score: float) -> str:
 
 
 def signed(value: float) -> str:
-    """Two decimals and a sign; a value that rounds to zero has none."""
+    """A value with two decimals and a sign; without a sign if it rounds to zero."""
     text = f"{value:+.2f}"
     return "0.00" if float(text) == 0 else text.replace("-", "−")
 
@@ -80,5 +80,5 @@ def counted(number: int, noun: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text with a full stop at its end, and one only."""
+    """Text with exactly one full stop at its end."""
     return text if text.endswith((".", "!", "?", ":")) else f"{text}."

@@ -1,7 +1,7 @@
 """COCO's average precision (AP) of keypoints and of boxes, and its bootstrap interval.
 
 pycocotools matches results with annotations. AP is computed from the matches here, because a bootstrap needs it a
-thousand times: an image that is drawn twice counts twice, so nothing has to be sorted again. Tests assert that it is
+thousand times. An image that is drawn twice counts twice, so nothing has to be sorted again. Tests assert that it is
 equal to COCOeval.accumulate."""
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Matches:
         ]
 
     def _category(self, images: Sequence[Record | None]) -> _Category:
-        """The matches of one category, from one entry of pycocotools per image, None for an image without objects and
+        """The matches of one category, from one entry of pycocotools per image: None for an image without objects and
         results."""
         none = np.zeros((len(self.thresholds), 0), bool)
         there = [(i, e) for i, e in enumerate(images) if e is not None]
@@ -92,7 +92,7 @@ class Matches:
     def ap(self, sample: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
         """AP at each threshold (0.50, 0.55 ... 0.95), (T,), over all images or over a sample of their numbers.
 
-        It is the mean over the categories with annotated objects, and not a number where no category has any.
+        It is the mean over the categories with annotated objects, and NaN if no category has any.
         """
         count = len(self.image_ids)
         times = np.ones(count, np.int64) if sample is None else np.bincount(sample, minlength=count)
@@ -110,7 +110,7 @@ class Matches:
 
 
 def _complete(annotation: Mapping[str, Any], number: int) -> Record:
-    """An annotation with every field that pycocotools reads; files made by hand lack some."""
+    """An annotation with every field that pycocotools reads; files that were made by hand lack some."""
     _, _, width, height = annotation["bbox"]
     own = {**annotation, "iscrowd": annotation.get("iscrowd") or 0}
     area = annotation["area"] if area_given(annotation) else width * height

@@ -1,10 +1,10 @@
-"""What a task is: it prepares images for a network, and makes results of what the network gives.
+"""What a task is: it prepares images for a network, and decodes the network's outputs into results.
 
 A task knows nothing of engines. The same object serves the verification of `export`, `check`, the pipeline figure of
 `bench`, `eval` and `predict`, so that images are prepared in the same way everywhere.
 
-To add a task, make a folder with a `TaskEntry` and add one line to `hrnet_deploy.registry`. `Task` is what the entry's
-implementation has to be; `Embedding` and `Training` are optional.
+To add a task, make a folder with a `TaskEntry` and add one line to `hrnet_deploy.registry`. The entry's
+implementation must be a `Task`; `Embedding` and `Training` are optional.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ Record = dict[str, Any]  # one entry of a results file, in COCO's format where C
 
 
 @dataclass(frozen=True)
-class Contract:
-    """How an ONNX file wants to be fed. An `embedded` file takes uint8 crops and gives decoded results. With
-    `flip_test` it also averages them with the results of the mirror image."""
+class InputFormat:
+    """Which inputs an ONNX file takes. A plain file takes normalised images and gives the outputs of the network. An
+    `embedded` file takes uint8 crops and gives decoded results; with `flip_test` it also averages them with the results
+    of the mirror image."""
 
     embedded: bool = False
     flip_test: bool = False
@@ -48,7 +49,7 @@ class Contract:
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """How a task is asked to work. Only tasks whose entry lists an option are given one.
+    """Options of a task. A task gets only the options that its entry lists.
 
     flip_test: average each result with that of the mirror image. scales: sizes to test at, as factors of the card's
     input; empty for the input itself. upright: height and width of a second input that takes upright images."""
@@ -58,10 +59,10 @@ class TaskOptions:
     upright: tuple[int, int] | None = None
 
     @property
-    def asked(self) -> tuple[str, ...]:
-        """The command-line options that these are."""
-        given = {"--flip-test": self.flip_test, "--scales": self.scales, "--upright": self.upright}
-        return tuple(name for name, value in given.items() if value)
+    def given(self) -> tuple[str, ...]:
+        """The command-line options that are set."""
+        options = {"--flip-test": self.flip_test, "--scales": self.scales, "--upright": self.upright}
+        return tuple(name for name, value in options.items() if value)
 
 
 NO_OPTIONS = TaskOptions()
@@ -88,7 +89,7 @@ class Score(Protocol):
 
 
 class Task(Protocol):
-    """The work of a task. Methods with a body here suit most tasks.
+    """What a task implements. Methods with a body here suit most tasks.
 
     card: the model's card. metric: the name of the headline figure of `score`. comparable: whether the outputs of two
     engines can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores
@@ -108,7 +109,7 @@ class Task(Protocol):
         """Predictions in pixels of the image. `outputs` has one entry per sample, each (passes, ...)."""
 
     def compact(self, predictions: Sequence[Any]) -> list[Any]:
-        """The same predictions in little memory, because those of all images are held until they are compared and
+        """The same predictions in less memory, because those of all images are kept until they are compared and
         scored."""
         return list(predictions)
 
@@ -116,7 +117,7 @@ class Task(Protocol):
         """How far two sets of predictions of the same samples are apart, in the task's own terms."""
 
     def protocol(self) -> dict[str, Setting]:
-        """What a score depends on besides the weights and the images: flip test, decoding and so on, as JSON values."""
+        """What a score depends on besides the weights and the images, as JSON values: flip test, decoding and so on."""
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
         """How the annotations of a data set were read where they leave something open, and what of them is not scored.
@@ -128,13 +129,13 @@ class Task(Protocol):
         missing, and BadInput where there are annotations of another meaning than the task expects."""
 
     def score(self, predictions: Sequence[Any], dataset: Dataset) -> Any:
-        """The task's metric against the annotations: a `Score`. Raises BadInput where `unscorable_reason` has a
+        """The task's metric against the annotations: a `Score`. Raises BadInput if `unscorable_reason` gives a
         reason."""
 
     def annotation_source(self, images: Path, annotations: Path | None) -> dict[str, str]:
         """Which annotations a score used: the COCO file by its path and sha256, unless a task uses others.
 
-        `images` is the folder of images, `annotations` what was named beside it, if anything.
+        `images` is the folder of images, `annotations` the file or folder that was named in addition, if any.
         """
         path = annotations or images / BESIDE
         return {"file": str(path), "sha256": sha256(path)}
@@ -143,8 +144,8 @@ class Task(Protocol):
         """A copy of the image with the predictions drawn on it."""
 
     def records(self, predictions: Sequence[Any]) -> list[Record]:
-        """Predictions as entries of `results.json`, which `predict` writes: in COCO's format of results where it has
-        one."""
+        """Predictions as entries of `results.json`, which `predict` writes: in COCO's results format if there is
+        one for the task."""
 
     def label_maps(self, predictions: Sequence[Any]) -> list[Labels]:
         """Results that are images themselves, one per entry of `records`; `predict` writes each as a PNG file."""
@@ -156,8 +157,8 @@ class Embedding(Protocol):
 
     def __call__(self, card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
         """The model in ONNX's text form. It takes the network's first output, of the static shape `output`, and gives
-        decoded results. With `flip_test` the batch holds images and then their mirror images. Raises BadInput where the
-        card lacks what that needs."""
+        decoded results. With `flip_test` the batch has the images first and then their mirror images. Raises BadInput
+        if the card lacks what this needs."""
 
 
 @dataclass(frozen=True)
@@ -173,22 +174,26 @@ class Training:
 
 
 def task_of(
-    card: ModelCard, contract: Contract | None = None, flip_test: bool = False, options: TaskOptions | None = None
+    card: ModelCard,
+    input_format: InputFormat | None = None,
+    flip_test: bool = False,
+    options: TaskOptions | None = None,
 ) -> Task:
     """The task of a card.
 
-    `contract` says how the file wants to be fed; a plain file unless given. `flip_test` averages each result with that
-    of the mirror image, and is short for `options=TaskOptions(flip_test=True)`. Raises BadInput where the task is
-    unknown, does not support an option, or where the card does not fit."""
+    `input_format` says which inputs the file takes; those of a plain file unless given. `flip_test` averages each
+    result with that of the mirror image, and is short for `options=TaskOptions(flip_test=True)`. Raises BadInput if the
+    task is unknown or does not support an option, or if the card does not fit."""
     entry, chosen = task_entry(card.task), options or TaskOptions(flip_test=flip_test)
-    for option in chosen.asked:
+    for option in chosen.given:
         entry.require(option, card.name)
-    made: Task = load(entry.implementation)(card, contract or Contract(), chosen)
+    made: Task = load(entry.implementation)(card, input_format or InputFormat(), chosen)
     return made
 
 
 def embedding_of(card: ModelCard) -> Embedding:
-    """What writes the graph that `export --embed` adds. Raises BadInput where the task of the card has none."""
+    """The function that writes the graph added by `export --embed`. Raises BadInput if the task of the card has
+    none."""
     entry = task_entry(card.task)
     if not entry.embedding:
         raise BadInput(
@@ -199,7 +204,7 @@ def embedding_of(card: ModelCard) -> Embedding:
 
 
 def training_of(card: ModelCard) -> Training:
-    """How networks of a card's task are trained. Raises BadInput where the task does not say."""
+    """How networks of a card's task are trained. Raises BadInput if the task does not define it."""
     entry = task_entry(card.task)
     if not entry.training:
         raise BadInput(f"the task {entry.name} has no training step to measure — leave --train out")
@@ -208,22 +213,22 @@ def training_of(card: ModelCard) -> Training:
 
 
 def checked_score(task: Task, predictions: Sequence[Any], dataset: Dataset) -> Score:
-    """`task.score`, which must be a number: where the annotations leave nothing to score, a mean over nothing is not.
+    """`task.score`, checked to be a number. It is NaN if the annotations have nothing to score.
 
-    Raises BadInput with the reason and the cure.
+    Raises BadInput in that case, with the reason and what to do.
     """
     score: Score = task.score(predictions, dataset)
     if not math.isfinite(score.figures()[task.metric]):
         raise BadInput(
-            f"{task.metric} of {task.card.name} is not a number: the annotations have nothing that counts for it (no "
+            f"{task.metric} of {task.card.name} is not a number: the annotations have nothing to score (no "
             "object of its "
-            "classes, or only ignored pixels) — give annotations that have"
+            "classes, or only ignored pixels) — give annotations with such objects or pixels"
         )
     return score
 
 
 def dataset_samples(task: Task, dataset: Dataset) -> Iterator[tuple[Item, Image, list[Sample]]]:
-    """Every image of a data set with its item, read and prepared."""
+    """Every item of a data set, with its image and the samples made from it."""
     for item in dataset.items:
         image = item.read()
         yield item, image, task.samples(image, item)
@@ -231,7 +236,7 @@ def dataset_samples(task: Task, dataset: Dataset) -> Iterator[tuple[Item, Image,
 
 def noise(card: ModelCard, batch: int, seed: int, height: int = 0, width: int = 0) -> Feed:
     """Seeded input of normally distributed numbers: `image` (batch, 3, H, W) float32, at the card's size unless another
-    is given. Where the network also takes `image_size` (batch, 2), it says that nothing is padding."""
+    is given. If the network also takes `image_size` (batch, 2), it says that nothing is padding."""
     height, width = height or card.input.height, width or card.input.width
     feed = {INPUT: np.random.default_rng(seed).standard_normal((batch, 3, height, width), dtype=np.float32)}
     if IMAGE_SIZE in card.architecture.inputs:

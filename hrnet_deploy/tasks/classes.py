@@ -1,4 +1,4 @@
-"""The labels of networks that tell classes apart, and the colours in which classes are drawn."""
+"""The labels of networks that predict classes, and the colours in which classes are drawn."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ GOLDEN_RATIO = 0.618034
 class Classes:
     """The classes of a data set.
 
-    names: in the order of the network's output, without a background that is no class of its own. colours: (R, G, B),
-    0..255, one per class, empty where the data set has none. ignore: the label of pixels that are not scored.
+    names: in the order of the network's output, without the background if it is not a class. colours: (R, G, B),
+    0..255, one per class, empty if the data set has none. ignore: the label of pixels that are not scored.
     flip_pairs: pairs of numbers that swap in a mirror image. ids: the data set's own numbers of the classes, where they
     are not 1, 2, 3 and so on."""
 

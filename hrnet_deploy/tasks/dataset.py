@@ -64,7 +64,7 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """A sha256 of the image files and of what is known of each."""
+        """A sha256 of the image files and of their annotations."""
         each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
@@ -96,7 +96,7 @@ def load_dataset(
     seed: int | None = None,
     every_image: bool = False,
 ) -> Dataset:
-    """The images of a folder and what is known of them.
+    """The images of a folder and their annotations.
 
     `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files
     or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images

@@ -132,7 +132,7 @@ def is_visible(path: Path, suffixes: Collection[str]) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name. Raises BadInput where there are none."""
+    """The image files of a folder, sorted by name. Raises BadInput if there are none."""
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder — give a folder of images")
     found = sorted(p for p in folder.iterdir() if is_visible(p, IMAGE_SUFFIXES))
@@ -153,14 +153,14 @@ def write_image(path: Path, image: Image | Labels) -> None:
 
 
 class Video:
-    """The frames of a video file, one at a time, (H, W, 3) RGB. `count` is how many the file says it has, 0 where it
-    does not."""
+    """The frames of a video file, one at a time, (H, W, 3) RGB. `count` is their number according to the file, or
+    0 if the file does not state it."""
 
     def __init__(self, path: Path) -> None:
         require_file(path)
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
-            raise BadInput(f"{path} is not a video this machine can read — expected MP4, AVI, MOV, MKV or WebM")
+            raise BadInput(f"{path} is not a video that this machine can read — expected MP4, AVI, MOV, MKV or WebM")
         self.frames_per_second = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
         self.count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
 
@@ -186,7 +186,9 @@ class VideoWriter:
             codec = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, size)
             if not self._writer.isOpened():
-                raise Unavailable("this build of OpenCV cannot write MP4 — pass --no-pictures for the results alone")
+                raise Unavailable(
+                    "this build of OpenCV cannot write MP4 — pass --no-pictures to write only the results"
+                )
         self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
 
     def close(self) -> None:

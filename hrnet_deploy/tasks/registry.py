@@ -1,6 +1,6 @@
 """The tasks by name: `task_entry(name)` finds one, `register(entry)` adds one.
 
-The table itself is in `hrnet_deploy.registry`, below the rooms that need to read it.
+The table itself is in `hrnet_deploy.registry`, so that packages below this one can read it.
 """
 
 from hrnet_deploy.registry import TASK_OPTIONS, TaskEntry, task_entry, task_names

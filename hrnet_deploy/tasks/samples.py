@@ -1,4 +1,4 @@
-"""The few images that come with this package, for checks where the user gives none."""
+"""The sample images of this package, for checks without images from the user."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ NAME = "the package's own sample images"
 
 
 def sample_images() -> Dataset:
-    """Drawn people with their boxes, from models/demo. They are too few to score on, so they have no annotations to
-    score against."""
+    """Drawn people with their boxes, from models/demo. They are too few for a score, so their other
+    annotations are left out."""
     return load_dataset(folder() / "demo" / "images").unjudged()

@@ -1,1 +1,1 @@
-"""What several jobs share: the split of images, saved findings, an opened model, an exported network."""
+"""What several jobs share: the split of images, cached findings, an opened model, an exported network."""

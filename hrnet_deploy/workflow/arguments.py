@@ -1,4 +1,4 @@
-"""Checks of numbers that a request is made of, so that a wrong one is refused before any work starts."""
+"""Checks of the numbers in a request, so that a wrong one is refused before any work starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hrnet_deploy.errors import BadInput
 
 
 def require_count(name: str, value: int | None, least: int = 1) -> None:
-    """Raises BadInput unless a count is at least `least`. None means that nothing was given, which is accepted."""
+    """Raises BadInput unless a count is at least `least`. None (not given) is accepted."""
     if value is not None and value < least:
         raise BadInput(f"{name} {value} is too small — give a whole number of {least} or more")
 

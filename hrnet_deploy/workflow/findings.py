@@ -1,4 +1,4 @@
-"""Findings of long work, saved in a file so that an interrupted job goes on where it was."""
+"""A cache of findings: results of long computations, saved in a file so that an interrupted job can be resumed."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from hrnet_deploy.files import atomic_write, read_json
 KIND = "notes"
 
 
-class SavedFindings:
-    """Findings by the digest of everything that decides them: graphs, images, options and library versions.
+class FindingsCache:
+    """Findings, each under the digest of everything that it depends on: graphs, images, options and library versions.
 
-    Nothing is therefore taken for the finding of something else, and jobs may share a file. Without a path the
-    findings last as long as the object.
+    So a finding is never mistaken for another one, and several jobs may share a file. Without a path, the findings are
+    kept only as long as the object exists.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Read what the file holds. Raises BadInput where it is not a file of findings."""
+        """Read the file. Raises BadInput if it is not a file of findings."""
         self.path = path
         self._libraries = versions()
         self._found: dict[str, Any] = self._read()
 
-    def once(self, of: Mapping[str, Any], find: Callable[[], Any]) -> Any:
-        """What `find` returns (plain JSON values), found now or by an earlier job.
+    def get_or_compute(self, key: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        """What `compute` returns (plain JSON values), computed now or by an earlier job.
 
         Args:
-            of: everything that decides the finding, as plain JSON values.
-            find: does the work.
+            key: everything that the finding depends on, as plain JSON values.
+            compute: does the work.
         """
-        key = hashlib.sha256(json.dumps([of, self._libraries], sort_keys=True).encode()).hexdigest()
-        if key not in self._found:
-            finding = find()
-            self._found = {**self._read(), **self._found, key: finding}  # another job may have saved some meanwhile
+        digest = hashlib.sha256(json.dumps([key, self._libraries], sort_keys=True).encode()).hexdigest()
+        if digest not in self._found:
+            finding = compute()
+            self._found = {**self._read(), **self._found, digest: finding}  # another job may have saved some meanwhile
             if self.path is not None:
                 with atomic_write(self.path) as part:
                     part.write_text(
                         json.dumps({"schema": 1, "kind": KIND, "found": self._found}) + "\n", encoding="utf-8"
                     )
-        return self._found[key]
+        return self._found[digest]
 
     def _read(self) -> dict[str, Any]:
         if self.path is None or not self.path.exists():
@@ -55,6 +55,6 @@ class SavedFindings:
         return dict(content["found"])
 
 
-def beside(statistics: Path | None) -> Path | None:
+def cache_beside(statistics: Path | None) -> Path | None:
     """The file of findings that belongs to a file of calibration statistics."""
     return None if statistics is None else statistics.with_name(f"{statistics.name}.notes.json")

@@ -1,4 +1,4 @@
-"""What decides a result, as text that can be compared: images, this package and the machine."""
+"""What a result depends on, as text that can be compared: images, this package and the machine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def digest_of(values: Any) -> str:
 
 
 def images_digest(dataset: Dataset) -> str:
-    """sha256 over the images as they are on disk and all that is known of them: boxes, annotations, label maps."""
+    """sha256 over the image files and everything that is known about them: boxes, annotations, label maps."""
     labels = [sha256(item.labels) if item.labels else "" for item in dataset.items]
     return digest_of([dataset.digest, labels, dataset.truth, dataset.boxes_from])
 
 
 @functools.cache
 def package_identity() -> str:
-    """The version of this package with a digest of its source, so that a changed checkout counts as changed."""
+    """The version of this package with a digest of its source, so that a change of a checkout changes this text too."""
     folder = Path(__file__).parents[1]
     files = sorted(folder.rglob("*.py"))
     source = digest_of([[str(f.relative_to(folder)), sha256(f)] for f in files])
@@ -45,7 +45,7 @@ def software() -> str:
 
 @functools.cache
 def hardware() -> str:
-    """The processor and GPU that figures depend on, with the cores this process may use."""
+    """The processor and the GPU that figures depend on, and the cores that this process may use."""
     found = environment()
     cpu = found.cpu
     return json.dumps(

@@ -1,4 +1,4 @@
-"""A PyTorch network to a described ONNX graph: traced, simplified and, where asked for, with its decoding embedded."""
+"""Exports a PyTorch network to an ONNX graph with a description: traced, simplified and, on request, with decoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.progress import SILENT, Progress
-from hrnet_deploy.tasks.base import Contract, embedding_of, noise
+from hrnet_deploy.tasks.base import InputFormat, embedding_of, noise
 from hrnet_deploy.tasks.registry import task_entry
 from hrnet_deploy.workflow.arguments import require_count
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What a graph is to be.
+    """How a network is exported.
 
     Attributes:
-        size: height and width of the input; None for the card's.
+        size: height and width of the input; None for those of the card.
         batch: the fixed batch.
-        dynamic: axes that stay open, among "batch", "height" and "width".
-        opset: of ONNX; None for the default of `graph.export`.
+        dynamic: axes whose size stays open, among "batch", "height" and "width".
+        opset: the ONNX opset; None for the default of `graph.export`.
         exporter: "dynamo" or "torchscript".
         simplify: whether to run onnxsim.
         embed: whether preprocessing and decoding become part of the graph.
         flip_test: whether an embedded graph averages with the result of the mirrored image.
-        align_corners: how a segmentation network upsamples; None for what the checkpoint or the card says.
+        align_corners: how a segmentation network upsamples; None for what the checkpoint or the card states.
     """
 
     size: tuple[int, int] | None = None
@@ -51,7 +51,9 @@ class ExportOptions:
         require_count("--batch", self.batch)
         require_count("--opset", self.opset)
         if self.flip_test and not self.embed:
-            raise BadInput("--flip-test is for --embed — without it `predict` and `check` take --flip-test themselves")
+            raise BadInput(
+                "--flip-test needs --embed here — for a plain export, pass --flip-test to `predict` and `check`"
+            )
         if self.embed and self.dynamic:
             raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
 
@@ -63,18 +65,18 @@ def export_network(
     provenance: dict[str, str],
     progress: Progress = SILENT,
 ) -> tuple[onnx.ModelProto, Description]:
-    """Export a network to an ONNX graph that carries its description. It is not verified yet.
+    """Export a network to an ONNX graph that contains its description. The graph is not verified yet.
 
     Args:
         network: the module, with its weights.
         chosen: its card, with the input size of the export.
-        options: what the graph is to be.
-        provenance: digests of what the network was made from, by name.
-        progress: told of each stage.
+        options: how to export it.
+        provenance: digests of the files that the network was made from, by name.
+        progress: is notified of each stage.
 
     Raises:
-        BadInput: where the options do not fit the network.
-        Unavailable: where torch is not installed.
+        BadInput: the options do not fit the network.
+        Unavailable: torch is not installed.
     """
     from hrnet_deploy.graph.embed import embed
     from hrnet_deploy.graph.export import OPSET, export_graph
@@ -83,7 +85,7 @@ def export_network(
 
     torch = need("torch", "export")
     if options.embed:
-        embedding_of(chosen)  # refuse a task without one before the work, not after it
+        embedding_of(chosen)  # refuses a task without one before the work starts
         if options.flip_test:
             task_entry(chosen.task).require("--flip-test", chosen.name)
     batch = options.batch * 2 if options.flip_test else options.batch
@@ -97,7 +99,7 @@ def export_network(
         "batch": "dynamic" if "batch" in options.dynamic else options.batch,
         "dynamic": sorted(options.dynamic),
     }
-    description = Description(chosen, Contract(), "fp32", provenance).with_step("export", **facts)
+    description = Description(chosen, InputFormat(), "fp32", provenance).with_step("export", **facts)
     if options.simplify:
         progress.stage("simplifying the graph")
         rows = 2 if "batch" in options.dynamic else batch
@@ -106,8 +108,8 @@ def export_network(
     if options.embed:
         progress.stage("embedding preprocessing and decoding")
         model = embed(model, chosen, options.flip_test)
-        contract = Contract(embedded=True, flip_test=options.flip_test)
-        description = dataclasses.replace(description, contract=contract).with_step(
+        input_format = InputFormat(embedded=True, flip_test=options.flip_test)
+        description = dataclasses.replace(description, input_format=input_format).with_step(
             "embed", flip_test=options.flip_test
         )
     describe(model, description)

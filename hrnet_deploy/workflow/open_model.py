@@ -18,13 +18,13 @@ from hrnet_deploy.workflow.arguments import require_count
 
 @dataclass(frozen=True)
 class ModelUse:
-    """How a model file is run.
+    """Which model file to run, and how.
 
     Attributes:
         model: the ONNX file or plan.
         engine: name of the engine, with its options.
-        threads: number of threads; None for all that are available.
-        flip_test: whether results are averaged with those of the mirrored image.
+        threads: number of threads; None for all available ones.
+        flip_test: whether results are averaged with those of the mirror image.
         upright: a second file of a detector, exported with height and width exchanged, for images higher than wide.
         scales: the multi-scale test of segmentation, as factors of the file's input size.
     """
@@ -50,7 +50,7 @@ class OpenedModel:
 
 
 def open_model(use: ModelUse) -> OpenedModel:
-    """Open a model file. Raises BadInput where its options do not fit the file or each other."""
+    """Open a model file. Raises BadInput if the options do not fit the file or each other."""
     parse(use.engine)
     description = read_description(use.model)
     if use.upright is not None:
@@ -64,21 +64,22 @@ def _engine(use: ModelUse, description: Description, file: Path) -> Engine:
 
 def _task(use: ModelUse, description: Description, upright: tuple[int, int] | None = None) -> Task:
     options = TaskOptions(use.flip_test, tuple(use.scales), upright)
-    for option in options.asked:
+    for option in options.given:
         task_entry(description.card.task).require(option, use.model)
-    return task_of(description.card, description.contract, options=options)
+    return task_of(description.card, description.input_format, options=options)
 
 
 def _both_ways(use: ModelUse, description: Description, upright: Path) -> OpenedModel:
-    """Two files of one network, as mmdetection turns the input: an upright image gets an upright input, in which it is
-    as large as other images are in theirs."""
+    """A detector with two files, one for upright images. mmdetection turns the input in the same way: an upright image
+    then appears as large in its input as other images do in theirs."""
     task_entry(description.card.task).require("--upright", use.model)
     other = read_description(upright)
     ours, theirs = description.card.input, other.card.input
     turned = f"{ours.width}x{ours.height}"
     if theirs.size != turned or ours.height == ours.width:
         raise BadInput(
-            f"{upright} takes {theirs.size}, and {use.model} {ours.size} — export an upright one with --size {turned}"
+            f"{upright} takes {theirs.size}, and {use.model} {ours.size} — export one for upright images with --size "
+            f"{turned}"
         )
     same = (
         ("architecture", description.card.architecture == other.card.architecture),
@@ -92,5 +93,5 @@ def _both_ways(use: ModelUse, description: Description, upright: Path) -> Opened
         )
     engines = [_engine(use, description, use.model), _engine(use, other, upright)]
     if len({batch_of(e) for e in engines}) > 1:
-        raise BadInput(f"{upright} takes another batch than {use.model} — export both with the same --batch")
+        raise BadInput(f"{upright} takes batches of another size than {use.model} — export both with the same --batch")
     return OpenedModel(description, _task(use, description, (theirs.height, theirs.width)), ByShape(engines))

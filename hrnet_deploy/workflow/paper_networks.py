@@ -14,7 +14,7 @@ from hrnet_deploy.tasks.registry import task_entry
 
 @dataclass(frozen=True)
 class PaperNetwork:
-    """One network of the table: its card at the input size it is measured with, and what the paper measured."""
+    """One network of the table: its card at the input size to measure at, and the paper's figures."""
 
     name: str
     card: ModelCard
@@ -22,7 +22,7 @@ class PaperNetwork:
 
 
 def paper_networks(quick: bool = False) -> list[PaperNetwork]:
-    """The nine networks, in the paper's order; with small inputs where `quick`."""
+    """The nine networks, in the paper's order; with small inputs if `quick` is set."""
     import yaml
 
     table = yaml.safe_load((folder() / COST_TABLE).read_text(encoding="utf-8"))
@@ -45,9 +45,9 @@ def paper_networks(quick: bool = False) -> list[PaperNetwork]:
 def chosen_networks(
     networks: Sequence[PaperNetwork], of_tasks: Sequence[str] = (), of_cards: Sequence[str] = ()
 ) -> list[PaperNetwork]:
-    """The networks of these tasks and cards; of all tasks and cards where none is named.
+    """The networks of these tasks and cards; empty means all.
 
-    Raises BadInput for a task or card that the table does not have, and where no network is of both.
+    Raises BadInput for a task or card that the table does not have, and if no network has both.
     """
     tasks = dict.fromkeys(n.card.task for n in networks)
     if unknown := [t for t in of_tasks if t not in tasks]:
@@ -61,7 +61,7 @@ def chosen_networks(
     found = [n for n in networks if not of_tasks or n.card.task in of_tasks]
     found = [n for n in found if not of_cards or n.card.name in of_cards]
     if not found:
-        raise BadInput("no network of the cost table is of that task and that card — leave one of them out")
+        raise BadInput("no network of the cost table has that task and that card — leave one of them out")
     return found
 
 

@@ -1,6 +1,6 @@
 """The network of a card with random weights, as files to measure: float32, and int8 with ranges from noise.
 
-They show how fast and how large a network is, and nothing of its accuracy. Results are labelled so.
+They show how fast and how large a network is, but nothing about its accuracy. Results are labelled accordingly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.tasks.base import noise
 from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
-TAPPED = 1 << 30  # bytes of inner tensors that one run gives as outputs
+MOST_BYTES = 1 << 30  # of inner tensors that one run returns as outputs
 
 
 def random_model(
@@ -39,15 +39,15 @@ def random_model(
 
 
 def noise_ranges(model: onnx.ModelProto, card: ModelCard) -> dict[str, Range]:
-    """The least and greatest value, on one noise image, of every tensor that a placement may need a range of.
+    """The smallest and largest value, on one noise image, of every tensor whose range a placement may need.
 
-    A few tensors are looked at in each run, so that a large input does not need the memory of all of them.
+    Each run returns only some of the tensors, so that a large input does not need memory for all of them at once.
     """
     names = list(dict.fromkeys(n for t in TARGETS.values() for n in place(model, t).ranged))
     inputs = noise(card, 1, 0)
     found: dict[str, Range] = {n: (float(v.min()), float(v.max())) for n, v in inputs.items()}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "tapped.onnx")
+        path = Path(folder, "extra_outputs.onnx")
         for some in _in_parts(model, [n for n in names if n not in found]):
             save_model(with_outputs(model, some), path)
             engine = open_engine("ort", Source(card, path))
@@ -58,13 +58,13 @@ def noise_ranges(model: onnx.ModelProto, card: ModelCard) -> dict[str, Range]:
 
 
 def _in_parts(model: onnx.ModelProto, names: Sequence[str]) -> Iterator[list[str]]:
-    """Groups of names whose tensors together take at most TAPPED bytes, where the graph gives their sizes."""
+    """Groups of names whose tensors together take at most MOST_BYTES, as far as the graph states their sizes."""
     infos = [*model.graph.value_info, *model.graph.output]
     sizes = {v.name: 4 * int(np.prod([max(1, d.dim_value) for d in v.type.tensor_type.shape.dim])) for v in infos}
     part: list[str] = []
     taken = 0
     for name in names:
-        if part and taken + sizes.get(name, 0) > TAPPED:
+        if part and taken + sizes.get(name, 0) > MOST_BYTES:
             yield part
             part, taken = [], 0
         part.append(name)

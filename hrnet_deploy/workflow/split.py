@@ -1,4 +1,4 @@
-"""Which images do what: calibration, the choice of a search, and the final test each need images of their own."""
+"""Divides images into parts: calibration, the choices of a search and the final test each need different images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hrnet_deploy.workflow.arguments import require_count
 
 
 class Parts(NamedTuple):
-    """The three parts of a data set. No image is in two of them.
+    """The three parts of a data set. No image is in more than one.
 
     Attributes:
-        calibration: images that ranges are taken from.
-        validation: images that a search chooses by; empty where nothing is searched.
-        test: images that nothing was chosen by. The verdict is based on them alone.
+        calibration: images from which ranges are measured.
+        validation: images on which a search makes its choices; empty if nothing is searched.
+        test: images on which no choice is based. Only they decide the verdict.
     """
 
     calibration: Dataset
@@ -33,11 +33,11 @@ class Split:
 
     Attributes:
         images: the folder.
-        annotations: a file or folder of annotations in place of the folder's own.
+        annotations: a file or folder of annotations that replaces those in the folder.
         calibration_images: how many images to calibrate on; at most half of the images are used for it.
-        held_out: how many other images the test set has. The validation set of a search has as many again, or half
-            of what is left where there are fewer.
-        seed: by which images are drawn.
+        held_out: how many other images the test set has. The validation set of a search has as many again. If too few
+            images are left, each takes half of them.
+        seed: of the random choice of images.
     """
 
     images: Path
@@ -49,22 +49,23 @@ class Split:
     def __post_init__(self) -> None:
         if self.calibration_images < 1 or self.held_out < 1:
             raise BadInput(
-                "calibration and judging need at least one image each — give 1 or more for --calibration-images and "
+                "calibration and the test need at least one image each — give 1 or more for --calibration-images and "
                 "--held-out"
             )
         require_count("--seed", self.seed, least=0)
 
     def parts(self, search: bool = False) -> Parts:
-        """Divide the images. Raises BadInput where there are too few.
+        """Divide the images. Raises BadInput if there are too few.
 
         Args:
             search: whether a validation set is needed.
         """
         everything = load_dataset(self.images, self.annotations)
         if len(everything) < 2 + search:
-            wants = ", the search needs others, and the verdict others" if search else ", and the verdict needs others"
+            others = "the search and the test each need others" if search else "the test needs others"
             raise BadInput(
-                f"{self.images} has only {len(everything)} of the images needed — calibration needs some{wants}"
+                f"{self.images} has only {len(everything)} images that can be used — calibration needs some, and "
+                f"{others}"
             )
         order = np.random.default_rng(self.seed).permutation(len(everything))
         first = min(self.calibration_images, len(everything) // 2)
@@ -74,7 +75,7 @@ class Split:
         return Parts(everything.only(order[:first]), everything.only(chosen_by), everything.only(order[first:last]))
 
     def arguments(self) -> list[str]:
-        """The options of a command line that make the same split."""
+        """The command-line options that make the same split."""
         named = ["--annotations", str(self.annotations)] if self.annotations else []
         counts = ["--calibration-images", str(self.calibration_images), "--held-out", str(self.held_out)]
         return ["--images", str(self.images), *named, *counts, "--seed", str(self.seed)]

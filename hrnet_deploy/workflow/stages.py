@@ -1,8 +1,9 @@
-"""Stages of a long run, each done again only where something that decides it has changed.
+"""Stages of a long run. A stage is only repeated if something that its result depends on has changed.
 
-Beside the result of a stage lies a file of inputs: everything that decides the result, by name, as text. A later run
-compares it with its own. A stage is reused only where all inputs are the same, the files it made are as it left them,
-and it had passed.
+Next to the result of a stage there is a file of inputs: everything that the result depends on, by name, as text. A
+    later
+run compares these inputs with its own. It reuses the stage only if all inputs are the same, the files that the stage
+made are unchanged, and the stage had passed.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ INPUTS = ".inputs.json"
 
 
 class StageFolder:
-    """A folder with the results of stages and what decided each."""
+    """A folder with the results of stages and the inputs of each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def result_file(self, name: str) -> Path:
-        """The file of a stage's result."""
+        """The path of a stage's result file."""
         return self.folder / f"{name.replace(' ', '_').replace(':', '-')}.json"
 
-    def do(
+    def run_or_reuse(
         self,
         name: str,
         cls: type[R],
@@ -41,25 +42,25 @@ class StageFolder:
         good: Callable[[R], bool],
         outputs: Sequence[Path] = (),
     ) -> tuple[R, bool, str]:
-        """The result of a stage, from an earlier run where nothing that decides it has changed.
+        """The result of a stage: that of an earlier run if none of its inputs have changed, otherwise a new one.
 
         Args:
-            name: of the stage; its file is called after it.
+            name: of the stage; its file is named after it.
             cls: the class of its result.
-            inputs: everything that decides the result besides the software, by a name that people understand.
-            work: does the stage.
-            good: whether a result may be reused: a failed stage is always done again.
-            outputs: files that the stage makes.
+            inputs: everything that the result depends on besides the software, by a name that people understand.
+            work: runs the stage.
+            good: whether a result may be reused; a failed stage is always repeated.
+            outputs: files that the stage writes.
 
         Returns:
-            The result; whether it is an earlier run's; and what had changed, where it was done again because of it.
+            The result; whether it is that of an earlier run; and, if an earlier result could not be reused, why.
         """
         path = self.result_file(name)
         now = {**inputs, "the software": software()}
         earlier, reason = self._earlier(path, cls, now, good, outputs)
         if earlier is not None:
             return earlier, True, ""
-        self._inputs_file(path).unlink(missing_ok=True)  # so that an interrupt leaves nothing that looks complete
+        self._inputs_file(path).unlink(missing_ok=True)  # so that an interrupted stage does not look complete
         result = work()
         codec.write(path, result)
         if good(result):
@@ -76,12 +77,13 @@ class StageFolder:
         good: Callable[[R], bool],
         outputs: Sequence[Path],
     ) -> tuple[R | None, str]:
-        """An earlier result that still holds; otherwise the reason why it does not, empty where there is none."""
+        """An earlier result that is still valid, otherwise None and the reason; the reason is empty if there is
+        none."""
         if not path.exists():
             return None, ""
         inputs = self._inputs_file(path)
         if not inputs.exists():
-            return None, "the earlier run failed, was interrupted, or kept no record of what decided it"
+            return None, "the earlier run failed, was interrupted, or did not record its inputs"
         try:
             content = _checked(read_json(inputs, "the inputs of a stage"), inputs)
             result = codec.read_as(path, cls)
@@ -96,10 +98,11 @@ class StageFolder:
                 return None, f"{file.name} is missing or was changed"
         return (result, "") if good(result) else (None, "the earlier run failed")
 
-    def keep_if_same(self, file: Path, inputs: Mapping[str, str]) -> Path:
-        """Delete a file of intermediate results that was made from other inputs, and record these for what comes.
+    def discard_if_stale(self, file: Path, inputs: Mapping[str, str]) -> Path:
+        """Delete a file of intermediate results if it was made from other inputs, and record the new inputs.
 
-        Returns the path, which may then be filled or gone on from.
+        Returns the path. The work can be continued from the file if it still exists, otherwise the file can be written
+        from the start.
         """
         now = {**inputs, "the software": software()}
         record = self._inputs_file(file)
@@ -119,7 +122,7 @@ class StageFolder:
 
 
 def _checked(content: Any, path: Path) -> dict[str, Any]:
-    """The content of a file of inputs. Raises BadInput where it is something else."""
+    """The content of a file of inputs. Raises BadInput if it is something else."""
     fields = {"inputs": dict, "outputs": dict, "result": str}
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise BadInput(f"{path} does not hold the inputs of a stage — delete it")
@@ -129,6 +132,6 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Names of inputs that are not the same, in the order of the newer run."""
+    """Names of the inputs that differ, in the order of the newer run."""
     names = list(dict.fromkeys([*now, *before]))
     return [n for n in names if before.get(n) != now.get(n)]

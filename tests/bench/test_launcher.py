@@ -1,4 +1,4 @@
-"""Where rows are measured is a seam: the same job in a process of its own and in a thread; and what is refused
+"""Where rows are measured is a seam: the same worker in its own process and in a thread; and what is refused
 before it."""
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from support.progress import Counted
 
-from hrnet_deploy.bench.launcher import Job, LocalLauncher, Session
-from hrnet_deploy.bench.machine import Machine, MachineJob
-from hrnet_deploy.bench.measured_model import MeasureJob
+from hrnet_deploy.bench.launcher import LocalLauncher, Session, WorkerSpec
+from hrnet_deploy.bench.machine import Machine, MachineSpec
+from hrnet_deploy.bench.measured_model import MeasureSpec
 from hrnet_deploy.bench.rows import Subject, row_of, without_repeats
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.engines.base import Source
@@ -31,24 +31,24 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 class ThreadSession:
-    """A job in a thread of this process, asked through queues."""
+    """A worker in a thread of this process, reached through queues."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
         self.requests: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
         self.answers: queue.Queue[tuple[bool, Any]] = queue.Queue()
-        self.thread = threading.Thread(target=self._serve, args=(job,), daemon=True)
+        self.thread = threading.Thread(target=self._serve, args=(spec,), daemon=True)
         self.thread.start()
 
-    def _serve(self, job: Job) -> None:
+    def _serve(self, spec: WorkerSpec) -> None:
         opened: Any = None
         while (request := self.requests.get()) is not None:
             try:
-                opened = job.open() if opened is None else opened
+                opened = spec.open() if opened is None else opened
                 self.answers.put((True, getattr(opened, request[0])(*request[1:])))
             except Exception as error:
                 self.answers.put((False, error))
 
-    def ask(self, request: str, *arguments: Any) -> Any:
+    def call(self, request: str, *arguments: Any) -> Any:
         self.requests.put((request, *arguments))
         done, answer = self.answers.get()
         if done:
@@ -73,24 +73,24 @@ class OtherMachine:
         return [0.25, 0.5, 0.75]
 
     def environment(self) -> Any:
-        here = MachineJob().open().environment()
+        here = MachineSpec().open().environment()
         return dataclasses.replace(here, system="the cluster's")
 
 
 class ThreadLauncher:
-    """Starts jobs in threads, and keeps what it started."""
+    """Starts workers in threads, and keeps what it started."""
 
     def __init__(self) -> None:
-        self.jobs: list[Job] = []
+        self.specs: list[WorkerSpec] = []
         self.sessions: list[ThreadSession] = []
 
-    def start(self, job: Job) -> Session:
-        self.jobs.append(job)
-        self.sessions.append(ThreadSession(OtherMachineJob() if isinstance(job, MachineJob) else job))
+    def start(self, spec: WorkerSpec) -> Session:
+        self.specs.append(spec)
+        self.sessions.append(ThreadSession(OtherMachineSpec() if isinstance(spec, MachineSpec) else spec))
         return self.sessions[-1]
 
 
-class OtherMachineJob:
+class OtherMachineSpec:
     def open(self) -> OtherMachine:
         return OtherMachine()
 
@@ -104,7 +104,7 @@ def test_rows_are_measured_where_the_launcher_starts_them(tiny_onnx: Path) -> No
     assert (other.status, other.reason) == ("unavailable", "the cluster has no OpenVINO")
     assert found.environment is not None and found.environment.system == "the cluster's"
     assert found.load_before == found.load_after == [0.25, 0.5, 0.75]
-    assert [type(job) for job in launcher.jobs] == [MachineJob, MeasureJob]
+    assert [type(spec) for spec in launcher.specs] == [MachineSpec, MeasureSpec]
     assert not any(session.thread.is_alive() for session in launcher.sessions)
     assert progress.units["opening models"] == 1
     assert all(progress.units[f"measuring, {region}"] == 6 for region in ours.regions)
@@ -113,7 +113,7 @@ def test_rows_are_measured_where_the_launcher_starts_them(tiny_onnx: Path) -> No
 def test_a_row_that_fails_in_another_place_is_marked(tiny_onnx: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_onnx, tmp_path / "gone.onnx")
     description = read_description(tiny_onnx)
-    subject = Subject("gone", Source(description.card, tmp_path / "gone.onnx"), description.contract, "fp32")
+    subject = Subject("gone", Source(description.card, tmp_path / "gone.onnx"), description.input_format, "fp32")
     rows = [row_of(subject, "ort", 1, 1), row_of(subject, "ort", 3, 1)]
     result = run(rows, Schedule(0.02, 6, 0, 0, regions=("compute",)), launcher=ThreadLauncher())
     assert [r.status for r in result.rows] == ["ok", "failed"]
@@ -163,14 +163,14 @@ def test_pytorch_is_measured_once_for_two_files_of_one_network(tiny_onnx: Path, 
     rows = []
     for path in (tiny_onnx, int8):
         found = read_description(path)
-        subject = Subject(path.name, Source(found.card, path), found.contract, found.precision)
+        subject = Subject(path.name, Source(found.card, path), found.input_format, found.precision)
         rows += [row_of(subject, engine, batch, 1) for engine in engines for batch in batches]
     kept = [row for row, _ in without_repeats(rows)]
     assert [(r.engine, r.model, r.batch) for r in kept] == [
         *((e, tiny_onnx.name, b) for e in engines for b in batches),
         *(("ort", "int8.onnx", b) for b in batches),
     ]
-    same = "also the row of int8.onnx: PyTorch runs the same network for it"
+    same = "this row also stands for int8.onnx, because PyTorch runs the same network"
     assert [r.remark for r in kept] == [same] * 4 + [""] * 4
 
 

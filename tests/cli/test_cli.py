@@ -119,7 +119,7 @@ def test_what_cannot_be_done_is_one_sentence_with_its_cure(
         (("tune", "a.onnx", "-o", "b.onnx", "--images", "i", "--minutes", "inf"), "--minutes inf cannot be used"),
         (("tune", "a.onnx", "-o", "b.onnx", "--images", "i", "--threads", "0"), "--threads 0 is too small"),
         (("run", "a.pth", "-o", "o", "--images", "i", "--seconds", "nan"), "--seconds nan cannot be used"),
-        (("run", "a.pth", "-o", "o", "--images", "i", "--precision", ","), "--precision names none"),
+        (("run", "a.pth", "-o", "o", "--images", "i", "--precision", ","), "--precision is empty"),
         (("bench", "a.onnx", "--seconds", "nan"), "--seconds nan cannot be used"),
         (("bench", "--budget", "-1"), "--budget -1 cannot be used"),
     ],
@@ -260,7 +260,7 @@ def test_an_unforeseen_fault_is_a_sentence_too(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(cards, "cards", fail)
     code, _, err = run("models")
     assert code == 70
-    assert err.startswith("error: RuntimeError: unforeseen — this is a fault of hrnet-deploy")
+    assert err.startswith("error: RuntimeError: unforeseen — this is a bug in hrnet-deploy")
 
 
 def test_a_size_is_height_then_width() -> None:

@@ -206,7 +206,7 @@ def test_ctrl_c_keeps_what_was_added(tmp_path: Path) -> None:
 
 def test_statistics_of_other_images_are_not_mixed_in() -> None:
     kept = calibrated(inputs_of(5)).statistics
-    with pytest.raises(BadInput, match="are of other images"):
+    with pytest.raises(BadInput, match="belong to other images"):
         calibrate(kept, run, lambda: inputs_of(5, {1: 2.0}))
     assert len(kept.done) == 5
 

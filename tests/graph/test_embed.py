@@ -18,7 +18,7 @@ from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.tasks import input_graph
-from hrnet_deploy.tasks.base import Contract, TaskOptions, task_of
+from hrnet_deploy.tasks.base import InputFormat, TaskOptions, task_of
 from hrnet_deploy.tasks.pose import graph
 from hrnet_deploy.tasks.pose.heatmaps import keypoints, merge_flip
 from hrnet_deploy.tasks.pose.labels import Keypoints
@@ -59,7 +59,7 @@ def test_normalising_in_the_graph_equals_normalising_outside(colour: str, flip: 
     spec = Input(64, 32, colour=colour)
     crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
     image = run_text(input_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]
-    task = PoseTask(dataclasses.replace(CARD, input=spec), Contract(), TaskOptions(flip_test=flip))
+    task = PoseTask(dataclasses.replace(CARD, input=spec), InputFormat(), TaskOptions(flip_test=flip))
     assert np.abs(image - task.feed(crop)["image"]).max() < 1e-6
 
 
@@ -67,7 +67,7 @@ def test_normalising_in_the_graph_equals_normalising_outside(colour: str, flip: 
 def test_an_embedded_file_gives_keypoints_of_uint8_crops(flip: bool, exported: Callable[..., Path]) -> None:
     plain, wrapped = exported(), exported(embed=True, batch=2, flip_test=flip)
     found = read_description(wrapped)
-    assert (found.contract.embedded, found.contract.flip_test) == (True, flip)
+    assert (found.input_format.embedded, found.input_format.flip_test) == (True, flip)
     engine = open_engine("ort", Source(found.card, wrapped))
     assert [(i.name, i.shape, i.dtype) for i in engine.inputs] == [("crops", (2, 96, 64, 3), "uint8")]
     assert [o.name for o in engine.outputs] == ["keypoints", "scores"]

@@ -137,7 +137,7 @@ def test_another_checkpoint_of_the_same_shape_is_noticed(
     torch.save(state, tmp_path / "other.pth")
     code, out, _ = run("check", tiny_onnx, "--against", tmp_path / "other.pth")
     assert code == 1
-    assert "the file says it was made from another checkpoint" in out
+    assert "according to the file, it was made from another checkpoint" in out
 
 
 def test_a_checkpoint_of_another_shape_is_refused(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
@@ -156,7 +156,7 @@ def test_a_file_without_a_card_is_refused(tiny_onnx: Path, tiny_checkpoint: Path
     save_model(model, tmp_path / "bare.onnx")
     code, _, err = run("check", tmp_path / "bare.onnx", "--against", tiny_checkpoint)
     assert code == 2
-    assert "carries no model card — make the file with `hrnet-deploy export`" in err
+    assert "has no model card — make the file with `hrnet-deploy export`" in err
 
 
 def test_nothing_differs_where_nothing_was_changed(
@@ -231,4 +231,4 @@ def test_reports_replace_nothing_unless_forced(
 def test_what_speaks_of_images_needs_them(tiny_onnx: Path, tiny_checkpoint: Path, run: Run) -> None:
     code, _, err = run("check", tiny_onnx, "--against", tiny_checkpoint, "--limit", 3)
     assert code == 2
-    assert "give their folder with --images" in err
+    assert "need a folder of images" in err

@@ -92,8 +92,8 @@ def test_half_a_point_and_a_pixel_are_found_one_at_a_time(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--fail-on", "latency"), "is no limit"),
-        (("--fail-on", "miou=1"), "the results hold no miou — they hold latency"),
+        (("--fail-on", "latency"), "is not a valid limit"),
+        (("--fail-on", "miou=1"), "the results have no figure miou — they have latency"),
     ],
 )
 def test_a_limit_on_nothing_is_refused(arguments: tuple[str, ...], sentence: str, run: Run) -> None:
@@ -104,7 +104,7 @@ def test_a_limit_on_nothing_is_refused(arguments: tuple[str, ...], sentence: str
 def test_files_that_are_no_results_are_said_to_be_none(checked: Path, tmp_path: Path, run: Run) -> None:
     for path, sentence in (
         (ROOT / "README.md", "is not JSON"),
-        (ROOT / "models/demo/images/annotations.json", "it says no kind"),
+        (ROOT / "models/demo/images/annotations.json", "it has no kind"),
         (changed(MEASURED, tmp_path / "damaged.json", lambda v: v["rows"][0].pop("engine")), "is damaged at rows[0]"),
         (checked, "have nothing in common"),
         (tmp_path / "nowhere.json", "does not exist"),
@@ -132,7 +132,7 @@ def test_folders_are_compared_by_name_so_that_limits_reach_several_kinds(tmp_pat
     assert {c.name for c in found.changes if c.failed} == {"latency"}
     assert any(s.startswith("more: ") for s in found.only_new) and not found.only_base
     code, _, err = run("compare", base / "bench.json", new / "bench.json", "--fail-on", limits)
-    assert code == 2 and "--fail-on ap: the results hold no ap — they hold latency, compute, memory" in err
+    assert code == 2 and "--fail-on ap: the results have no figure ap — they have latency, compute, memory" in err
     assert run("compare", base, base, "--fail-on", limits)[0] == 0
     (tmp_path / "empty").mkdir()
     code, _, err = run("compare", base, tmp_path / "empty")

@@ -141,7 +141,10 @@ def test_a_graph_that_is_not_the_network_is_not_measured(tmp_path: Path, monkeyp
     request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, networks=[network])
     (column,) = cost_table(request).columns
     assert column.result is None
-    assert "its ONNX file is not the network (heatmaps on noise: relative difference is 0.0" in column.reason
+    assert (
+        "its ONNX file does not compute what PyTorch does (heatmaps on noise: relative difference is 0.0"
+        in column.reason
+    )
 
 
 def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:
     request = CostTableRequest(tmp_path / "table.json", engines=("ort",), quick=True, minutes=0, networks=[network])
     (column,) = cost_table(request).columns
     assert column.result is None
-    assert "the same command goes on from here" in column.reason
+    assert "run the same command again to continue" in column.reason
 
 
 def test_a_training_step_is_measured_in_a_process_of_its_own() -> None:

@@ -168,7 +168,7 @@ class Lenient(DetectionTask):
 
 def test_a_quantized_detector_is_written_and_runs(detector_onnx: Path, tmp_path: Path) -> None:
     known = read_description(detector_onnx).card
-    task = Lenient(known, read_description(detector_onnx).contract)
+    task = Lenient(known, read_description(detector_onnx).input_format)
     split = Split(IMAGES, calibration_images=3, held_out=2)
     done = quantize_job(QuantizeRequest(detector_onnx, tmp_path / "int8.onnx", split, task=task))
     figures = done.trials[-1].figures

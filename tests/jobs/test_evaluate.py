@@ -88,7 +88,7 @@ def test_several_scales_are_the_mean_of_probabilities_at_the_image(network: torc
     found = read_description(open_axes)
     image = RNG.integers(0, 256, (70, 120, 3), dtype=np.uint8)
     scales, item = (0.5, 1.0, 1.5), Item(Path(), 3)
-    task = MultiScale(found.card, found.contract, TaskOptions(flip_test=True, scales=scales))
+    task = MultiScale(found.card, found.input_format, TaskOptions(flip_test=True, scales=scales))
     engine = open_engine("ort", Source(found.card, open_axes))
     samples = task.samples(image, item)
     assert [s.feed["image"].shape for s in samples] == [(2, 3, 32, 64), (2, 3, 64, 128), (2, 3, 96, 192)]
@@ -139,4 +139,4 @@ def test_scales_are_for_segmentation_and_plain_exported_seg(
         evaluate(EvalRequest(ModelUse(tiny_onnx, scales=(0.5, 1)), people))
     found = read_description(exported_seg(embed=True))
     with pytest.raises(BadInput, match="embedded file takes images of one size"):
-        MultiScale(found.card, found.contract, TaskOptions(scales=(0.5,)))
+        MultiScale(found.card, found.input_format, TaskOptions(scales=(0.5,)))

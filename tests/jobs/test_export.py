@@ -174,7 +174,7 @@ def test_a_failed_verification_keeps_the_file_and_says_so(
         ({"batch": 0}, "--batch 0 is too small"),
         ({"dynamic": ("depth",)}, "cannot make depth dynamic"),
         ({"embed": True, "dynamic": ("batch",)}, "--embed needs static shapes"),
-        ({"flip_test": True}, "--flip-test is for --embed"),
+        ({"flip_test": True}, "--flip-test needs --embed"),
         ({"size": (100, 64)}, "the nearest is --size 96x64"),
         ({"opset": 3}, "exporter wrote opset 18 instead of 3"),
         ({"opset": 3, "exporter": "torchscript"}, "exporter failed .* try --exporter dynamo"),

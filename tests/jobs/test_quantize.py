@@ -248,7 +248,7 @@ def test_a_folder_without_images_and_an_image_that_is_none_are_named(
             "--calibration-cache",
             tmp_path / "r.npz",
         )
-        assert code == 2 and f"{name} is not an image this machine can read" in err
+        assert code == 2 and f"{name} is not an image that this machine can read" in err
         shutil.copy(people / name, images / name)
         (tmp_path / "r.npz").unlink(missing_ok=True)
     assert [p.name for p in tmp_path.iterdir()] == ["images"]

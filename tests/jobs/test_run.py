@@ -11,7 +11,7 @@ import generate
 import pytest
 from support.demo import NAME
 
-from hrnet_deploy.bench.rows import RowAndJob
+from hrnet_deploy.bench.rows import RowAndSpec
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.files import json_text
 from hrnet_deploy.jobs import run as module
@@ -46,7 +46,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A measurement whose times are the seconds that it was asked to measure for."""
 
-    def measured(rows: list[RowAndJob], schedule: Schedule, *_: object) -> BenchResult:
+    def measured(rows: list[RowAndSpec], schedule: Schedule, *_: object) -> BenchResult:
         region = Region([[1000 * schedule.seconds]] * 6, steady=True)
         return BenchResult(rows=[dataclasses.replace(row, regions={"compute": region}) for row, _ in rows])
 
@@ -121,7 +121,7 @@ def test_a_stage_that_failed_is_done_again(quick: None, tiny_checkpoint: Path, p
     assert [(s.name, s.passed) for s in first.stages] == [("export", True), ("int8_ort", False)]
     assert first.result.rows == () and not first.passed
     again = job(request)
-    reason = "the earlier run failed, was interrupted, or kept no record of what decided it"
+    reason = "the earlier run failed, was interrupted, or did not record its inputs"
     assert redone(again) == {"int8_ort": reason}
 
 

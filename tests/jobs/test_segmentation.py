@@ -28,7 +28,7 @@ from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, block_of, place, quantize
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
-from hrnet_deploy.tasks.base import Contract, Feed, TaskOptions, noise
+from hrnet_deploy.tasks.base import Feed, InputFormat, TaskOptions, noise
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.images import read_image, read_labels
 from hrnet_deploy.tasks.segmentation import graph
@@ -144,7 +144,7 @@ def test_labels_in_the_graph_are_the_labels_outside(flip: bool) -> None:
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     labels = np.asarray(session.run(None, {"logits": logits})[0])
-    task = SegmentationTask(lip, Contract(), TaskOptions(flip_test=flip))
+    task = SegmentationTask(lip, InputFormat(), TaskOptions(flip_test=flip))
     samples = task.samples(np.zeros((61, 47, 3), np.uint8), Item(Path(), 1)) * (1 if flip else 2)
     outputs = [{"logits": logits}] if flip else [{"logits": logits[:1]}, {"logits": logits[1:]}]
     assert labels.shape == (len(outputs), 61, 47)

@@ -25,6 +25,6 @@ def test_the_exported_graph_is_the_network_at_the_papers_input(network: PaperNet
     save_model(model, tmp_path / "a.onnx")
     found = parity_at_input(Source(network.card, tmp_path / "a.onnx", weights="random"), description)
     if network.card.task == "detection":
-        assert ": 0 without a match, 0 in the other result alone" in found.sentence
+        assert ": 0 without a match, 0 only in the other result" in found.sentence
     else:
         assert found.relative is not None and 0 < found.relative < 1e-4

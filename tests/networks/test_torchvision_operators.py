@@ -14,13 +14,13 @@ import torch
 from support.tiny import DETECTOR, FRAME, TINY
 from torch import Tensor
 
-from hrnet_deploy.bench.measured_model import MeasuredModel, MeasureJob
+from hrnet_deploy.bench.measured_model import MeasuredModel, MeasureSpec
 from hrnet_deploy.cards import card
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.networks import operators, torchvision_operators
 from hrnet_deploy.networks.boxes import overlap
 from hrnet_deploy.networks.operators import nms, pool_regions
-from hrnet_deploy.tasks.base import Contract
+from hrnet_deploy.tasks.base import InputFormat
 
 STRIDES = [4, 8]
 
@@ -118,7 +118,7 @@ def test_torchvision_that_does_not_work_is_left_alone(
 
 def opened(name: str, architecture: Any, size: tuple[int, int]) -> MeasuredModel:
     chosen = dataclasses.replace(card(name), architecture=architecture).resized(*size)
-    return MeasuredModel(MeasureJob("torch", Source(chosen, weights="random"), Contract(), 1, 1))
+    return MeasuredModel(MeasureSpec("torch", Source(chosen, weights="random"), InputFormat(), 1, 1))
 
 
 def test_the_row_of_a_detector_in_pytorch_says_whose_operators_it_runs(calls: list[str]) -> None:

@@ -24,7 +24,7 @@ from hrnet_deploy.jobs import quantize
 from hrnet_deploy.precision import speed
 from hrnet_deploy.results.figures import Check, TaskFigures
 from hrnet_deploy.tasks.pose.task import PoseTask
-from hrnet_deploy.workflow.findings import SavedFindings, beside
+from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.split import Split
 
 Run = Callable[..., tuple[int, str, str]]
@@ -66,7 +66,7 @@ def test_a_search_needs_an_image_more(people: Path, tmp_path: Path) -> None:
         (tmp_path / f"{number}.png").write_bytes((people / f"{number:06d}.png").read_bytes())
     assert tuple(map(len, Split(tmp_path).parts())) == (1, 0, 1)
     with pytest.raises(
-        BadInput, match="has only 2 of the images needed — calibration needs some, the search needs others"
+        BadInput, match="has only 2 images that can be used — calibration needs some, and the search and the test"
     ):
         Split(tmp_path).parts(search=True)
 
@@ -127,7 +127,7 @@ def test_what_was_chosen_is_judged_on_images_it_was_not_chosen_by(
 
 def test_an_interrupted_search_goes_on_where_it_was(tiny_onnx: Path, people: Path, tmp_path: Path) -> None:
     wanted = request(tiny_onnx, tmp_path, people)
-    findings = beside(wanted.calibration_cache)
+    findings = cache_beside(wanted.calibration_cache)
     assert findings is not None
     command = [
         sys.executable,
@@ -185,16 +185,20 @@ def test_notes_are_of_what_they_were_found_of(tmp_path: Path) -> None:
         found.append(1)
         return float("inf") if len(found) == 1 else 2.0
 
-    assert SavedFindings(path).once({"graph": "a"}, find) == float("inf")
-    assert SavedFindings(path).once({"graph": "a"}, find) == float("inf")
-    one, other = SavedFindings(path), SavedFindings(path)
-    assert one.once({"graph": "b"}, find) == other.once({"graph": "c"}, find) == 2.0
-    assert SavedFindings(path).once({"graph": "b"}, find) == SavedFindings(path).once({"graph": "c"}, find) == 2.0
+    assert FindingsCache(path).get_or_compute({"graph": "a"}, find) == float("inf")
+    assert FindingsCache(path).get_or_compute({"graph": "a"}, find) == float("inf")
+    one, other = FindingsCache(path), FindingsCache(path)
+    assert one.get_or_compute({"graph": "b"}, find) == other.get_or_compute({"graph": "c"}, find) == 2.0
+    assert (
+        FindingsCache(path).get_or_compute({"graph": "b"}, find)
+        == FindingsCache(path).get_or_compute({"graph": "c"}, find)
+        == 2.0
+    )
     assert len(found) == 3
     for content in ("[]", "{}", "no json", '{"kind": "bench"}'):
         path.write_text(content)
         with pytest.raises(BadInput, match="is not JSON|does not hold findings"):
-            SavedFindings(path)
+            FindingsCache(path)
 
 
 def test_what_is_in_float_is_measured_beside_float_and_all_int8(

@@ -157,7 +157,7 @@ def test_what_a_reader_must_not_miss_is_in_the_terminal() -> None:
     assert "Load average 1.51 1.47 1.69 before" in measured and "10 MB per further image" in measured
     chosen = text_of(tune())
     assert "Pareto" in chosen and "winner" in chosen and "AP moved by 1.40, over 0.5" in chosen
-    assert "reused from an earlier run" in text_of(run()) and "done again: the images are others" in text_of(run())
+    assert "reused from an earlier run" in text_of(run()) and "ran again: the images are others" in text_of(run())
     assert "70007" in text_of(half()) and "the first 8 of 10" in text_of(half())
     assert "Warning: one branch has a width" in text_of(build())
 
@@ -166,7 +166,7 @@ def test_a_search_that_the_test_set_refutes_says_what_to_do() -> None:
     done = quantize()
     bad = dataclasses.replace(done.trials[-1], checks=check(passed=False).checks)
     lost = dataclasses.replace(done, trials=[*done.trials[:-1], bad], path=None)
-    assert "does not fit the test set: give more images, or a larger --max-drop" in text_of(lost)
+    assert "failed on the test set: give more images, or a larger --max-drop" in text_of(lost)
 
 
 def test_a_check_is_junit_xml_with_a_case_for_each_limit() -> None:

@@ -23,7 +23,7 @@ from hrnet_deploy.results.charts import Axis, Bar, Bars, Group, picture
 from hrnet_deploy.results.cost_table import CostTableResult
 from hrnet_deploy.results.document import Document
 from hrnet_deploy.results.documents import report
-from hrnet_deploy.results.documents.cost_table import EAGER, INT8, STATIC, class_of
+from hrnet_deploy.results.documents.cost_table_network import EAGER, INT8, STATIC, class_of
 from hrnet_deploy.results.documents.tune import front
 from hrnet_deploy.results.registry import KINDS
 from hrnet_deploy.results.render.markdown import Pictures, markdown
@@ -162,7 +162,7 @@ def assert_tables(text: str) -> None:
 def test_figures_of_a_measurement_are_the_result_s(speed: Path) -> None:
     values = json.loads(speed.read_text())
     page = page_of(speed)
-    head, *rows = page.tables["Every row that was asked for"]
+    head, *rows = page.tables["All rows"]
     assert head[3:5] == ["end to end ms", "compute ms"] and "pipeline ms" not in head  # nothing measured it
     assert len(rows) == len(values["rows"])
     for row, cells in zip(values["rows"], rows, strict=True):
@@ -259,7 +259,7 @@ def test_a_comparison_marks_what_is_real_and_nothing_else(tmp_path: Path, run: R
     worse = next(r for r in rows if r[-1] == "worse")
     assert worse[0].startswith("ort fp32") and worse[1] == "latency" and worse[4].endswith("+10.0%")
     assert all(r[4].startswith("no difference") for r in rows if r is not worse)
-    assert "1 of 12 figures really differ: 1 worse, 0 better." in "".join(page.text)
+    assert "1 of 12 figures differ by more than noise: 1 worse, 0 better." in "".join(page.text)
 
 
 HOSTILE = "<script>alert(1)</script>\"'&|*`]( \x00\ud800\u202e<img src=x onerror=y> [a](http://x.y) www.x.y"
@@ -314,10 +314,10 @@ def test_files_that_are_no_results_are_one_sentence(arguments: tuple[str, ...], 
         "not_json.json": ("hello", "is not JSON"),
         "truncated.json": (text[: len(text) // 2], "is not JSON"),
         "deep.json": ("[" * 100_000, "is not JSON"),
-        "list.json": ("[1, 2]", "it says no kind"),
-        "kind.json": ('{"schema": 1, "kind": "horoscope"}', "of the kind 'horoscope', which is not known here"),
-        "odd.json": ('{"schema": 1, "kind": {"a": 1}}', "it says no kind"),
-        "older.json": (text.replace('"schema": 1', '"schema": 0', 1), "has schema 0, and this version reads 1 to 2"),
+        "list.json": ("[1, 2]", "it has no kind"),
+        "kind.json": ('{"schema": 1, "kind": "horoscope"}', "of the unknown kind 'horoscope'"),
+        "odd.json": ('{"schema": 1, "kind": {"a": 1}}', "it has no kind"),
+        "older.json": (text.replace('"schema": 1', '"schema": 0', 1), "has schema 0, but this version reads 1 to 2"),
         "empty.json": ('{"schema": 1, "kind": "check"}', "is damaged"),
         "row.json": (text.replace('"engine"', '"motor"'), "is damaged at rows[0]: object missing required field"),
     }

@@ -18,7 +18,7 @@ from support.tiny import DETECTOR
 from hrnet_deploy.cards import Input, ModelCard, card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.average_precision import Matches, paired_difference
-from hrnet_deploy.tasks.base import Contract, task_of
+from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.detection.task import DetectionTask, ImageDetections
@@ -49,7 +49,7 @@ def test_an_image_keeps_its_shape_in_the_input(
     size: tuple[int, int], longest: int | None, used: tuple[int, int]
 ) -> None:
     of = card("faster_rcnn_hrnetv2p_w18_800x1344")
-    task = DetectionTask(dataclasses.replace(of, input=dataclasses.replace(of.input, longest=longest)), Contract())
+    task = DetectionTask(dataclasses.replace(of, input=dataclasses.replace(of.input, longest=longest)), InputFormat())
     image = np.full((*size, 3), (255, 0, 0), np.uint8)
     sample = task.samples(image, Item(Path(), 1))[0]
     x = sample.feed["image"]
@@ -69,7 +69,7 @@ def test_the_resizing_is_that_of_mmdetection() -> None:
     import cv2
 
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    task = DetectionTask(CARD, Contract())
+    task = DetectionTask(CARD, InputFormat())
     zoom = min(96 / 50, 128 / 70)
     scaled = cv2.resize(image, (int(70 * zoom + 0.5), int(50 * zoom + 0.5)), interpolation=cv2.INTER_LINEAR).astype(
         np.float32
@@ -80,7 +80,7 @@ def test_the_resizing_is_that_of_mmdetection() -> None:
 
 
 def test_boxes_go_back_to_the_image() -> None:
-    task = DetectionTask(CARD, Contract())
+    task = DetectionTask(CARD, InputFormat())
     sample = task.samples(np.zeros((200, 200, 3), np.uint8), Item(Path(), 7))[0]
     outputs: dict[str, NDArray] = {
         "boxes": np.array([[[0, 0, 48, 96], [9, 9, 10, 10]]], np.float32),
@@ -95,7 +95,7 @@ def test_boxes_go_back_to_the_image() -> None:
 
 
 def test_coco_has_gaps_between_its_numbers() -> None:
-    task = DetectionTask(card("faster_rcnn_hrnetv2p_w32_800x1344"), Contract())
+    task = DetectionTask(card("faster_rcnn_hrnetv2p_w32_800x1344"), InputFormat())
     records = task.records([found([[0, 0, 5, 5]] * 3, [0.9, 0.8, 0.7], [0, 11, 79])])
     assert [r["category_id"] for r in records] == [1, 13, 90]
 
@@ -241,7 +241,7 @@ def test_classes_are_matched_to_a_dataset_by_name() -> None:
     }
     assert task.score(prediction, Dataset((), unnamed)).figures()["AP"] == pytest.approx(1)
     foreign = {**unnamed, "annotations": [{"image_id": 1, "category_id": 77, "bbox": [10, 10, 40, 40]}]}
-    assert "none of its classes" in task.unscorable_reason(Dataset((), foreign))
+    assert "one of its classes" in task.unscorable_reason(Dataset((), foreign))
     assert "nothing is annotated" in task.unscorable_reason(Dataset(()))
 
 

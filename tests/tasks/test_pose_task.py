@@ -14,7 +14,7 @@ from support import goldens
 
 from hrnet_deploy.cards import card, folder
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import Contract, TaskOptions, task_of
+from hrnet_deploy.tasks.base import InputFormat, TaskOptions, task_of
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import read_image
 from hrnet_deploy.tasks.pose.labels import Keypoints
@@ -24,7 +24,7 @@ CARD = card("pose_hrnet_w32_256x192")
 
 
 def task(flip_test: bool = False) -> PoseTask:
-    return PoseTask(CARD, Contract(), TaskOptions(flip_test=flip_test))
+    return PoseTask(CARD, InputFormat(), TaskOptions(flip_test=flip_test))
 
 
 def test_the_input_is_the_official_one() -> None:
@@ -137,7 +137,7 @@ def test_scoring_without_keypoints_or_sigmas_is_refused() -> None:
     coco, mpii = "pose_hrnet_w32_256x192", "pose_hrnet_w32_mpii_256x256"
     assert reason(coco, {"keypoints": [1] * 51}) == ""
     assert reason(coco, {"bbox": [0, 0, 1, 1]}) == "the annotations have no keypoints"
-    assert reason(coco, {"keypoints": [1] * 15}) == "the annotations have 5 keypoints, the model 17"
+    assert reason(coco, {"keypoints": [1] * 15}) == "the annotations have 5 keypoints, but the model has 17"
     assert reason(mpii, {"keypoints": [1] * 48}) == "mpii has no OKS sigmas"
     assert task_of(card(coco)).unscorable_reason(Dataset(())) == "nothing is annotated"
     with pytest.raises(BadInput, match="cannot be scored: nothing is annotated"):
@@ -146,8 +146,8 @@ def test_scoring_without_keypoints_or_sigmas_is_refused() -> None:
 
 def test_a_decoding_this_version_does_not_know_is_refused() -> None:
     other = dataclasses.replace(CARD, labels=dataclasses.replace(CARD.labels_as(Keypoints), decode="dark"))
-    with pytest.raises(BadInput, match="wants heatmaps decoded by 'dark'"):
-        PoseTask(other, Contract())
+    with pytest.raises(BadInput, match="needs heatmaps decoded by 'dark'"):
+        PoseTask(other, InputFormat())
 
 
 def test_where_the_reference_is_confident_of_nothing_everything_is_compared() -> None:
@@ -156,13 +156,13 @@ def test_where_the_reference_is_confident_of_nothing_everything_is_compared() ->
     assert found.figures["keypoints"] == 17
     assert found.figures["moved_over_1px"] == 1
     assert found.figures["score_relative"] == pytest.approx(6)
-    assert "of none of which the reference is confident" in found.sentence
+    assert "the reference has none above 0.2" in found.sentence
 
 
 def test_a_flip_test_needs_pairs() -> None:
     lone = dataclasses.replace(CARD, labels=Keypoints(("a", "b")))
     with pytest.raises(BadInput, match="which keypoints mirror each other"):
-        PoseTask(lone, Contract(), TaskOptions(flip_test=True))
+        PoseTask(lone, InputFormat(), TaskOptions(flip_test=True))
 
 
 def test_drawing_changes_the_copy_only() -> None:

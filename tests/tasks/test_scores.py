@@ -33,5 +33,5 @@ def test_annotations_of_crowds_alone() -> None:
     task = task_of(ModelCard("tiny", DETECTOR, Input(*FRAME, fit="pad"), "drawn", classes))
     crowd = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "iscrowd": 1}
     dataset = Dataset((Item(Path("a.png"), 1, (crowd,)),), {"images": [IMAGE], "annotations": [crowd]})
-    with pytest.raises(BadInput, match="AP of tiny is not a number: the annotations have nothing that counts"):
+    with pytest.raises(BadInput, match="AP of tiny is not a number: the annotations have nothing to score"):
         checked_score(task, [], dataset)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.cards import Input, card, read_card
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import Contract, task_of
+from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.classes import Classes, colours_of
 from hrnet_deploy.tasks.dataset import Item, load_dataset
 from hrnet_deploy.tasks.images import read_image, read_labels, write_image
@@ -33,7 +33,7 @@ RNG = np.random.default_rng(0)
 
 def task(height: int, width: int, fit: str, **contract: bool) -> SegmentationTask:
     shape = dataclasses.replace(CITYSCAPES, input=Input(height, width, fit=fit))
-    return SegmentationTask(shape, Contract(**contract))
+    return SegmentationTask(shape, InputFormat(**contract))
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
@@ -143,7 +143,7 @@ def test_what_differs_is_counted_over_all_pixels_and_in_the_worst_map() -> None:
     b[0, :5] = 3
     distance = task(32, 64, "stretch").compare([of(a), of(c)], [of(b), of(c)])
     assert distance.figures == {"pixels": 400.0, "differing": 5 / 400, "differing_most": 0.05}
-    assert "1.2500% of 400 pixels are of another class" in distance.sentence
+    assert "1.2500% of 400 pixels have another class" in distance.sentence
 
 
 # --- the metric ----------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def parsing(tmp_path_factory: pytest.TempPathFactory) -> SegmentationTask:
     """A task for the body parts of the drawn people."""
     path = tmp_path_factory.mktemp("cards") / "parsing.yaml"
     path.write_text(CARD)
-    return SegmentationTask(read_card(path), Contract())
+    return SegmentationTask(read_card(path), InputFormat())
 
 
 def truth_of(drawn: Path) -> list[Segmentation]:
@@ -237,7 +237,7 @@ def test_a_folder_of_label_maps_may_lie_elsewhere(parsing: SegmentationTask, dra
     assert [i.labels and i.labels.name for i in dataset.items] == ["000000.png", "000001.png"]
     assert dataset.truth is None
     assert parsing.unscorable_reason(dataset) == ""
-    assert parsing.unscorable_reason(dataset.unjudged()) == "there are no label maps of the images"
+    assert parsing.unscorable_reason(dataset.unjudged()) == "the images have no label maps"
     (tmp_path / "maps" / "000001.png").unlink()
     partly = load_dataset(tmp_path / "images", tmp_path / "maps")
     assert parsing.unscorable_reason(partly) == "1 of 3 images have no label map (000001.jpg)"
@@ -315,7 +315,7 @@ def binary(folder: Path, foreground: Callable[[NDArray], bytes]) -> Path:
 
 
 def two_classes() -> SegmentationTask:
-    return SegmentationTask(dataclasses.replace(CITYSCAPES, labels=Classes(("background", "cell"))), Contract())
+    return SegmentationTask(dataclasses.replace(CITYSCAPES, labels=Classes(("background", "cell"))), InputFormat())
 
 
 def test_a_network_that_finds_nothing_never_scores_100(tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_one_output_channel_is_refused_with_the_cure() -> None:
     """Its argmax is 0 everywhere. A channel of zeros before it is a threshold of 0.5 of the sigmoid."""
     one = dataclasses.replace(CITYSCAPES, labels=Classes(("cell",)))
     with pytest.raises(BadInput, match="has one output channel.*put a channel of zeros before it"):
-        SegmentationTask(one, Contract())
+        SegmentationTask(one, InputFormat())
 
 
 # --- pictures and records ------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def work(tmp_path: Path) -> Work:
 def do(work: Work, good: bool = True, **inputs: str) -> tuple[bool, str]:
     named = {name.replace("_", " "): value for name, value in inputs.items()}
     stage = StageFolder(work.output.parent)
-    result, reused, redone = stage.do("a stage", BenchResult, named, work, lambda _: good, [work.output])
+    result, reused, redone = stage.run_or_reuse("a stage", BenchResult, named, work, lambda _: good, [work.output])
     assert result.rows[0].threads == work.times
     return reused, redone
 
@@ -65,7 +65,7 @@ def test_a_result_without_a_record_or_with_a_damaged_one_is_made_again(work: Wor
     record.write_text("{}")
     assert do(work)[1].startswith("the earlier result cannot be read")
     record.unlink()
-    assert do(work)[1].startswith("the earlier run failed, was interrupted, or kept no record")
+    assert do(work)[1].startswith("the earlier run failed, was interrupted, or did not record its inputs")
     assert do(work) == (True, "")
 
 
@@ -78,13 +78,13 @@ def test_a_failed_stage_and_an_interrupted_one_leave_no_record(work: Work, monke
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        StageFolder(work.output.parent).do("a stage", BenchResult, {"x": "1"}, interrupted, lambda _: True)
+        StageFolder(work.output.parent).run_or_reuse("a stage", BenchResult, {"x": "1"}, interrupted, lambda _: True)
     assert do(work)[0] is False
 
 
 def test_intermediate_results_of_other_inputs_are_deleted(tmp_path: Path) -> None:
     file, folder = tmp_path / "statistics.npz", StageFolder(tmp_path)
-    folder.keep_if_same(file, {"the images": "1"})
+    folder.discard_if_stale(file, {"the images": "1"})
     file.write_text("statistics")
-    assert folder.keep_if_same(file, {"the images": "1"}).exists()
-    assert not folder.keep_if_same(file, {"the images": "2"}).exists()
+    assert folder.discard_if_stale(file, {"the images": "1"}).exists()
+    assert not folder.discard_if_stale(file, {"the images": "2"}).exists()

@@ -18,8 +18,8 @@ __all__ = ["IncompleteError", "recognise"]
 def recognise(shapes: Mapping[str, Sequence[int]], path: object = "the checkpoint") -> Architecture:
     """The architecture whose official parameter names and shapes these are.
 
-    `path` is what sentences call the checkpoint. Raises BadInput that says what the file is instead, and
-    IncompleteError where a tensor is missing that the architecture is inferred from."""
+    `path` names the checkpoint in errors. Raises BadInput that says what the file is instead, and IncompleteError if a
+    tensor is missing from which the architecture is inferred."""
     tensors = Shapes(shapes, path)
     for name in family_names():
         found: Architecture | None = load(family_entry(name).recogniser)(tensors)

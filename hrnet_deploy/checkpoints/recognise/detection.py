@@ -1,6 +1,6 @@
 """Recognises detectors by their tensors: Faster R-CNN on HRNet, ResNet and ResNeXt.
 
-The weights do not show how the outputs of the heads are used (sizes of anchors, how many boxes are kept). That is
+The weights do not show how the outputs of the heads are used (sizes of anchors, how many boxes are kept). This is
 assumed to be as in mmdetection's configurations for COCO."""
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def faster_rcnn(tensors: Shapes) -> FasterRCNN | None:
     for prefix, what in OTHERS.items():
         if tensors.has(prefix):
             raise BadInput(
-                f"{tensors.path} is {what} — of detectors this tool takes Faster R-CNN with two shared fully "
+                f"{tensors.path} is {what} — the only detector this tool takes is Faster R-CNN with two shared fully "
                 "connected layers"
             )
     if tensors.has("backbone.stage2."):

@@ -12,12 +12,12 @@ BRANCHES = "stage2.0.branches."  # every HRNet has parameters whose names begin 
 
 
 class IncompleteError(Exception):
-    """A tensor is missing from which the architecture is inferred. A comparison with known networks shows what else
-    is."""
+    """A tensor is missing from which the architecture is inferred. A comparison with known networks shows which other
+    tensors are missing."""
 
 
 class Shapes:
-    """The shapes of tensors by name. `path` is what sentences call their checkpoint."""
+    """The shapes of tensors by name. `path` names their checkpoint in errors."""
 
     def __init__(self, shapes: Mapping[str, Sequence[int]], path: object) -> None:
         self.shapes, self.path = shapes, path
@@ -52,7 +52,7 @@ class Shapes:
 
 def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = None) -> Body:
     """The HRNet body whose parameter names begin with `prefix`. The weights do not show how it upsamples; `upsample`
-    says so."""
+    does."""
     first = f"{prefix}layer1."
     stage1 = Stage(
         1, (tensors.count(first),), (tensors[f"{first}0.conv1.weight"][0],), block_kind(tensors, f"{first}0.")
@@ -75,7 +75,7 @@ def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = No
 def resnet_depth(tensors: Shapes, prefix: str, taker: str) -> int:
     """The depth of the ResNet whose parameter names begin with `prefix`: 50, 101 or 152.
 
-    Raises BadInput for any other; `taker` says in that sentence what takes these three.
+    Raises BadInput for any other depth. `taker` is the part of the error that says what takes these three.
     """
     blocks = tuple(tensors.count(f"{prefix}layer{n}.") for n in range(1, 5))
     depths = {v: k for k, v in RESNET_DEPTHS.items()}

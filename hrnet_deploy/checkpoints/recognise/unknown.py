@@ -1,4 +1,4 @@
-"""What to say of tensors that belong to no known family."""
+"""Errors for tensors that belong to no known family."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHERS = {
 
 
 def refuse(tensors: Shapes) -> NoReturn:
-    """Raise BadInput that says what the tensors are, as far as it is known."""
+    """Raise BadInput that says what the tensors are, as far as that is known."""
     if tensors.has(BRANCHES):
         raise _without_head(tensors, f"an HRNet-W{hrnet_body(tensors).width}")
     if is_plain_resnet(tensors):
@@ -34,7 +34,7 @@ def refuse(tensors: Shapes) -> NoReturn:
 
 
 def _without_head(tensors: Shapes, what: str) -> BadInput:
-    """A network whose body is known and whose head is not."""
+    """The error for a network whose body is known and whose head is not."""
     for prefix, name in OTHERS.items():
         if tensors.has(prefix):
             return BadInput(

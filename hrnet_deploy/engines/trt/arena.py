@@ -16,9 +16,9 @@ Layout = Mapping[str, tuple[tuple[int, ...], str]]  # shape and numpy type by na
 
 
 class Arena:
-    """Inputs lie before outputs, so that all inputs are one copy and all outputs another.
+    """Inputs are placed before outputs, so that one copy transfers all inputs and another one all outputs.
 
-    Raises Unavailable where the GPU has not enough memory left.
+    Raises Unavailable if the GPU does not have enough memory left.
     """
 
     def __init__(self, inputs: Layout, outputs: Layout) -> None:

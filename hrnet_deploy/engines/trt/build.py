@@ -1,8 +1,8 @@
-"""An ONNX file to a TensorRT plan.
+"""Builds a TensorRT plan from an ONNX file.
 
 There is one code path for TensorRT 10.4 to 11. The network is strongly typed: precisions are those of the graph, and no
-precision flag, which differ between versions, is needed. Everything that the ONNX file can say is said there and not
-here.
+precision flag, which differ between versions, is needed. Everything that the ONNX file can state is stated there and
+not here.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from hrnet_deploy.graph.plan import BuildOptions
 from hrnet_deploy.progress import SILENT, Progress
 
 Profiles = dict[str, list[list[int]]]
-BATCH = (1, 1, 16)  # bounds of an open batch where none are given
+BATCH = (1, 1, 16)  # bounds of an open batch if none are given
 
 
 @dataclass(frozen=True)
 class SerializedPlan:
-    """The bytes of a plan, the bounds of its open inputs (least, tuned for, most), and the seconds it took."""
+    """The bytes of a plan, the bounds of its open inputs (smallest, tuned for, largest), and the seconds it took."""
 
     plan: bytes
     profiles: Profiles
@@ -39,7 +39,7 @@ class SerializedPlan:
 
 
 class Log(trt.ILogger):  # type: ignore[misc]
-    """Keeps TensorRT's errors for a sentence of our own, instead of printing them."""
+    """Keeps TensorRT's errors for our own error messages, instead of printing them."""
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
@@ -55,7 +55,7 @@ class Log(trt.ILogger):  # type: ignore[misc]
 
 
 class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-    """Tells our progress what the builder is doing. Once `interrupted` is set, the builder is told to stop.
+    """Passes the builder's progress on to ours. Once `interrupted` is set, it stops the builder.
 
     Phases of the builder contain others. The innermost phase that has begun last is the stage.
     """
@@ -73,7 +73,7 @@ class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
     def step_complete(self, phase_name: str, step: int) -> bool:
         if phase_name == self._phase:
             self._progress.advance()
-        return not self.interrupted  # True tells the builder to go on
+        return not self.interrupted  # True lets the builder continue
 
     def phase_finish(self, phase_name: str) -> None:
         if phase_name == self._phase:
@@ -88,19 +88,19 @@ def build_plan(
     progress: Progress = SILENT,
     cache: Path | None = None,
 ) -> SerializedPlan:
-    """Build a plan of an ONNX file.
+    """Build a plan from an ONNX file.
 
     Args:
         file: the ONNX file.
         card: its input size is the default of an open height and width.
         options: bounds and settings.
-        gpu: what the plan is built on.
-        progress: told of the phases of the builder.
-        cache: another folder of kernel timings than the user's.
+        gpu: the GPU on which the plan is built.
+        progress: is notified of the phases of the builder.
+        cache: the folder of kernel timings; that of the user unless given.
 
     Raises:
-        BadInput: where TensorRT cannot read the file, or a bound does not fit it.
-        Unavailable: where the GPU's memory does not suffice.
+        BadInput: TensorRT cannot read the file, or a bound does not fit it.
+        Unavailable: the GPU does not have enough memory.
     """
     log, started = Log(), time.monotonic()
     builder: trt.Builder = started_by(log, trt.Builder)
@@ -120,7 +120,7 @@ def build_plan(
     progress.stage("waiting for other builds on this GPU")
     with timing_cache.locked(kept) as timings:
         known = config.create_timing_cache(timings)
-        if known is None or not config.set_timing_cache(known, False):  # it is of another driver after all
+        if known is None or not config.set_timing_cache(known, False):  # it belongs to another driver after all
             config.set_timing_cache(config.create_timing_cache(b""), False)
         with _interrupts_wait(monitor):
             plan = builder.build_serialized_network(network, config)
@@ -136,7 +136,7 @@ def build_plan(
 def _interrupts_wait(monitor: Monitor) -> Iterator[None]:
     """Ctrl-C stops the builder, and is raised once the builder has returned.
 
-    Otherwise Python would raise it inside a call of the monitor, and TensorRT prints such an exception and goes on, or
+    Otherwise Python would raise it inside a call of the monitor. TensorRT prints such an exception and continues, or
     reports a failed build.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
@@ -156,10 +156,10 @@ def _interrupts_wait(monitor: Monitor) -> Iterator[None]:
 
 
 def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:
-    """TensorRT's builder or runtime (`kind`). Raises Unavailable where it does not start."""
+    """TensorRT's builder or runtime (`kind`). Raises Unavailable if it does not start."""
     try:
         return kind(log)
-    except TypeError:  # the bindings raise it where the library gives nothing; the log has the reason
+    except TypeError:  # the bindings raise it if the library returns nothing; the log has the reason
         raise Unavailable(
             f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, "
             "or --engine ort"
@@ -193,7 +193,7 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
 
 
 def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOptions) -> Profiles:
-    """Bounds (least, tuned for, most) of every input with an open axis. Axis 0 is the batch, axes 2 and 3 of an
+    """Bounds (smallest, tuned for, largest) of every input with an open axis. Axis 0 is the batch, axes 2 and 3 of an
     image are its height and width."""
     found: Profiles = {}
     opened = set()
@@ -211,11 +211,11 @@ def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOp
         found[tensor.name] = bounds
     if options.batch and 0 not in opened:
         raise BadInput(
-            "--batch bounds an open batch, the file's is fixed — leave it out, or export with --dynamic batch"
+            "--batch is for an open batch, but the file has a fixed one — leave it out, or export with --dynamic batch"
         )
     if options.size and not opened & {2, 3}:
         raise BadInput(
-            "--size bounds an open height and width, the file's are fixed — leave it out, or export with "
+            "--size is for an open height and width, but those of the file are fixed — leave it out, or export with "
             "--dynamic height,width"
         )
     return found
@@ -225,7 +225,8 @@ def _why(file: Path, log: Log) -> DeployError:
     said = log.last
     if "memory" in said.lower():
         return Unavailable(
-            f"the GPU's memory does not suffice to build {file}{said} — bound it with --workspace, or a smaller --batch"
+            f"the GPU does not have enough memory to build {file}{said} — limit it with --workspace, or use a smaller "
+            "--batch"
         )
     return BadInput(f"TensorRT cannot build {file}{said} — try --level 2, or use --engine ort")
 

@@ -25,14 +25,14 @@ from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.bench import LayerTime
 
-ROUNDS = 8  # inferences that each context makes in one call, where there are several contexts
-TIMED = 20  # launches that the time of enqueueing is the median of
-BOUND = 0.9  # where enqueueing takes this share of the GPU's time or more, the GPU waits for the host
+ROUNDS = 8  # inferences that each context makes in one call, if there are several contexts
+TIMED = 20  # launches over which the median time of enqueueing is taken
+BOUND = 0.9  # if enqueueing takes this share of the GPU's time or more, the GPU waits for the host
 LAUNCH_BOUND = "launch-bound: enqueueing takes as long as computing — capture a graph, or batch"
 
 
 class Profiler(trt.IProfiler):  # type: ignore[misc]
-    """Milliseconds of each layer, added up over the runs that it watches."""
+    """Milliseconds of each layer, added up over all profiled runs."""
 
     def __init__(self) -> None:
         trt.IProfiler.__init__(self)
@@ -46,17 +46,16 @@ class TrtEngine:
     """A plan, opened. See `engines.base.Engine`.
 
     Args:
-        source: names an ONNX file, which is built first, or a plan.
+        source: names an ONNX file, from which a plan is built first, or a plan.
         threads: recorded only; TensorRT computes on the GPU.
-        graph: "on" to capture the first inference of each shape as a CUDA graph and replay it, or "off". Where a
-        capture
-            fails, the engine goes on without and `info` says so.
-        contexts: number of inferences in flight, each in a stream of its own.
-        aux_streams: number of further streams that one inference may use; TensorRT's choice where it is empty.
+        graph: "on" to capture the first inference of each shape as a CUDA graph and replay it, or "off". If a capture
+            fails, the engine continues without graphs and `info` says so.
+        contexts: number of inferences in flight, each in its own stream.
+        aux_streams: number of further streams that one inference may use; empty for TensorRT's choice.
         level: optimization level of the builder, 0 to 5.
         tf32: whether float32 may be computed in TF32.
 
-    Raises BadInput where the file cannot be opened, and Unavailable where the GPU cannot run it.
+    Raises BadInput if the file cannot be opened, and Unavailable if the GPU cannot run it.
     """
 
     name = "trt"
@@ -82,7 +81,7 @@ class TrtEngine:
         self._contexts: list[ExecutionContext] = []
         self._kept: list[Bindings] = []
         cuda.init()
-        self._cuda = cuda.Device(0).retain_primary_context()  # the one PyTorch uses, where both are in a process
+        self._cuda = cuda.Device(0).retain_primary_context()  # PyTorch uses the same one in this process
         options = BuildOptions(
             level=int(level or BuildOptions.level),
             aux_streams=int(aux_streams) if aux_streams else None,
@@ -101,7 +100,7 @@ class TrtEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """As it was opened, and whether launches are still captured as graphs."""
+        """The facts of opening, and whether launches are still captured as graphs."""
         return dataclasses.replace(self._info, options={**self._info.options, "graph": self._capture.state})
 
     def _plan(self, source: Source, options: BuildOptions) -> tuple[bytes, BuildOptions, float, str]:
@@ -114,7 +113,7 @@ class TrtEngine:
             return made.plan, options, made.seconds, warning
         if options != BuildOptions():
             raise BadInput(
-                "aux_streams, level and tf32 are settled when a plan is built — leave them out, or name the ONNX file"
+                "aux_streams, level and tf32 are fixed when a plan is built — leave them out, or name the ONNX file"
             )
         manifest = read_manifest(source.file)
         require_fit(source.file, manifest, trt.__version__, self._gpu.identity)
@@ -135,7 +134,7 @@ class TrtEngine:
             if context is None:
                 needs = self._engine.device_memory_size_v2 / 1e6
                 raise Unavailable(
-                    f"the GPU's memory does not suffice to run {source.file}, which takes {needs:.0f} "
+                    f"the GPU does not have enough memory to run {source.file}, which takes {needs:.0f} "
                     f"MB{self._log.last} — "
                     "free some, or build it for a smaller batch"
                 )
@@ -173,7 +172,7 @@ class TrtEngine:
         return results
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
-        """The inputs are put on the GPU, in memory of their own. A call launches and waits; it copies nothing."""
+        """The inputs are copied to the GPU, into their own memory. A call launches and waits; it copies nothing."""
         check_feeds(self.inputs, feeds)
         bound = []
         with self._current():
@@ -198,7 +197,7 @@ class TrtEngine:
     def layer_times(self, feeds: Feeds, runs: int = 20) -> list[LayerTime]:
         """Milliseconds of each layer, as the mean of `runs` launches, the slowest layer first.
 
-        Profiling takes time itself. These times are good as shares; the latency is measured without profiling.
+        Profiling takes time itself. Use these times only as shares; the latency is measured without profiling.
         """
         first = self._contexts[0]
         with self._current():
@@ -214,7 +213,7 @@ class TrtEngine:
             return timed(layers_of(self._information()), {name: ms / runs for name, ms in profiler.times.items()})
 
     def close(self) -> None:
-        """Free what TensorRT and PyCUDA made, and then release the GPU's context."""
+        """Free the objects of TensorRT and PyCUDA, and then release the GPU's context."""
         with self._current():
             while self._kept:
                 self._kept.pop().close()
@@ -224,7 +223,7 @@ class TrtEngine:
         self._cuda.detach()
         open_library().cuCtxPopCurrent_v2(
             ctypes.byref(ctypes.c_void_p())
-        )  # PyCUDA makes it current to release it, and leaves it so
+        )  # PyCUDA makes it current to release it, and leaves it current
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[None]:
@@ -278,14 +277,14 @@ class TrtEngine:
         )
 
     def _weights(self) -> dict[str, int]:
-        """Bytes of weights, where this TensorRT gives them (from 10.14)."""
+        """Bytes of weights, if this TensorRT reports them (from 10.14)."""
         if not hasattr(trt, "EngineStat"):
             return {}
         return {"weights": int(self._engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE))}
 
 
 def _process_memory() -> dict[str, int]:
-    """Bytes of the GPU's memory that this process holds, as NVML has them; empty without NVML."""
+    """Bytes of the GPU's memory that this process holds, according to NVML; empty without NVML."""
     try:
         import os
 

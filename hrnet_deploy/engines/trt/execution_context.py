@@ -1,4 +1,4 @@
-"""One execution context of a plan and its CUDA stream: shapes, memory and launches, captured as CUDA graphs where
+"""One execution context of a plan and its CUDA stream: shapes, memory and launches, captured as CUDA graphs if
 that works."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PlanInterface:
     """The inputs and outputs of a plan.
 
     Attributes:
-        profiles: for each input with an open axis, the least shape, the one the plan is tuned for, and the most.
+        profiles: for each input with an open axis, the smallest shape, the one to tune for, and the largest.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -38,7 +38,7 @@ class PlanInterface:
 
 @dataclass
 class Bindings:
-    """Memory for inputs and outputs of one shape, and the launch on it as a CUDA graph once that is captured."""
+    """Memory for inputs and outputs of one shape, and the launch as a CUDA graph once it is captured."""
 
     shapes: Shapes
     arena: Arena
@@ -56,7 +56,7 @@ class GraphCapture:
     them ends capturing in all.
 
     Attributes:
-        wanted: whether the engine was asked to capture.
+        wanted: whether capturing was requested.
         failure: why the driver refused a capture; empty while none has failed.
     """
 
@@ -76,7 +76,7 @@ class GraphCapture:
 
 
 class ExecutionContext:
-    """A context of TensorRT with a stream of its own.
+    """A context of TensorRT with its own stream.
 
     While `capture` is active, the first launch on new bindings is captured and the next ones replay it.
     """
@@ -91,7 +91,7 @@ class ExecutionContext:
         self._own: Bindings | None = None
 
     def begin(self, inputs: Feeds) -> None:
-        """Put one inference into the stream, from host arrays to host memory. `results` waits for it."""
+        """Add one inference to the stream, from host arrays to host memory. `results` waits for it."""
         bindings = self.upload(inputs)
         self.launch(bindings)
         bindings.arena.download(self.stream)
@@ -103,7 +103,7 @@ class ExecutionContext:
         return self._own.arena.results()
 
     def upload(self, inputs: Feeds) -> Bindings:
-        """The context's own bindings, with the inputs on their way to the GPU. They are made anew where shapes
+        """The context's own bindings, with the inputs on their way to the GPU. They are made anew if shapes
         change."""
         shapes: Shapes = {s.name: inputs[s.name].shape for s in self.interface.inputs}
         if self._own is None or self._own.shapes != shapes:
@@ -115,8 +115,7 @@ class ExecutionContext:
         return self._own
 
     def allocate(self, shapes: Shapes) -> Bindings:
-        """Memory for inputs of those shapes and their outputs. Raises BadInput where the plan was not built for
-        them."""
+        """Memory for inputs of these shapes and their outputs. Raises BadInput if the plan was not built for them."""
         self._use_shapes(shapes)
         outputs = {
             s.name: (tuple(int(d) for d in self.context.get_tensor_shape(s.name)), s.dtype)
@@ -126,7 +125,7 @@ class ExecutionContext:
         return Bindings(shapes, Arena(inputs, outputs))
 
     def launch(self, bindings: Bindings) -> None:
-        """Put one inference on the memory of the bindings into the stream."""
+        """Add one inference on the memory of the bindings to the stream."""
         if bindings.graph is not None:
             bindings.graph.launch()
             return
@@ -136,7 +135,7 @@ class ExecutionContext:
                 f"TensorRT could not run the plan{self._log.last} — free memory of the GPU, or use --engine ort"
             )
         if self._capture.active:
-            self.stream.synchronize()  # TensorRT settles some things in the first launch, which cannot be captured
+            self.stream.synchronize()  # in the first launch TensorRT does work that cannot be captured
             try:
                 bindings.graph = Graph(self.stream.handle, self.enqueue)
             except CaptureFailed as error:
@@ -149,7 +148,7 @@ class ExecutionContext:
             self.context.set_tensor_address(name, address)
 
     def enqueue(self) -> bool:
-        """Put one inference into the stream; False where TensorRT refuses."""
+        """Add one inference to the stream; returns False if TensorRT refuses."""
         return bool(self.context.execute_async_v3(self.stream.handle))
 
     def close(self) -> None:
@@ -158,7 +157,7 @@ class ExecutionContext:
         self._own = None
 
     def _use_shapes(self, shapes: Shapes) -> None:
-        """Give the context new shapes. Shapes that stay are not inferred again, because that would count as launch
+        """Give the context new shapes. Unchanged shapes are not inferred again, because that would count as launch
         time."""
         if self._shapes == shapes:
             return

@@ -1,4 +1,4 @@
-"""What TensorRT made of a graph: layers by precision, and how long each takes."""
+"""The layers into which TensorRT compiled a graph: their precision, and how long each takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORDS = {"int8": ("int8",), "fp16": ("half", "fp16"), "bf16": ("bf16", "bfloat16
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a plan. `precision` is that of its first output, or empty where that holds no floats or int8."""
+    """One layer of a plan. `precision` is that of its first output, or empty if that is neither float nor int8."""
 
     name: str
     type: str = ""
@@ -24,7 +24,7 @@ class Layer:
 
 
 def layers_of(information: str) -> list[Layer]:
-    """The layers in the engine inspector's JSON. A plan that was built without details gives names alone."""
+    """The layers in the engine inspector's JSON. For a plan that was built without details there are only names."""
     found = []
     for layer in json.loads(information).get("Layers", []):
         if isinstance(layer, str):

@@ -19,13 +19,13 @@ def unavailable_reason(
     gpu: Callable[[], Gpu] = probe,
     installed: Callable[[], dict[str, str]] | None = None,
 ) -> str:
-    """Empty if TensorRT can run here, else what is missing and the cure.
+    """Empty if TensorRT can run here, else what is missing and what to do.
 
-    The driver is looked at first, then the library and its version, then PyCUDA.
+    The driver is checked first, then the library and its version, then PyCUDA.
 
     Args:
-        gpu: gives the GPU; raises Unavailable where there is none.
-        installed: gives versions by name of the distribution.
+        gpu: returns the GPU; raises Unavailable if there is none.
+        installed: returns versions by name of the distribution.
     """
     try:
         found = gpu()
@@ -34,7 +34,7 @@ def unavailable_reason(
     have = installed() if installed is not None else _installed()
     if "tensorrt" not in have:
         if any(name.startswith("tensorrt-lean") for name in have):
-            return f"tensorrt-lean is the runtime alone and cannot read an ONNX file — {INSTALL}"
+            return f"tensorrt-lean is only the runtime and cannot read an ONNX file — {INSTALL}"
         return f"tensorrt is not installed — {INSTALL}"
     version = have["tensorrt"]
     if _numbers(version) < OLDEST:

@@ -15,7 +15,7 @@ from hrnet_deploy.files import atomic_write
 
 
 def folder() -> Path:
-    """Where the user's timings are kept."""
+    """The folder of the user's timings."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "hrnet-deploy" / "timing"
 

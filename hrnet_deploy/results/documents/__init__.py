@@ -1,4 +1,4 @@
-"""The document of every kind of result. One function per kind says everything there is to say about it."""
+"""Makes the document of every kind of result, with one function per kind."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ _DOCUMENTS: dict[type, Callable[[Any, str], Document]] = {
 
 
 def register(cls: type[R], document: Callable[[R, str], Document]) -> None:
-    """Make one more kind known to `codec.read` and `report`, with the function that makes its document."""
+    """Add a kind of result that `codec.read` and `report` can read, with the function that makes its document."""
     registry.register(cls)
     _DOCUMENTS[cls] = document
 
 
 def document_of(result: Shown, name: str = "") -> Document:
-    """Everything there is to say about one result, and where it was measured.
+    """The document of one result, with the machine it was measured on.
 
     Args:
-        result: of any kind, or what `inspect`, `doctor` and `models` show.
-        name: what the document calls the result file; empty where there is none.
+        result: of any kind, or the output of `inspect`, `doctor` or `models`.
+        name: the name of the result file in the document; empty if there is none.
     """
     made = alone(result, name)
     if not isinstance(result, Result):
@@ -86,7 +86,7 @@ def document_of(result: Shown, name: str = "") -> Document:
 
 
 def alone(result: Shown, name: str = "") -> Document:
-    """The same without the machine, for a document that joins several."""
+    """The document without the machine, for a document of several results."""
     return _DOCUMENTS[type(result)](result, name)
 
 
@@ -94,11 +94,11 @@ def report(results: Sequence[tuple[str, Result]], title: str = "", comparison: C
     """One document of several results, in their order.
 
     Args:
-        results: each with what the document calls its file.
-        title: of the whole.
-        comparison: what changed between two of the results, which then comes first.
+        results: each with the name of its file in the document.
+        title: of the document.
+        comparison: what changed between two of the results. It comes first in the document.
 
-    The machines that the results were measured on come last, each of them once.
+    The machines on which the results were measured come last, each of them once.
     """
     made = [(name, alone(result, name)) for name, result in results]
     sections = [dataclasses.replace(d.section(), title=f"{d.title} ({name})") for name, d in made]

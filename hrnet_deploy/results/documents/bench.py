@@ -1,4 +1,4 @@
-"""The document of `bench`: times and memory as charts, and every row as a table."""
+"""The document of `bench`: charts of times and memory, and a table of all rows."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from hrnet_deploy.results.documents.provenance import machine, origin
 from hrnet_deploy.results.wording import NONE, between, megabytes, ms, times
 from hrnet_deploy.stats import Ratio
 
-REGIONS = {"end_to_end": "end to end", "compute": "compute", "pipeline": "pipeline"}  # the one ratios are of is first
+REGIONS = {
+    "end_to_end": "end to end",
+    "compute": "compute",
+    "pipeline": "pipeline",
+}  # ratios are of the first one that was measured
 COVERS = {
     "compute": "compute is the engine alone",
     "end_to_end": "end to end is from a host array to a host array",
     "pipeline": "pipeline is from an image to a decoded result",
 }
 MEMORY = {  # what each figure of a row covers
-    "peak_rss_over_before": "peak over before opening",
+    "peak_rss_over_before": "peak, less what was used before opening",
     "rss": "resident when open",
     "file": "file on disk",
-    "activations": "activations on the GPU, as the engine declares",
-    "weights": "weights on the GPU, as the engine declares",
-    "process": "this process on the GPU, by NVML",
+    "activations": "activations on the GPU, as reported by the engine",
+    "weights": "weights on the GPU, as reported by the engine",
+    "process": "this process on the GPU, as reported by NVML",
     "torch_peak_allocated": "PyTorch's peak on the GPU",
 }
-IN_TABLE = ("peak_rss_over_before", "file")  # those that are columns of the table too
-NOT_CHARTED = ("rss_before_open",)  # of the process and not of the model
-LAYERS = 20  # how many of the slowest a chart shows
+IN_TABLE = ("peak_rss_over_before", "file")  # figures that are also columns of the table
+NOT_CHARTED = ("rss_before_open",)  # a figure of the process and not of the model
+LAYERS = 20  # how many of the slowest layers a chart shows
 
 
 def document(result: BenchResult, name: str) -> Document:
@@ -41,7 +45,7 @@ def document(result: BenchResult, name: str) -> Document:
 
 
 def parts(result: BenchResult) -> list[Section]:
-    """The sections of a measurement, also where it is a part of another result."""
+    """The sections of a measurement, also if it is a part of another result."""
     if not result.rows:
         return [Section("", [Text("Nothing was measured.", "warning")])]
     models = _by_model(r for r in result.rows if r.status == "ok")
@@ -64,11 +68,11 @@ def _weights(result: BenchResult) -> list[Element]:
         return []
     names = ", ".join(dict.fromkeys(r.title for r in found))
     which = "The weights are random" if len(found) == len(result.rows) else f"The weights of {names} are random"
-    return [Text(f"{which}: time and memory do not depend on them, and these rows show nothing of accuracy.", "note")]
+    return [Text(f"{which}: time and memory do not depend on them, but these rows say nothing about accuracy.", "note")]
 
 
 def latency(rows: Sequence[BenchRow]) -> list[Bars]:
-    """The widest region that was measured. The rows are of one model and input size, here and below."""
+    """A chart of the widest region that was measured. Here and below, the rows are of one model and input size."""
     name = next((n for n in REGIONS if any(n in r.regions for r in rows)), "")
     bars = [_latency(r, r.regions[name], _name(r, rows)) for r in rows if name in r.regions]
     axis = f"ms per batch, {REGIONS.get(name)}, 95% interval; less is better"
@@ -89,7 +93,7 @@ def memory(rows: Sequence[BenchRow]) -> list[Bars]:
 
 
 def layers(rows: Sequence[BenchRow]) -> list[Bars]:
-    """The time of layers or blocks, where a row records it."""
+    """Charts of the time of layers or blocks, for rows that record it."""
     return [_layers(r, _name(r, rows)) for r in rows if r.layers]
 
 
@@ -114,11 +118,11 @@ def table(result: BenchResult) -> Table:
         else:
             line += [Cell(NONE, tone="note")] * (len(columns) - 4) + [Cell(r.status, r.reason, "warning")]
         rows.append(line)
-    return Table("Every row that was asked for", columns, rows, f"l{'r' * (len(columns) - 2)}l", wide=True)
+    return Table("All rows", columns, rows, f"l{'r' * (len(columns) - 2)}l", wide=True)
 
 
 def time_cell(row: BenchRow, region: str) -> Cell:
-    """The median, its interval, and whether to rely on it."""
+    """The median, its interval, and whether it is unstable."""
     if region not in row.regions:
         return Cell(NONE, tone="note")
     s, shaky = row.regions[region].summary, row.regions[region].unstable
@@ -132,7 +136,7 @@ def tone(precision: str) -> str:
 
 
 def ratio_cell(ratio: Ratio | None) -> Cell:
-    """How many times faster, with its interval. Where the interval holds 1, there is no difference."""
+    """How many times faster, with its interval. If the interval includes 1, there is no difference."""
     if ratio is None:
         return Cell(NONE, tone="note")
     interval = between(f"{ratio.low:.2f}", f"{ratio.high:.2f}")
@@ -151,7 +155,7 @@ def _subject(row: BenchRow) -> str:
 
 
 def _name(row: BenchRow, rows: Sequence[BenchRow]) -> str:
-    """What tells a row from the others of its chart."""
+    """A name that distinguishes a row from the others of its chart."""
     parts = [row.title]
     if len({r.model for r in rows}) > 1:
         parts.append(row.model)
@@ -193,7 +197,7 @@ def _faster(result: BenchResult, row: BenchRow) -> Cell:
 
 
 def _region(result: BenchResult) -> str:
-    """The region that ratios are of: end to end where that was measured."""
+    """The region of the ratios: end to end if that was measured."""
     return next((n for n in REGIONS if result.base is not None and n in result.base.regions), "end_to_end")
 
 
@@ -201,7 +205,7 @@ def _remark(result: BenchResult, row: BenchRow) -> Cell:
     more = result.memory_per_extra_image(row)
     notes = [
         "" if more is None else f"{megabytes(more)} MB per further image",
-        f"{row.info.in_flight} in flight, so its time is no latency" if row.info.in_flight > 1 else "",
+        f"{row.info.in_flight} in flight, so its time is not a latency" if row.info.in_flight > 1 else "",
         row.info.note,
         row.remark,
     ]
@@ -210,20 +214,24 @@ def _remark(result: BenchResult, row: BenchRow) -> Cell:
 
 
 def _remarks(result: BenchResult) -> list[Element]:
-    """What the rows say together, then what the columns cover."""
+    """Conclusions from all rows, then explanations of the columns."""
     elements: list[Element] = [Text(f"{sentence}.") for sentence in result.gains()]
     done = [r for r in result.rows if r.status == "ok"]
     if result.base is not None and len(done) > 1:
         region = REGIONS[_region(result)]
         elements.append(
-            Text(f"Times faster: {region} against {result.base.title}; the rows took turns in one run.", "note")
+            Text(f"Times faster: {region}, compared with {result.base.title}; the rows took turns in one run.", "note")
         )
     if done:
-        elements.append(Text("peak MB: resident memory over what it was before the model was opened.", "note"))
+        elements.append(
+            Text("peak MB: peak of resident memory, less what was used before the model was opened.", "note")
+        )
         covers = [COVERS[n] for n in REGIONS if any(n in r.regions for r in done)]
         what = f"Times are medians per batch with 95% intervals: {', '.join(covers)}."
-        elements.append(Text(f"{what} first s: opening and the first inference.", "note", detail=True))
+        elements.append(
+            Text(f"{what} first s: seconds of opening the model and of the first inference.", "note", detail=True)
+        )
     if any(r.unstable for r in done):
-        shaky = "Rows marked UNSTABLE moved too much between rounds to be quoted to the second digit."
+        shaky = "Rows marked UNSTABLE varied too much between rounds: do not quote them to the second digit."
         elements.append(Text(shaky, "warning"))
     return elements

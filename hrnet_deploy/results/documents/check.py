@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.document import Document, Element, Text
-from hrnet_deploy.results.documents.figures import limits, task, verdict
+from hrnet_deploy.results.documents.figures import agreement, limits, task
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.wording import sentence
 
 
 def document(result: CheckResult, name: str) -> Document:
-    """The verdict, what moved, and every figure with its limit."""
+    """The verdict, the differences, and every figure with its limit."""
     flip = "with" if result.flip_test else "without"
     found: list[Element] = [
-        verdict(result.passed, f"{result.model} ({result.precision}) against {result.against}"),
+        agreement(result.passed, result.checks, f"{result.model} ({result.precision})", result.against),
         Text(
             f"Engine {result.engine} ({result.engine_info.summary}); images: {result.images}; {flip} flip test.", "note"
         ),

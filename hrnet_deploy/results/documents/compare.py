@@ -1,4 +1,4 @@
-"""The document of `compare`. `jobs.compare` decides what is a difference; here it is shown."""
+"""The document of `compare`. `jobs.compare` decides what counts as a difference."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.wording import counted, percent
 
 RULE = (
-    "Times differ where the 95% intervals of their medians do not overlap; memory differs by over "
-    "{memory:.0%}; figures that are computed differ wherever they are not equal."
+    "Times differ if the 95% intervals of their medians do not overlap; memory differs if it changes by over "
+    "{memory:.0%}; computed figures differ if they are not equal."
 )
 
 
 def document(result: CompareResult, name: str) -> Document:
-    """The verdict, what really changed, and every figure that both results hold."""
+    """The verdict, what changed by more than noise, and every figure that both results have."""
     from hrnet_deploy.stats import MEMORY_TOLERANCE
 
     changes = result.changes
@@ -24,25 +24,27 @@ def document(result: CompareResult, name: str) -> Document:
     worse = sum(c.worse for c in real)
     figures = counted(len(changes), "figure")
     found: list[Element] = [
-        Text(f"{len(real)} of {figures} really differ: {worse} worse, {len(real) - worse} better."),
+        Text(f"{len(real)} of {figures} differ by more than noise: {worse} worse, {len(real) - worse} better."),
         Text(f"{result.base} is the base, {result.new} is new.", "note"),
     ]
     if any(c.limit for c in changes):
-        what = "nothing got worse past its limit" if result.passed else "something got worse past its limit"
-        found.insert(0, verdict(result.passed, what))
+        what = "no figure became" if result.passed else "a figure became"
+        found.insert(0, verdict(result.passed, f"{what} worse by more than its limit"))
     groups: dict[str, list[Bar]] = {}
     for c in changes:
         if c.percent is not None and c.percent == c.percent:
             groups.setdefault(c.subject, []).append(_bar(c, c.percent))
     if groups:
-        axis = "change in percent of the base; faint where there is no real one"
+        axis = "change in percent of the base; faint if it is not larger than noise"
         chart = Bars("What changed", axis, [Group(subject, bars) for subject, bars in groups.items()], in_table=True)
         found.append(chart)
     rows: list[Line] = []
     for c in changes:
         values = (f"{c.base:.4g} {c.unit}", f"{c.new:.4g} {c.unit}")
         rows.append([c.subject, c.name, *values, _change(c), _state(c)])
-    found.append(Table("Every figure of both", ["of", "figure", "base", "new", "change", "verdict"], rows, "llrrrl"))
+    found.append(
+        Table("Every figure of both", ["subject", "figure", "base", "new", "change", "verdict"], rows, "llrrrl")
+    )
     for path, only in ((result.base, result.only_base), (result.new, result.only_new)):
         if only:
             found.append(Text(f"Only in {path}: {'; '.join(only)}.", "note"))

@@ -14,10 +14,10 @@ def document(result: EvalResult, name: str) -> Document:
     model = f"{result.model} ({result.precision}) in {result.engine}"
     found: list[Element] = [Text(f"{model}: {result.metric} {points(result.figures[result.metric])}.", "good")]
     images = counted(result.images, "image")
-    line: Line = ["engine", *map(points, result.figures.values())]
-    found.append(Table(f"Figures on {images}, in points", ["of", *result.figures], [line]))
+    line: Line = [result.engine, *map(points, result.figures.values())]
+    found.append(Table(f"Figures on {images}, in points", ["engine", *result.figures], [line]))
     if result.published:
-        found.append(Text(f"Published of these weights: {sentence(result.published)}"))
+        found.append(Text(f"Published for these weights: {sentence(result.published)}"))
     where = " ".join(v[:DIGEST] if k == "sha256" else v for k, v in result.annotations.items())
     found.append(Text(sentence(f"{images} of {result.data}, annotations {where}"), "note"))
     if result.protocol:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hrnet_deploy.results.document import Document, Element, Line, Table, Text
-from hrnet_deploy.results.documents.figures import DIGEST, file_line, limits, task, verdict
+from hrnet_deploy.results.documents.figures import DIGEST, agreement, file_line, limits, task
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.wording import said, sentence
@@ -11,7 +11,11 @@ from hrnet_deploy.results.wording import said, sentence
 
 def document(result: ExportResult, name: str) -> Document:
     """What was written, how it was made, and how it compares with PyTorch."""
-    found: list[Element] = [verdict(result.passed, result.summary), file_line(result.path, result.size)]
+    found: list[Element] = [
+        agreement(result.passed, result.checks, "the ONNX file", "PyTorch"),
+        Text(sentence(result.summary)),
+        file_line(result.path, result.size),
+    ]
     found.append(
         Text(
             f"Input {result.input_size}; verified against PyTorch in {result.engine} ({result.engine_info.summary}).",
@@ -31,6 +35,6 @@ def document(result: ExportResult, name: str) -> Document:
         found.append(Table("What was done", ["step", "how"], steps, "ll", detail=True))
     if result.provenance:
         made_from: list[Line] = [[k, v[:DIGEST]] for k, v in result.provenance.items()]
-        found.append(Table("What it was made from", ["of", "digest"], made_from, "ll", detail=True))
+        found.append(Table("What it was made from", ["file", "digest"], made_from, "ll", detail=True))
     found += [*task(result.task, result.tensors), *limits(result.checks)]
     return Document(f"{result.card}: export", found, [origin(result, name)])

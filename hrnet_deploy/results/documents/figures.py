@@ -1,4 +1,4 @@
-"""Elements that several documents share: verdicts, what moved on images, and figures with their limits."""
+"""Elements that several documents share: verdicts, differences on images, and figures with their limits."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from hrnet_deploy.results.document import Cell, Element, Line, Table, Text
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures
 from hrnet_deploy.results.wording import NONE, between, counted, points, said, sentence, signed
 
-DIGEST = 16  # characters of a digest that are shown
+DIGEST = 16  # how many characters of a digest are shown
 
 
 def verdict(passed: bool, what: str) -> Text:
-    """The first sentence of everything that is judged."""
+    """The first sentence of every document with a verdict."""
     return Text(f"Passed: {sentence(what)}", "good") if passed else Text(f"FAILED: {sentence(what)}", "bad")
 
 
+def agreement(passed: bool, checks: Sequence[Check], model: str, reference: str, where: str = "") -> Text:
+    """The verdict of a comparison. `where` is the end of the sentence."""
+    if passed:
+        what = f"agrees with {reference} within every limit"
+    elif checks:
+        what = f"differs from {reference} by more than a limit"
+    else:
+        what = f"was compared with {reference} without any limit"
+    return verdict(passed, f"{model} {what}{where}")
+
+
 def verdict_cell(passed: bool, note: str = "") -> Cell:
-    """The same in a table."""
+    """The verdict as a cell of a table."""
     return Cell("passed", note, "good") if passed else Cell("FAILED", note, "bad")
 
 
 def task(figures: TaskFigures, more: Sequence[TensorFigures] = ()) -> list[Element]:
-    """What moved on images: the task's own distance, the score with the interval of its difference, and the outputs."""
+    """Differences on images: the task's own distance, the score with the interval of its difference, and the
+    outputs."""
     found: list[Element] = [Text(sentence(f"{counted(figures.images, 'image')}: {figures.distance.sentence}"))]
     if figures.difference is None or figures.interval is None:
         reason = figures.unscored or "the images have no annotations"
@@ -33,20 +45,20 @@ def task(figures: TaskFigures, more: Sequence[TensorFigures] = ()) -> list[Eleme
             ["engine", *map(points, figures.engine.values())],
         ]
         caption = f"Score on {counted(figures.images, 'image')}, in points"
-        found.append(Table(caption, ["of", *figures.reference], scores))
+        found.append(Table(caption, ["model", *figures.reference], scores))
         change = f"{figures.metric} difference {signed(figures.difference)} points, 95% interval {interval(figures)}."
         found.append(Text(change))
         if figures.protocol:
             how = "; ".join(f"{k.replace('_', ' ')} {said(v)[:DIGEST]}" for k, v in figures.protocol.items())
             found.append(Text(f"Scored with: {how}.", "note"))
     if tensors := [*more, *figures.tensors]:
-        columns = ["output", "on", "max", "relative", "cosine", "SQNR dB"]
+        columns = ["output", "inputs", "max", "relative", "cosine", "SQNR dB"]
         found.append(Table("Outputs compared with the reference's", columns, [_tensor(t) for t in tensors], "llrrrr"))
     return found
 
 
 def interval(figures: TaskFigures) -> str:
-    """The 95% interval of the difference, in points; empty where nothing was scored."""
+    """The 95% interval of the difference, in points; empty if nothing was scored."""
     return between(signed(figures.interval[0]), signed(figures.interval[1])) if figures.interval else ""
 
 
@@ -64,7 +76,7 @@ def limits(checks: Sequence[Check]) -> list[Element]:
         value = "not a number" if check.value != check.value else f"{check.value:.4g}"
         rows.append([check.name, value, f"{check.limit:.4g}", verdict_cell(check.passed)])
     if not rows:
-        return [Text("No figure was held to a limit, so the verdict is FAILED.", "bad")]
+        return [Text("No figure had a limit, so the check fails.", "bad")]
     return [Table("Figures and their limits", ["figure", "value", "limit", "verdict"], rows, "lrrl")]
 
 
@@ -75,7 +87,7 @@ def _tensor(figures: TensorFigures) -> Line:
 
 
 def file_line(path: str | None, size: int) -> Text:
-    """The file that was written, or that none was."""
+    """The file that was written, or a remark that none was."""
     if path is None:
         return Text("Nothing was written.", "bad")
     return Text(sentence(f"{path}, {size / 1e6:.1f} MB" if size else path))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from hrnet_deploy.results.document import Document, Element, Line, Table, Text
-from hrnet_deploy.results.documents.figures import file_line, limits, task, verdict
+from hrnet_deploy.results.documents.figures import agreement, file_line, limits, task
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.float16 import HalfResult
 from hrnet_deploy.results.wording import counted
 
-FEW = 8  # of a long list
+FEW = 8  # how many entries of a long list are shown
 
 
 def document(result: HalfResult, name: str) -> Document:
-    """The verdict, what stayed in float32, and how far the file moved from the one it was made from."""
+    """The verdict, what stayed in float32, and how much the file differs from the one it was made from."""
     precision = "float16" if result.precision == "fp16" else f"{result.precision} and float16"
     found: list[Element] = [
-        verdict(result.passed, f"{result.card} in {precision}, against the file it was made from"),
+        agreement(result.passed, result.checks, f"{result.card} in {precision}", "the file it was made from"),
         file_line(result.path, result.size),
     ]
     if result.kept:

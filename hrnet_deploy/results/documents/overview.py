@@ -17,14 +17,14 @@ def inspection(found: Inspection, name: str = "") -> Document:
 
 
 def _lines(value: object) -> str:
-    """A fact with several parts has a line for each."""
+    """The value of a fact as text. If it has several parts, each gets its own line."""
     if isinstance(value, Mapping):
         value = [f"{k} {v}" for k, v in value.items()]
     return str(value) if isinstance(value, str) else "\n".join(map(str, value))  # type: ignore[call-overload]
 
 
 def machine(found: Machine, name: str = "") -> Document:
-    """What this machine has, and what it lacks together with the cure."""
+    """What this machine has, and what is missing together with what to do."""
     cpu = found.cpu
     quota = f", cgroup quota {cpu.cgroup_quota:g}" if cpu.cgroup_quota else ""
     usable = f"{cpu.threads_available} of {cpu.cores} cores usable{quota}, {cpu.memory_gib} GiB"

@@ -13,7 +13,7 @@ def document(result: PredictResult, name: str) -> Document:
     written = (
         f"{counted(result.results, 'result')} of {counted(result.images, 'image')} in {result.folder}/results.json"
     )
-    drawn = f", {counted(len(result.pictures), 'picture')} beside it" if result.pictures else ""
+    drawn = f", {counted(len(result.pictures), 'picture')} next to it" if result.pictures else ""
     found: list[Element] = [
         Text(f"{written}{drawn}.", "good"),
         Text(f"{result.model} in {result.engine} ({result.engine_info.summary}).", "note"),

@@ -1,4 +1,4 @@
-"""Where figures come from: the command, the machine, its load and its libraries."""
+"""The origin of figures: the command, the machine, its load and its libraries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ R = TypeVar("R", bound=Result)
 def origin(
     result: Result, name: str, settings: Mapping[str, Setting] | None = None, reproduce: bool = False
 ) -> Section:
-    """How a result is made again, when and how it was measured, and what else the machine was doing.
+    """How to make a result again, when and how it was measured, and the load of the machine.
 
     Args:
-        name: what the report calls the file; empty where the result comes from no file.
-        settings: what else decides the figures.
-        reproduce: whether a terminal shows the command too, because its figures are likely to be quoted.
+        name: the name of the result file in the report; empty if there is no file.
+        settings: other settings that the figures depend on.
+        reproduce: whether a terminal shows the command too, because the figures are likely to be quoted.
     """
     facts = {"result file": name} if name else {}
     facts |= {k.replace("_", " "): said(v) for k, v in (settings or {}).items()}
@@ -41,7 +41,7 @@ def origin(
 
 
 def nested(result: R, outer: Result) -> R:
-    """A part of a result, with the envelope of the whole where its own is empty."""
+    """A part of a result. Its command, time and machine are those of the whole result if it has none itself."""
     return replace(
         result,
         command=result.command or outer.command,
@@ -75,7 +75,7 @@ def machines(results: Iterable[tuple[str, Result]]) -> Section:
 
 
 def environment_of(result: Result) -> Environment | None:
-    """The environment of a result, or of the measurement that is a part of it."""
+    """The environment of a result, or that of the measurement in it."""
     part = getattr(result, "result", None)
     return result.environment or (part.environment if isinstance(part, Result) else None)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hrnet_deploy.results.charts import Bar, Bars, Group
 from hrnet_deploy.results.document import Cell, Document, Element, Line, Table, Text
-from hrnet_deploy.results.documents.figures import difference, file_line, limits, task, verdict
+from hrnet_deploy.results.documents.figures import agreement, difference, file_line, limits, task
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.quantization import (
     BlockCost,
@@ -19,16 +19,19 @@ from hrnet_deploy.results.quantization import (
 )
 from hrnet_deploy.results.wording import PARTS, counted, ms, sentence, signed
 
-FEW, MOST = 8, 16  # of a long list; of the bars of a chart in a longer document
-SUGGESTED = 2  # blocks that a failed run suggests to exclude
+FEW, MOST = 8, 16  # how many entries of a long list, and how many bars of a chart, are shown
+SUGGESTED = 2  # how many blocks to exclude are suggested after a failure
 JUDGED = {"test": "on the test set", "validation": "on the validation set"}
 
 
 def document(result: QuantizeResult, name: str) -> Document:
-    """The verdict, the way to it, what moved, and what each block costs alone."""
+    """The verdict, the steps of the search, the differences, and what each block costs alone."""
     last = result.trials[-1]
-    what = f"{result.card} in int8 for {result.target}, judged {JUDGED[last.on]}"
-    found: list[Element] = [verdict(result.passed, what), file_line(result.path, result.size)]
+    model, where = f"{result.card} in int8 for {result.target}", f", {JUDGED[last.on]}"
+    found: list[Element] = [
+        agreement(result.passed, last.checks, model, "the float32 file", where),
+        file_line(result.path, result.size),
+    ]
     if not result.passed:
         found.append(_cure(result))
     of = f" of {result.convolutions}" if result.convolutions else ""
@@ -48,10 +51,13 @@ def document(result: QuantizeResult, name: str) -> Document:
 
 
 def _cure(result: QuantizeResult) -> Text:
-    """What to try where the verdict is no."""
+    """What to try after a failure."""
     searched = len(result.trials) > 1
     if searched and result.trials[-1].on == "test":
-        text = "What fits the validation set does not fit the test set: give more images, or a larger --max-drop."
+        text = (
+            "The file that passed on the validation set failed on the test set: give more images, or a larger "
+            "--max-drop."
+        )
         return Text(text, "warning")
     worst = " ".join(f"--exclude '{b.pattern}'" for b in result.worst[:SUGGESTED])
     search = "a larger --max-drop" if searched else "a search with --max-drop"
@@ -61,7 +67,8 @@ def _cure(result: QuantizeResult) -> Text:
 def _warnings(result: QuantizeResult) -> list[Element]:
     texts = [f"Warning: {w}" for w in result.warnings]
     texts += [
-        f"Warning: {image} reaches {peak:.0f} times the usual peak of {tensor}, so it is left out of its range"
+        f"Warning: {image} reaches {peak:.0f} times the usual peak of {tensor}, so this image is ignored for that "
+        "tensor's range"
         for image, (tensor, peak) in list(result.outliers.items())[:FEW]
     ]
     if more := len(result.outliers) - FEW:
@@ -69,7 +76,7 @@ def _warnings(result: QuantizeResult) -> list[Element]:
     if result.all_zero:
         names = ", ".join(result.all_zero[:FEW])
         more_names = f" and {len(result.all_zero) - FEW} more" if len(result.all_zero) > FEW else ""
-        texts.append(f"Warning: zero on every image, so that their scale is a floor: {names}{more_names}")
+        texts.append(f"Warning: zero on every image, so a smallest allowed scale is used: {names}{more_names}")
     return [Text(sentence(t), "warning") for t in texts]
 
 
@@ -83,7 +90,7 @@ def sensitivity(result: SensitivityResult, name: str) -> Document:
 
 
 def marked(result: QuantizeResult) -> SensitivityResult:
-    """The table of blocks of a result, with those marked that stayed in float."""
+    """The table of blocks of a result, in which blocks left in float are marked."""
     excluded = result.trials[-1].excluded
     blocks = [BlockCost(b.pattern, b.convolutions, b.sqnr_db, is_excluded(b.pattern, excluded)) for b in result.blocks]
     return SensitivityResult(
@@ -100,7 +107,7 @@ def marked(result: QuantizeResult) -> SensitivityResult:
 
 
 def block_chart(blocks: Sequence[BlockCost], title: str, most: int | None = None) -> Bars:
-    """Signal to quantization noise ratio by block, the most costly first; with `most`, only so many of them."""
+    """Signal to quantization noise ratio by block, the most costly first; with `most`, only that many of them."""
     ordered = worst_first(blocks)
     shown = ordered[:most]
     if len(shown) < len(ordered):
@@ -119,16 +126,18 @@ def _block(block: BlockCost) -> Bar:
 
 
 def speed(found: SpeedComparison | None) -> list[Element]:
-    """What was made beside the float graph and the one all in int8, where that was measured."""
+    """The speed of the file compared with float and with all int8, if it was measured."""
     if found is None:
         return []
     if found.missing or found.over_float is None:
         return [Text(sentence(f"Speed was not measured: {found.missing or 'unknown reason'}"), "note")]
     gain = found.over_float
-    texts = [f"It is {gain.ratio:.2f} times faster than float ({gain.low:.2f} to {gain.high:.2f})."]
+    texts = [f"The file is {gain.ratio:.2f} times faster than float ({gain.low:.2f} to {gain.high:.2f})."]
     if found.over_int8 is not None:
         cost, low, high = (100 * (v - 1) for v in (found.over_int8.ratio, found.over_int8.low, found.over_int8.high))
-        texts.append(f"What stays in float costs {cost:+.1f}% of the latency of all int8 ({low:+.1f} to {high:+.1f}%).")
+        texts.append(
+            f"The float blocks change latency by {cost:+.1f}% compared with all int8 ({low:+.1f} to {high:+.1f}%)."
+        )
     tones = {"float": "fp32", "all int8": "int8"}
     bars = [Bar(n, v, f"{ms(v)} ms", tone=tones.get(n, "plain")) for n, v in found.milliseconds.items()]
     chart = Bars(f"Speed in {found.engine}", "ms per batch; less is better", [Group("", bars)])

@@ -14,10 +14,10 @@ def document(result: RunResult, name: str) -> Document:
     """The verdict of every stage, and the measurement of everything that passed."""
     failed = sum(not s.passed for s in result.stages)
     stages = counted(len(result.stages), "stage")
-    what = f"{stages}, all within their limits" if not failed else f"{failed} of {stages} past a limit"
+    what = f"{failed} of {stages} failed" if failed else f"no failure in {stages}"
     rows: list[Line] = [_line(s) for s in result.stages]
     found: list[Element] = [verdict(result.passed, what)]
-    found.append(Table("Stages", ["stage", "verdict", "difference", "what moved"], rows, "llrl"))
+    found.append(Table("Stages", ["stage", "verdict", "difference", "differences"], rows, "llrl"))
     if result.folder:
         found.append(Text(f"Every file and report is in {result.folder}.", "note"))
     cards = ", ".join(sorted({r.card for r in result.result.rows})) or "Nothing"
@@ -27,6 +27,6 @@ def document(result: RunResult, name: str) -> Document:
 
 
 def _line(stage: RunStage) -> Line:
-    note = f"done again: {stage.redone}" if stage.redone else "reused from an earlier run" if stage.reused else ""
+    note = f"ran again: {stage.redone}" if stage.redone else "reused from an earlier run" if stage.reused else ""
     moved = stage.figures.distance.sentence if stage.figures is not None else ""
     return [stage.name, verdict_cell(stage.passed, note), difference(stage.figures), Cell(moved)]

@@ -1,4 +1,4 @@
-"""The document of a training measurement: what a step costs by batch."""
+"""The document of a training measurement: the cost of a step for each batch size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of `tune`: accuracy against latency, and the measurement that the choice rests on."""
+"""The document of `tune`: accuracy against latency, and the measurement on which the choice is based."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hrnet_deploy.results.documents.provenance import nested, origin
 from hrnet_deploy.results.tuning import Candidate, TuneResult
 from hrnet_deploy.results.wording import NONE, between, counted, megabytes, points, sentence
 
-SHAKY = ", of UNSTABLE rows: not to be quoted to the second digit."
+SHAKY = ", from UNSTABLE rows: do not quote it to the second digit."
 
 
 def document(result: TuneResult, name: str) -> Document:
-    """The winner, the candidates, those that no other beats in both figures, and how to make the winner again."""
+    """The winner, all candidates, which of them no other beats in both figures, and how to make the winner again."""
     several = len({c.threads for c in result.candidates}) > 1
     names = [_title(c, several) for c in result.candidates]
     minutes = f"{counted(len(result.candidates), 'candidate')} in {result.seconds / 60:.1f} minutes."
@@ -56,11 +56,11 @@ def _gain(result: TuneResult) -> list[Element]:
 
 
 def _images(winner: Candidate) -> list[Element]:
-    """Which images the scores are of, and what became of the winner's on the test set."""
+    """The images behind the scores, and the winner's result on the test set."""
     found: list[Element] = []
     if winner.figures is not None:
         images = counted(winner.figures.images, "image")
-        found.append(Text(f"Scores are of a validation set of {images}, which the choice was made by.", "note"))
+        found.append(Text(f"Scores are from a validation set of {images}, on which the choice is based.", "note"))
     if (unseen := winner.test_figures) is not None:
         images = counted(unseen.images, "image")
         text = f"The winner on a test set of {images}: {unseen.distance.sentence}"
@@ -72,7 +72,8 @@ def _images(winner: Candidate) -> list[Element]:
 
 
 def front(costs: Sequence[tuple[float, float]]) -> list[bool]:
-    """For each pair, whether no other is at most as large in both values and smaller in one."""
+    """For each pair, whether it is on the front: no other pair is at most as large in both values and smaller in
+    one."""
     return [not any(o != c and o[0] <= c[0] and o[1] <= c[1] for o in costs) for c in costs]
 
 

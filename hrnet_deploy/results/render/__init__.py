@@ -1,1 +1,1 @@
-"""A document as text in a terminal, as a page, or as Markdown; and a check as JUnit XML."""
+"""Writes a document as text in a terminal, as a page or as Markdown, and a check as JUnit XML."""

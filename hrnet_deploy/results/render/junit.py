@@ -1,4 +1,4 @@
-"""A check as JUnit XML, with a test case for each figure that has a limit, so that CI shows which one failed."""
+"""Writes a check as JUnit XML, with a test case for each figure that has a limit, so that CI shows which one failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A document as Markdown. Charts become SVG files beside it, or tables where no pictures are wanted."""
+"""Writes a document as Markdown. Charts become SVG files next to it, or tables if no pictures are requested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPECIAL = re.compile(r"([\\`*\[\]<>#|~$&]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|
 
 
 class Pictures:
-    """The SVG files of a document, by name. `folder` stands before the name in links; None means no pictures."""
+    """The SVG files of a document, by name. `folder` precedes the name in links; None means no pictures."""
 
     def __init__(self, folder: str | None) -> None:
         self._folder = folder
@@ -47,7 +47,8 @@ def markdown(document: Document, pictures: Pictures) -> str:
 
 
 def section_parts(section: Section, level: int, pictures: Pictures, name: str = "") -> list[str]:
-    """The paragraphs of one section and of those under it; `name` is where it stands, for the pictures' names."""
+    """The paragraphs of one section and of its subsections. `name` is the path of the section, for names of
+    pictures."""
     name = f"{name} {section.key or section.title}".strip()
     parts = [f"{'#' * min(level, 6)} {_escaped(section.title)}"] if section.title else []
     parts += _elements(section.elements, name, pictures)
@@ -57,7 +58,7 @@ def section_parts(section: Section, level: int, pictures: Pictures, name: str = 
 
 
 def relative(folder: Path, start: Path) -> str:
-    """The path of a folder, as a link in a file of the folder `start` writes it."""
+    """The path of a folder, as it is written in a link from a file in the folder `start`."""
     path = Path(os.path.relpath(folder.resolve(), start.resolve())).as_posix()
     return "" if path == "." else quote(path)
 
@@ -85,7 +86,7 @@ def _element(element: Element, name: str, pictures: Pictures) -> str:
 
 
 def _chart(chart: Bars | Scatter) -> str:
-    """The figures of a chart as a table, where no pictures are wanted."""
+    """The figures of a chart as a table, for documents without pictures."""
     if isinstance(chart, Scatter):
         return f"{_escaped(chart.title)}: {_escaped(chart.description)}"
     rows = [[f"{g.title}, {b.name}" if g.title else b.name, b.text] for g in chart.groups for b in g.bars]
@@ -115,6 +116,6 @@ def _escaped(text: str) -> str:
 
 
 def _slug(text: str) -> str:
-    """Words of a file's name; none twice in a row."""
+    """A text as words for a file name, without repetition of a word directly after itself."""
     words = re.findall("[a-z0-9]+", clean(text).lower())
     return "-".join(word for word, _ in groupby(words))[:100] or "chart"

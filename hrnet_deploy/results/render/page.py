@@ -1,4 +1,4 @@
-"""A document as one HTML file. It loads nothing and runs nothing; what came from result files is only text in it."""
+"""Writes a document as one HTML file. It loads nothing and runs nothing. Content of result files is only text in it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hrnet_deploy.results.document import Cell, Code, Document, Element, Facts, 
 from hrnet_deploy.results.wording import clean
 
 BREAKS, BREAK = re.compile("(?<=[:=_/])"), "<wbr>"  # where a long name in a narrow cell may be broken
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # a browser loads nothing, whatever the page says
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # a browser then loads nothing, whatever is in the page
 
 
 def html_page(document: Document) -> str:
-    """The whole page. Sections of the first level are listed at its top, where there are several."""
+    """The whole page. If there are several sections, they are listed at its top."""
     title = _escaped(document.title)
     css = f"{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}{style()}"
     names = [f"s{i + 1}" for i in range(len(document.sections))]
@@ -42,14 +42,14 @@ def _contents(sections: Sequence[Section], names: Sequence[str]) -> str:
 
 
 def _section(section: Section, name: str, level: int) -> str:
-    """A section; `name` is its anchor and makes the names of what is in it."""
+    """A section. `name` is its anchor and the beginning of the names of its parts."""
     heading = f'<h{level} id="{name}">{_escaped(section.title)}</h{level}>\n' if section.title else ""
     under = "".join(_section(s, f"{name}-{i + 1}", min(level + 1, 5)) for i, s in enumerate(section.sections))
     return f"<section>\n{heading}{_elements(section.elements, name)}{under}</section>\n"
 
 
 def _elements(elements: Sequence[Element], name: str) -> str:
-    """Charts that follow one another stand side by side where there is room."""
+    """Consecutive charts are placed side by side if there is room."""
     parts: list[str] = []
     numbers: Iterator[int] = iter(range(1, len(elements) + 1))
     for charts, group in groupby(elements, lambda e: isinstance(e, (Bars, Scatter))):
@@ -77,7 +77,7 @@ def _element(element: Element, name: str) -> str:
 
 
 def _table(table: Table, name: str) -> str:
-    """A table in a box that scrolls. The first column, which names the rows, stays in sight."""
+    """A table in a box that scrolls. The first column, which names the rows, stays visible."""
     head = "".join(
         f'<th scope="col" class="{table.alignment(i)}">{_escaped(c)}</th>' for i, c in enumerate(table.columns)
     )

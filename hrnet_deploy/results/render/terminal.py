@@ -1,4 +1,4 @@
-"""A document in a terminal of any width."""
+"""Prints a document in a terminal of any width."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ STYLES = {"": "", "note": "dim", "warning": "yellow", "good": "green", "bad": "b
 GAP = 2  # columns of space between two cells
 FOLDED = 24  # width to which a column of text may be folded, between words
 BAR = 30  # width of the longest bar
-SPACED = (str, Table, Bars, Scatter)  # what has an empty line before and after it
+SPACED = (str, Table, Bars, Scatter)  # elements with an empty line before and after them
 
 
 def show(console: Console, document: Document) -> None:
-    """Print a document, but for what is marked as detail."""
+    """Print a document, without parts that are marked as detail."""
     console.print(Styled(clean(document.title), "bold"))
     previous: Element | str = ""
     for part in _shown(document):
@@ -70,8 +70,9 @@ def _facts(console: Console, facts: Facts) -> None:
 
 
 def _table(console: Console, table: Table) -> None:
-    """Notes stand beside their figures where there is room, else below them. Then columns of text are folded, and at
-    last the table is cut into several, each with the column that names the rows."""
+    """Print a table. Notes are placed next to their figures if there is room, else below them. If that is still too
+    wide, columns of text are folded. At last the table is split into several, each with the column that names the
+    rows."""
     rows = [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in table.rows]
     filled = [i for i in range(len(table.columns)) if i == 0 or any(_plain(row[i], False) for row in rows)]
     console.print(Styled(clean(table.caption), "bold"))
@@ -90,7 +91,7 @@ def _table(console: Console, table: Table) -> None:
 def _widths(
     table: Table, rows: Sequence[Sequence[Cell]], columns: Sequence[int], below: bool, least: int | None, width: int
 ) -> dict[int, int]:
-    """The width of each column. With `least`, columns of text shrink so far where the table is too wide."""
+    """The width of each column. With `least`, columns of text shrink to that width if the table is too wide."""
     widths = {}
     for i in columns:
         lines = chain([table.columns[i]], *(_plain(row[i], below).split("\n") for row in rows))

@@ -25,7 +25,7 @@ def draw_boxes(image: Image, boxes: NDArray, scores: NDArray, labels: NDArray, c
         text = f"{classes.names[int(label)]} {score:.2f}"
         (width, height), base = cv2.getTextSize(text, FONT, 0.55 * scale, thick)
         x = int(np.clip(corner[0], 0, max(image.shape[1] - width, 0)))
-        y = int(max(corner[1], height + base))  # above the box, or inside it where there is no room
+        y = int(max(corner[1], height + base))  # above the box, or inside it if there is no room
         cv2.rectangle(image, (x, y - height - base), (x + width, y), colour, -1)
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 140 else (255, 255, 255)
         cv2.putText(image, text, (x, y - base // 2 - 1), FONT, 0.55 * scale, ink, max(1, thick // 2), cv2.LINE_AA)

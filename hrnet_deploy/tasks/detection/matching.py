@@ -1,6 +1,6 @@
 """Compares two sets of detections of the same images by matching each detection with its counterpart.
 
-Two detectors that differ by rounding give the same boxes, but those with almost equal scores may come in another order.
+Two detectors that differ by rounding give the same boxes, but boxes with almost equal scores may be in another order.
 So the lists cannot be compared number by number. A detection matches one of the same class that overlaps it enough."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Detected(Protocol):
 def compare_detections(reference: Sequence[Detected], other: Sequence[Detected]) -> Distance:
     """How far two sets of detections of the same images are apart, one entry per image in each.
 
-    Only confident detections count, which score above 0.3. Where the reference has none, as with random weights, those
+    Only confident detections count, which score above 0.3. If the reference has none, as with random weights, those
     above half its best score count. `missing` and `extra` are the shares of confident detections of the reference and
     of the other that have no match. Distances between matches are in pixels of the network's input."""
     best = max((float(r.scores.max()) for r in reference if len(r.scores)), default=0.0)
@@ -62,9 +62,11 @@ def compare_detections(reference: Sequence[Detected], other: Sequence[Detected])
         "score_mean": float(score.mean()) if len(score) else np.nan,
         "score_max": float(score.max(initial=0.0)) if len(score) else np.nan,
     }
-    which = f"with a score above {least:.2g}" + ("" if best > CONFIDENT else " (the reference has no confident one)")
+    which = f"with a score above {least:.2g}" + (
+        "" if best > CONFIDENT else f" (the reference has none above {CONFIDENT})"
+    )
     sentence = (
-        f"{counted} detections {which}: {missing} without a match, {extra} in the other result alone; matches are "
+        f"{counted} detections {which}: {missing} without a match, {extra} only in the other result; matches are "
         f"{figures['pixels_mean']:.4f} px apart on average, {figures['pixels_max']:.3f} px at most (pixels of the "
         "input), scores differ by "
         f"{figures['score_max']:.1e} at most"

@@ -3,7 +3,7 @@
 Source of the test protocol: mmdetection's configurations for COCO (configs/_base_/datasets/coco_detection.py) with
 mmcv's imrescale. The image is scaled with its proportions, bilinearly, to a rounded size, then normalised and padded
 with zeros to the right and below. mmdetection turns the input for upright images. Here the input of a file is fixed, so
-an upright image is scaled to fit into it, or goes to a second file whose input is upright (`TaskOptions.upright`)."""
+an upright image is scaled to fit into it, or is run by a second file whose input is upright (`TaskOptions.upright`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches
-from hrnet_deploy.tasks.base import NO_OPTIONS, Contract, Feed, Outputs, Record, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import NO_OPTIONS, Feed, InputFormat, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.categories import ClassMatch, match_classes
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item
@@ -37,7 +37,7 @@ DRAWN_SCORE = 0.3  # boxes with a lower score are not drawn
 @dataclass(frozen=True)
 class ImageDetections:
     """The detections on one image, by falling score: boxes (n, 4) as x1, y1, x2, y2 in pixels of the image, in_input
-    (n, 4) the same in pixels of the network's input, scores (n,), labels (n,). With `full` the network gave as many as
+    (n, 4) the same in pixels of the network's input, scores (n,), labels (n,). `full`: the network returned as many as
     it can, so weaker ones may be missing."""
 
     image_id: int
@@ -63,9 +63,9 @@ class DetectionTask(Task):
         "int8": {"missing": 0.05, "extra": 0.05, "pixels_mean": 2.0, "score_mean": 0.05},
     }
 
-    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
-        """Raises BadInput where the card does not say that images are padded."""
-        self.card, self.contract = card, contract
+    def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
+        """Raises BadInput if the card does not say that images are padded."""
+        self.card, self.input_format = card, input_format
         self.classes = card.labels_as(Classes)
         if card.input.fit != "pad":
             raise BadInput(

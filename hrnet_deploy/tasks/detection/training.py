@@ -21,7 +21,7 @@ from hrnet_deploy.tasks.base import Training
 # overlaps from which an anchor is positive and below which it is negative; how many are sampled, and the share of
 # positives
 RPN_POSITIVE, RPN_NEGATIVE, RPN_SAMPLED, RPN_SHARE = 0.7, 0.3, 256, 0.5
-BOX_POSITIVE, BOX_SAMPLED, BOX_SHARE = 0.5, 512, 0.25  # the same of proposals
+BOX_POSITIVE, BOX_SAMPLED, BOX_SHARE = 0.5, 512, 0.25  # the same for proposals
 SAMPLES = 2  # bilinear samples per side of a region's cell; at inference as many as the cell spans
 RANDOM_BOXES = 8  # ground-truth boxes per image of a random target
 

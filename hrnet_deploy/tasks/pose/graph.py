@@ -15,7 +15,7 @@ def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: 
     """See `tasks.base.Embedding`."""
     labels = card.labels_as(Keypoints)
     if flip_test and not labels.flip_pairs:
-        raise BadInput(f"{card.name} does not say which keypoints mirror each other — embed it without --flip-test")
+        raise BadInput(f"{card.name} does not say which keypoints mirror each other — leave --flip-test out")
     return after(card.input, labels, output, flip_test, opset)
 
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 def maxima(heatmaps: Floats) -> tuple[Floats, Floats]:
     """The first maximum of each heatmap. (N, K, H, W) -> points (N, K, 2) as x, y and scores (N, K).
 
-    A point whose score is not positive is (0, 0), as in the official code; its score stays as it is.
+    A point whose score is not positive is (0, 0), as in the official code; its score is not changed.
     """
     n, k, _, width = heatmaps.shape
     flat = heatmaps.reshape(n, k, -1)
@@ -30,7 +30,7 @@ def maxima(heatmaps: Floats) -> tuple[Floats, Floats]:
 def keypoints(heatmaps: Floats) -> tuple[Floats, Floats]:
     """Maxima moved a quarter of a pixel towards the higher neighbour, in each axis, in heatmap pixels.
 
-    Only where both neighbours exist on both axes by the official bounds: 1 < x < W-1 and 1 < y < H-1.
+    A maximum is moved only within the official bounds: 1 < x < W-1 and 1 < y < H-1.
     """
     points, scores = maxima(heatmaps)
     _, _, height, width = heatmaps.shape

@@ -10,7 +10,7 @@ class Keypoints:
     """The keypoints of a data set and how they are predicted.
 
     names: in the order of the heatmaps. flip_pairs: pairs of numbers that swap in a mirror image. sigmas: the constants
-    of object keypoint similarity (OKS), one per keypoint, empty where the data set has none. skeleton: pairs of
+    of object keypoint similarity (OKS), one per keypoint, empty if the data set has none. skeleton: pairs of
     keypoints that are joined by a line. box_padding: by how much a person's box is enlarged before it is cropped.
     decode: how a position is read from a heatmap. flip_shift: whether a flip test moves the heatmaps of the mirror
     image by one pixel to align them."""

@@ -14,7 +14,7 @@ def oks_nms(
     """The indices of the people that remain when near-duplicates of a better scored person are dropped, best first.
 
     points (n, K, 2) in pixels of the image, scores (n,), areas (n,) of the padded boxes in square pixels, sigmas (K,).
-    A person is a near-duplicate where the similarity is above `threshold`. Source: HRNet-Human-Pose-Estimation,
+    A person is a near-duplicate if the similarity is above `threshold`. Source: HRNet-Human-Pose-Estimation,
     lib/nms/nms.py (oks_nms)."""
     variance = (2 * np.asarray(sigmas)) ** 2
     order = list(np.argsort(-scores, kind="stable"))

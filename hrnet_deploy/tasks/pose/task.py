@@ -19,7 +19,7 @@ from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.average_precision import Matches, area_given
-from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Feed, Outputs, Record, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Feed, InputFormat, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.categories import Categories, match_people
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
@@ -38,7 +38,7 @@ CONFIDENT = 0.2  # a keypoint with a lower score does not count (official: TEST.
 
 @dataclass(frozen=True)
 class Person:
-    """One person to look at: the crop, and the score of the detected box (1 for an annotated one)."""
+    """One person in an image: the crop, and the score of the detected box (1 for an annotated one)."""
 
     image_id: int
     crop: Crop
@@ -76,17 +76,17 @@ class PoseTask(Task):
         "int8": {"pixels_mean": 1.0, "moved_over_1px": 0.3, "score_relative": 0.5},
     }
 
-    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
-        """Raises BadInput where the card or the file does not allow what is asked for."""
-        self.card, self.contract = card, contract
+    def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
+        """Raises BadInput if the card or the file does not support an option."""
+        self.card, self.input_format = card, input_format
         # an embedded graph that averages by itself needs no second pass
-        self.flip_test = options.flip_test and not contract.flip_test
+        self.flip_test = options.flip_test and not input_format.flip_test
         self.keypoints = card.labels_as(Keypoints)
         if self.keypoints.decode != DECODE:
             raise BadInput(
-                f"{card.name} wants heatmaps decoded by {self.keypoints.decode!r}, this version knows {DECODE!r}"
+                f"{card.name} needs heatmaps decoded by {self.keypoints.decode!r} — this version only knows {DECODE!r}"
             )
-        if self.flip_test and contract.embedded:
+        if self.flip_test and input_format.embedded:
             raise BadInput(
                 "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
             )
@@ -137,7 +137,7 @@ class PoseTask(Task):
     def feed(self, crop: Image) -> Feed:
         """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H,
         W), or for an embedded file the pixels themselves (1, H, W, 3)."""
-        if self.contract.embedded:
+        if self.input_format.embedded:
             return {CROPS: crop[None]}
         x = normalised(crop, self.card.input)
         return {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}
@@ -147,7 +147,7 @@ class PoseTask(Task):
 
     def _pose(self, outputs: Outputs, person: Person) -> Pose:
         width, height = self._size
-        if self.contract.embedded:
+        if self.input_format.embedded:
             points, scores = outputs["keypoints"][0], outputs["scores"][0]
         else:
             heatmaps = np.asarray(outputs["heatmaps"], np.float32)
@@ -159,11 +159,11 @@ class PoseTask(Task):
 
     def compare(self, reference: Sequence[Pose], other: Sequence[Pose]) -> Distance:
         """How far keypoints moved, in pixels of the network's input, and how their scores changed. Only keypoints that
-        the reference scores above 0.2 count; where it scores none so high, as with random weights, all count."""
+        the reference scores above 0.2 count; if it scores none so high, as with random weights, all count."""
         a, b = np.stack([p.in_crop for p in reference]), np.stack([p.in_crop for p in other])
         theirs, ours = np.stack([p.scores for p in reference]), np.stack([p.scores for p in other])
         counted = theirs > CONFIDENT
-        which = "confident keypoints" if counted.any() else "keypoints, of none of which the reference is confident"
+        which = "confident keypoints" if counted.any() else f"keypoints (the reference has none above {CONFIDENT})"
         if not counted.any():
             counted = np.ones_like(counted)
         distance = np.linalg.norm(a - b, axis=-1)[counted]
@@ -183,7 +183,7 @@ class PoseTask(Task):
         return Distance(figures, sentence)
 
     def protocol(self) -> dict[str, Setting]:
-        flip = self.flip_test or self.contract.flip_test
+        flip = self.flip_test or self.input_format.flip_test
         return {"flip_test": flip, "flip_shift": self.keypoints.flip_shift, "decode": self.keypoints.decode}
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
@@ -270,7 +270,7 @@ class PoseTask(Task):
 
 
 def _with_keypoints(annotation: Any, count: int) -> dict[str, Any]:
-    """An annotation with keypoints, zeros where it has none. As in COCO, such a person is neither counted as missed
+    """An annotation with keypoints: zeros if it has none. As in COCO, such a person is neither counted as missed
     nor, when detected, as a false positive."""
     points = annotation.get("keypoints") or [0] * 3 * count
     if len(points) == 2 * count:  # without visibility: what is placed is labelled

@@ -24,7 +24,7 @@ def counts_of(truth: Labels, found: Labels, classes: int, ignore: int) -> Counts
 
 def figures_of(counts: NDArray) -> dict[str, float]:
     """mIoU, and the accuracy over pixels and over classes, in 0..1, from counts (3, classes) summed over images. All
-    are not a number where no pixel was scored."""
+    are NaN if no pixel was scored."""
     correct, annotated, predicted = counts
     union = annotated + predicted - correct
     seen = union > 0

@@ -1,4 +1,4 @@
-"""Draws a label map over its image, beside a legend of the classes that occur."""
+"""Draws a label map over its image, next to a legend of the classes that occur."""
 
 from __future__ import annotations
 

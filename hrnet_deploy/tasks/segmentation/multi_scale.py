@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import Setting
-from hrnet_deploy.tasks.base import NO_OPTIONS, Contract, Outputs, Sample, TaskOptions
+from hrnet_deploy.tasks.base import NO_OPTIONS, InputFormat, Outputs, Sample, TaskOptions
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.fit import InputFit
 from hrnet_deploy.tasks.images import Image
@@ -26,9 +26,9 @@ MOST_BYTES = 4 << 30  # the probabilities of one image may take so much memory
 STEP = 32  # input sizes are rounded to multiples of this, which every network takes
 
 
-def segmentation_task(card: ModelCard, contract: Contract, options: TaskOptions) -> SegmentationTask:
-    """The segmentation task at one size, or at several where `options.scales` names some."""
-    return (MultiScale if options.scales else SegmentationTask)(card, contract, options)
+def segmentation_task(card: ModelCard, input_format: InputFormat, options: TaskOptions) -> SegmentationTask:
+    """The segmentation task at one size, or at several if `options.scales` names some."""
+    return (MultiScale if options.scales else SegmentationTask)(card, input_format, options)
 
 
 class MultiScale(SegmentationTask):
@@ -37,15 +37,15 @@ class MultiScale(SegmentationTask):
     An image gives one sample per scale, in the order of the scales. The samples of one image are decoded together to
     one prediction. The file must leave the height and width of its input open."""
 
-    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
-        """Raises BadInput where the file takes one size only, or where a scale is out of bounds."""
-        super().__init__(card, contract, options)
+    def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
+        """Raises BadInput if the file takes only one size, or if a scale is out of bounds."""
+        super().__init__(card, input_format, options)
         scales = options.scales
-        if contract.embedded:
+        if input_format.embedded:
             raise BadInput("an embedded file takes images of one size — export it plain, with --dynamic height,width")
         if not scales or not all(0.1 <= s <= 8 for s in scales):
             raise BadInput(
-                "--scales wants factors of the input between 0.1 and 8, for example 0.5,0.75,1,1.25,1.5,1.75"
+                "--scales needs factors of the input size between 0.1 and 8, for example 0.5,0.75,1,1.25,1.5,1.75"
             )
         self.scales = tuple(scales)
         step = max(card.architecture.divisor, STEP)
@@ -53,7 +53,7 @@ class MultiScale(SegmentationTask):
             [max(step, round(side * s / step) * step) for side in (card.input.height, card.input.width)]
             for s in self.scales
         ]
-        self._at_scale = [SegmentationTask(card.resized(*size), contract, options) for size in sizes]
+        self._at_scale = [SegmentationTask(card.resized(*size), input_format, options) for size in sizes]
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         return [s for task in self._at_scale for s in task.samples(image, item)]
@@ -71,7 +71,7 @@ class MultiScale(SegmentationTask):
         if (needs := 8 * classes * first.size[0] * first.size[1]) > MOST_BYTES:
             raise BadInput(
                 f"the probabilities of {classes} classes at {first.size[0]}x{first.size[1]} pixels take "
-                f"{needs >> 20} MB — make images smaller"
+                f"{needs >> 20} MB — use smaller images"
             )
         total: NDArray[np.float32] | None = None
         for task, outputs, fit in runs:

@@ -22,7 +22,7 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
-from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Outputs, Record, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, InputFormat, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import LABELS, Dataset, Item
 from hrnet_deploy.tasks.fit import InputFit
@@ -47,7 +47,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class CompressedSegmentation:
-    """A `Segmentation` in little memory: those of all images are held until they are compared and scored."""
+    """A `Segmentation` in less memory, because those of all images are kept until they are compared and scored."""
 
     image_id: int
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
@@ -95,18 +95,18 @@ class SegmentationTask(Task):
         "int8": {"differing": 0.1},
     }
 
-    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
-        """Raises BadInput where the card or the file does not allow what is asked for."""
-        self.card, self.contract = card, contract
+    def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
+        """Raises BadInput if the card or the file does not support an option."""
+        self.card, self.input_format = card, input_format
         # an embedded graph that averages by itself needs no second pass
-        self.flip_test = options.flip_test and not contract.flip_test
+        self.flip_test = options.flip_test and not input_format.flip_test
         self.classes = card.labels_as(Classes)
         self._surveyed: tuple[tuple[tuple[Path, int, int], ...], Survey] | None = None
         if card.input.fit not in FITS:
             raise BadInput(
                 f"{card.name} does not say how an image becomes {card.input.size} — its input needs fit: stretch or pad"
             )
-        if self.flip_test and contract.embedded:
+        if self.flip_test and input_format.embedded:
             raise BadInput(
                 "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
             )
@@ -125,7 +125,7 @@ class SegmentationTask(Task):
     def samples(self, image: Image, item: Item) -> list[Sample]:
         crop, used = self.fitted(image)
         fit = InputFit(item.image_id, (image.shape[0], image.shape[1]), used)
-        if self.contract.embedded:
+        if self.input_format.embedded:
             return [Sample(item.image_id, {CROPS: crop[None]}, fit)]
         x = normalised(crop, self.card.input)
         return [Sample(item.image_id, {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}, fit)]
@@ -150,7 +150,7 @@ class SegmentationTask(Task):
     def _decoded(self, outputs: Outputs, fit: InputFit) -> Segmentation:
         rows, columns = fit.used
         height, width = fit.size
-        if self.contract.embedded:  # the graph gives labels, which cannot be interpolated
+        if self.input_format.embedded:  # the graph gives labels, which cannot be interpolated
             found = np.ascontiguousarray(outputs["labels"][0][:rows, :columns])
             labels = cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
             return Segmentation(fit.image_id, np.asarray(labels, np.uint8), found)
@@ -194,13 +194,13 @@ class SegmentationTask(Task):
         figures = {"pixels": float(pixels), "differing": differing / pixels, "differing_most": max(shares)}
         maps = "1 label map" if len(reference) == 1 else f"{len(reference)} label maps"
         sentence = (
-            f"{maps}: {100 * figures['differing']:.4f}% of {pixels:,} pixels are of another class, "
-            f"{100 * figures['differing_most']:.3f}% in the worst"
+            f"{maps}: {100 * figures['differing']:.4f}% of {pixels:,} pixels have another class, "
+            f"{100 * figures['differing_most']:.3f}% in the worst label map"
         )
         return Distance(figures, sentence)
 
     def protocol(self) -> dict[str, Setting]:
-        return {"flip_test": self.flip_test or self.contract.flip_test, "fit": self.card.input.fit}
+        return {"flip_test": self.flip_test or self.input_format.flip_test, "fit": self.card.input.fit}
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
         known = super().reading(dataset)

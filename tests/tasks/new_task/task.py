@@ -14,7 +14,7 @@ from hrnet_deploy.architecture import INPUT
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.figures import Distance
-from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Contract, Outputs, Sample, Task, TaskOptions
+from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, InputFormat, Outputs, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image, normalised
@@ -57,20 +57,20 @@ class BrightnessTask(Task):
         "int8": {"changed": 0.1, "score_max": 0.5},
     }
 
-    def __init__(self, card: ModelCard, contract: Contract, options: TaskOptions = NO_OPTIONS) -> None:
-        self.card, self.contract = card, contract
+    def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
+        self.card, self.input_format = card, input_format
         self.classes = card.labels_as(Classes)
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         size = (self.card.input.width, self.card.input.height)
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        feed = {CROPS: small[None]} if self.contract.embedded else {INPUT: normalised(small, self.card.input)}
+        feed = {CROPS: small[None]} if self.input_format.embedded else {INPUT: normalised(small, self.card.input)}
         return [Sample(item.image_id, feed, None)]
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Brightness]:
         found = []
         for given, sample in zip(outputs, samples, strict=True):
-            if self.contract.embedded:
+            if self.input_format.embedded:
                 label = int(given["label"][0])
                 found.append(Brightness(sample.image_id, label, np.eye(2, dtype=np.float32)[label]))
             else:
@@ -80,7 +80,7 @@ class BrightnessTask(Task):
     def compare(self, reference: Sequence[Brightness], other: Sequence[Brightness]) -> Distance:
         pairs = list(zip(reference, other, strict=True))
         changed = float(np.mean([a.label != b.label for a, b in pairs]))
-        largest = 0.0 if self.contract.embedded else max(float(np.abs(a.scores - b.scores).max()) for a, b in pairs)
+        largest = 0.0 if self.input_format.embedded else max(float(np.abs(a.scores - b.scores).max()) for a, b in pairs)
         return Distance(
             {"changed": changed, "score_max": largest}, f"{100 * changed:.0f}% of images changed their class"
         )
