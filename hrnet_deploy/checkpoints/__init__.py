@@ -17,7 +17,7 @@ from hrnet_deploy.architecture import Architecture, with_known
 from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
-from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
+from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, zero_biases
 from hrnet_deploy.checkpoints.reading import read_tensors
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.errors import BadInput, need
@@ -43,6 +43,7 @@ class Checkpoint:
         state: the tensors by official name. Floating-point tensors are float32.
         inferred: True if properties that are not in the weights, such as how branches are upsampled, are assumed; False
             if they are known from elsewhere.
+        remarks: what was left out of the file, or not taken, one text each.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Checkpoint:
     card: ModelCard
     state: Mapping[str, Tensor]
     inferred: bool = True
+    remarks: tuple[str, ...] = ()
 
     def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in an architecture known from elsewhere, for example from a card.
@@ -97,8 +99,9 @@ class Checkpoint:
 
     @property
     def summary(self) -> str:
-        """One line about the file: its architecture and its layout. `load` has checked the counts it ends with."""
-        return f"{self.architecture.title}, {self.layout} layout, 0 missing, 0 unexpected"
+        """One line about the file: its architecture, its layout, what was left out. `load` has checked the counts."""
+        known = f"{self.architecture.title}, {self.layout} layout, 0 missing, 0 unexpected"
+        return "; ".join([known, *self.remarks])
 
 
 def resolve(name: str | Path) -> Path:
@@ -134,12 +137,16 @@ def load(name: str | Path) -> Checkpoint:
     """
     need("torch", "export")
     path = resolve(name)
-    layout, tensors = to_official(read_tensors(path))
+    unwrapped = unwrap(read_tensors(path))
+    layout, tensors = official_names(unwrapped)
     tensors = background_last(layout, tensors)
     try:
         architecture: Architecture | None = recognise(_shapes(tensors), path)
     except IncompleteError:
         architecture = None
+    if layout.startswith(HRNET_PYTORCH) and architecture and architecture.open_upsampling:
+        aligned = dataclasses.replace(architecture.open_upsampling, align_corners=True)
+        architecture = architecture.with_upsampling(aligned)
     tensors = zero_biases(layout, tensors)
     shapes = _shapes(tensors)
     architecture = architecture or nearest_architecture(shapes)
@@ -147,7 +154,8 @@ def load(name: str | Path) -> Checkpoint:
     check_finite(tensors, path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
-    found = Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state)
+    remarks = tuple(f"left out: {what}" for what in unwrapped.left_out)
+    found = Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state, remarks=remarks)
     return found.with_known(found.card.architecture) if found.card.is_of(digest) else found
 
 

@@ -62,6 +62,61 @@ def test_half_precision_weights_become_float32(tiny_network: torch.nn.Module, tm
     assert {v.dtype for v in found.state.values()} == {torch.float32, torch.int64}
 
 
+def with_twins(state: State) -> State:
+    return {**state, **{f"ema_{k.replace('.', '_')}": v + 1 for k, v in state.items()}}
+
+
+def with_lit_ema(state: State) -> State:
+    averaged = {f"model_ema.{k.replace('.', '')}": v + 1 for k, v in state.items()}
+    return {**prefixed("model.")(state), **averaged, "model_ema.decay": torch.tensor(0.9)}
+
+
+def with_counters_of_a_profiler(state: State) -> State:
+    modules = {k.rpartition(".")[0] for k in state}
+    counters = {f"{m}.{leaf}": torch.zeros(1) for m in modules for leaf in ("total_ops", "total_params")}
+    return {**state, **counters, "total_ops": torch.zeros(1), "total_params": torch.zeros(1)}
+
+
+def beside_metrics(state: State) -> State:
+    metrics = {"val_iou.total": torch.tensor(3.0), "val_iou.confmat": torch.zeros(3, 3)}
+    return {**prefixed("model.")(state), **metrics, "criterion.weight": torch.ones(17, 1)}
+
+
+@pytest.mark.parametrize(
+    ("change", "left_out"),
+    [
+        (with_twins, r"twins that an EMA hook keeps of the weights \(\d+, as ema_conv1_weight\)"),
+        (lambda s: prefixed("module.")(with_twins(s)), r"twins that an EMA hook .* as ema_conv1_weight"),
+        (with_lit_ema, "twins that an EMA hook .* as model_ema.conv1weight"),
+        (with_counters_of_a_profiler, r"counters of a profiler \(\d+, as "),
+        (lambda s: prefixed("module.")(with_counters_of_a_profiler(s)), r"counters of a profiler"),
+        (beside_metrics, r"tensors of metrics \(2, as val_iou.total\)"),
+    ],
+)
+def test_what_is_no_weight_is_left_out_and_named(
+    change: Callable[[State], State], left_out: str, tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    state = dict(tiny_network.state_dict())
+    found = checkpoints.load(save({"state_dict": change(state), "optimizer": {"state": {}}}, tmp_path / "a.pth", "zip"))
+    assert found.architecture == TINY
+    assert list(found.state) == list(state)
+    assert all(torch.equal(found.state[k], v) for k, v in state.items())
+    assert re.search(f"0 unexpected; left out: .*{left_out}", found.summary)
+
+
+def test_a_weight_that_looks_like_a_twin_of_nothing_is_not_left_out(
+    tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    state = {**tiny_network.state_dict(), "ema_other_weight": torch.zeros(3)}
+    with pytest.raises(BadInput, match=r"1 unexpected \(ema_other_weight\)"):
+        checkpoints.load(save(state, tmp_path / "a.pth", "zip"))
+
+
+def test_a_name_of_endless_prefixes_ends(tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        checkpoints.load(save({"a." * 100_000 + "layer1.0.conv1.weight": torch.zeros(1)}, tmp_path / "a.pth", "zip"))
+
+
 def modules_of_trainers(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Modules named like those of mmengine and yacs, with the classes whose objects these save beside the weights."""
 
@@ -467,6 +522,15 @@ def test_mmsegmentation_upsamples_in_two_steps_and_has_no_bias_before_a_norm(tmp
     x = torch.randn(1, 3, 72, 100)
     with torch.inference_mode():
         assert torch.equal(found.network()(x), network(x))
+
+
+def test_the_body_of_hrnet_pytorch_is_under_backbone_model_and_upsamples_aligned(tmp_path: Path) -> None:
+    state, shape = seg_state(21)
+    named = {k if k.startswith("last_layer") else f"backbone.model.{k}": v for k, v in state.items()}
+    found = checkpoints.load(save(named, tmp_path / "a.pth", "zip"))
+    assert found.layout == "hrnet-pytorch, prefix backbone.model."
+    assert found.architecture == shape.with_upsampling(CORNERS)
+    assert all(torch.equal(found.state[k], v) for k, v in state.items())
 
 
 def test_an_official_network_without_a_bias_is_incomplete(tmp_path: Path) -> None:
