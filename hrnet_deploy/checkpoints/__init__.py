@@ -1,8 +1,8 @@
 """Load a checkpoint of any public layout into a network.
 
-Loading is strict: a missing, unexpected or misshapen tensor is an error that names it. A file is read by `reading`, its
-    tensors
-are renamed by `layouts` and `detectors`, its architecture is found by `recognise`, and `completeness` checks the rest.
+Loading is strict: a missing, unexpected or misshapen tensor is an error that names it. A file is read by `reading`, one
+set of weights is chosen by `weights`, its tensors are renamed by `layouts` and `detectors`, its architecture is found
+by `recognise`, and `completeness` checks the rest.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_chec
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, zero_biases
-from hrnet_deploy.checkpoints.reading import read_tensors
+from hrnet_deploy.checkpoints.reading import read_content
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
+from hrnet_deploy.checkpoints.weights import choose_weights
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import require_file, sha256
 from hrnet_deploy.registry import task_entry
@@ -44,6 +45,7 @@ class Checkpoint:
         inferred: True if properties that are not in the weights, such as how branches are upsampled, are assumed; False
             if they are known from elsewhere.
         remarks: what was left out of the file, or not taken, one text each.
+        weights_key: the key that was asked for, where the file holds several sets of weights; mostly empty.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Checkpoint:
     state: Mapping[str, Tensor]
     inferred: bool = True
     remarks: tuple[str, ...] = ()
+    weights_key: str = ""
 
     def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in an architecture known from elsewhere, for example from a card.
@@ -125,11 +128,12 @@ def resolve(name: str | Path) -> Path:
     return path
 
 
-def load(name: str | Path) -> Checkpoint:
+def load(name: str | Path, weights_key: str = "") -> Checkpoint:
     """Read a checkpoint, recognise its architecture and check that it is complete.
 
     Args:
         name: a path, or the name of a card that has a checkpoint with it.
+        weights_key: which weights to take, where the file holds several, such as "state_dict_ema".
 
     Raises:
         BadInput: the file cannot be read, is of an unknown architecture, or does not fit the one it resembles.
@@ -137,7 +141,8 @@ def load(name: str | Path) -> Checkpoint:
     """
     need("torch", "export")
     path = resolve(name)
-    unwrapped = unwrap(read_tensors(path))
+    weights = choose_weights(read_content(path), path, weights_key)
+    unwrapped = unwrap(weights.tensors)
     layout, tensors = official_names(unwrapped)
     tensors = background_last(layout, tensors)
     try:
@@ -154,8 +159,17 @@ def load(name: str | Path) -> Checkpoint:
     check_finite(tensors, path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
-    remarks = tuple(f"left out: {what}" for what in unwrapped.left_out)
-    found = Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state, remarks=remarks)
+    remarks = tuple(r for r in (weights.remark, *(f"left out: {what}" for what in unwrapped.left_out)) if r)
+    found = Checkpoint(
+        path,
+        digest,
+        layout,
+        architecture,
+        card_for(architecture, digest),
+        state,
+        remarks=remarks,
+        weights_key=weights_key,
+    )
     return found.with_known(found.card.architecture) if found.card.is_of(digest) else found
 
 

@@ -24,7 +24,6 @@ from hrnet_deploy.files import require_file
 if TYPE_CHECKING:
     from torch import Tensor
 
-WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema", "state_dict_ema")
 LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # the first bytes of PyTorch's legacy format
 
 # Objects that training frameworks save beside the weights, and those of them that are dictionaries. These are names
@@ -71,8 +70,8 @@ class InertMapping:
         return OrderedDict()
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict in a `.pth`, `.pt` or `.safetensors` file, without the dictionaries around it.
+def read_content(path: Path) -> Any:
+    """The content of a `.pth`, `.pt` or `.safetensors` file: tensors by name, mostly inside other dictionaries.
 
     Raises:
         BadInput: the file is missing, damaged or no checkpoint, would run code, or declares more data than it holds.
@@ -97,7 +96,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise _not_of_pytorch(path)
     else:
         raise BadInput(f"{path} is not a checkpoint — expected a PyTorch file (.pth, .pt) or .safetensors")
-    return _state_dict(_torch(path), path)
+    return _torch(path)
 
 
 def _is_safetensors(start: bytes, path: Path) -> bool:
@@ -215,27 +214,7 @@ def _called_in_archive(path: Path) -> str:
         return ""
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """The mapping of names to tensors in the content of a file, which may be nested as in `{"state_dict": ...}`."""
-    import torch
-
-    for _ in range(3):
-        if not isinstance(content, Mapping):
-            break
-        tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
-        inner = [content[w] for w in WRAPPERS if isinstance(content.get(w), Mapping)]
-        if tensors and not inner:
-            _check_tensors(tensors, path)
-            return tensors
-        if not inner:
-            break
-        content = inner[0]
-    raise BadInput(
-        f"{path} holds no state dict — expected tensors by name, or such a dict under 'state_dict' or 'model'"
-    )
-
-
-def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+def check_size(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raises BadInput if the tensors are larger than the file.
 
     A tensor can be a view that repeats one stored value a billion times, which no file of weights needs.

@@ -56,6 +56,7 @@ def export(
         str,
         typer.Option(help="The card to use where the weights fit several, or a card of your own (FILE.yaml)."),
     ] = "",
+    weights_key: options.WeightsKey = "",
     embed: Annotated[bool, typer.Option("--embed", help="Take uint8 RGB pixels and give keypoints or labels.")] = False,
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="With --embed: average with the result of the mirrored image.")
@@ -97,7 +98,7 @@ def export(
         flip_test=flip_test,
         align_corners=align_corners,
     )
-    request = ExportRequest(checkpoint, output, graph, images, card, force)
+    request = ExportRequest(checkpoint, output, graph, images, card, force, weights_key)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, report)
