@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
+import gzip
 import io
 import os
 import pickle
@@ -264,6 +265,76 @@ def test_a_published_file_is_known_by_its_digest() -> None:
 # --- bad files -------------------------------------------------------------------------------------------
 
 
+def headed(*names: str, before: str = "") -> Callable[[State], State]:
+    """The body of a network with tensors of another head, the body's names with a prefix."""
+    return lambda s: {
+        **{f"{before}{k}": v for k, v in backbone(s).items()},
+        **{n: torch.zeros(3, 8, 1, 1) for n in names},
+    }
+
+
+OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
+    "HigherHRNet": (
+        headed("final_layers.0.weight", "final_layers.1.weight", "deconv_layers.0.0.0.weight"),
+        "is an HRNet-W8 with the head of HigherHRNet",
+    ),
+    "HigherHRNet of mmpose": (
+        headed("keypoint_head.final_layers.0.weight", "keypoint_head.deconv_layers.0.0.0.weight", before="backbone."),
+        "is an HRNet-W8 with the head of HigherHRNet",
+    ),
+    "DEKR": (
+        headed("transition_heatmap.0.weight", "head_heatmap.1.weight", "offset_final_layer.0.weight"),
+        "is an HRNet-W8 with the head of DEKR",
+    ),
+    "faces": (headed("head.0.weight", "head.3.weight"), "is an HRNet-W8 with the head of HRNetV2 for landmarks"),
+    "faces of mmpose 0.x": (
+        headed("keypoint_head.final_layer.0.weight", "keypoint_head.final_layer.3.weight", before="backbone."),
+        "is an HRNet-W8 with the head of HRNetV2 for landmarks",
+    ),
+    "faces of mmpose 1.x": (
+        headed("head.conv_layers.0.weight", "head.final_layer.weight", "head.final_layer.bias", before="backbone."),
+        "is an HRNet-W8 with the head of HRNetV2 for landmarks",
+    ),
+    "FCOS": (
+        headed("neck.reduction_conv.conv.weight", "bbox_head.conv_cls.weight", before="backbone."),
+        "is an HRNet-W8 with the head of FCOS",
+    ),
+    "classification": (
+        headed("incre_modules.0.0.conv1.weight", "final_layer.0.weight", "classifier.weight"),
+        "is an HRNet-W8 for ImageNet classification",
+    ),
+    "mmpretrain": (
+        headed("neck.0.increase_layers.0.0.conv1.weight", "head.fc.weight", before="backbone."),
+        "is an HRNet-W8 for ImageNet classification",
+    ),
+    "DeepLabCut": (
+        headed("heads.bodypart.heatmap_head.deconv_layers.0.weight", before="backbone.model."),
+        "is an HRNet-W8 of DeepLabCut 3",
+    ),
+    "segmentation_models": (
+        headed("decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight", before="encoder.model."),
+        "is an HRNet-W8 with a decoder of segmentation_models",
+    ),
+    "a pyramid of one's own": (
+        headed("fpn.lateral.0.weight", "predictor.weight", before="body."),
+        "is an HRNet-W8 with a head of another kind, in fpn, predictor",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_HEADS)
+def test_hrnets_with_other_heads_are_refused_by_their_names(
+    name: str, tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    make, sentence = OTHER_HEADS[name]
+    for change in (make, lambda s: prefixed("module.")(make(s))):
+        path = save({"state_dict": change(dict(tiny_network.state_dict()))}, tmp_path / "a.pth", "zip")
+        with pytest.raises(BadInput, match=re.escape(sentence)) as error:
+            checkpoints.load(path)
+        assert "this tool takes HRNet for top-down poses" in str(error.value)
+        assert "damaged" not in str(error.value)
+
+
 class RunsCode:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.mkdir, ("pwned",)
@@ -343,6 +414,25 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
     "empty": (written(lambda s: b""), "is empty"),
     "truncated zip": (written(lambda s: zip_of(s)[:-4000]), "is truncated or damaged"),
     "an HTML page": (written(lambda s: b"\n<!DOCTYPE html><html><body>Sign in</body></html>"), "is an HTML page"),
+    "a Git LFS pointer": (
+        written(lambda s: b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 114000000\n"),
+        "is a Git LFS pointer and not the file itself — fetch the file with `git lfs pull`",
+    ),
+    "an error of a server": (written(lambda s: b'{"error": "Repository not found"}'), "is JSON text"),
+    "room for a download": (written(lambda s: bytes(100_000)), "is empty"),
+    "half a download": (
+        written(lambda s: zip_of(s)[: len(zip_of(s)) // 2]),
+        "its end is missing, as of a download that did not finish",
+    ),
+    "half a download in its room": (
+        written(lambda s: zip_of(s)[: len(zip_of(s)) // 2] + bytes(len(zip_of(s)) // 2)),
+        "its end is missing",
+    ),
+    "a gzip archive": (written(lambda s: gzip.compress(zip_of(s))), "is a gzip archive, not a checkpoint"),
+    "TorchScript": (
+        lambda s, path: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path),
+        "is a TorchScript program",
+    ),
     "another zip": (written(lambda s: b"PK\x05\x06" + bytes(18)), "is a zip archive, but not a PyTorch checkpoint"),
     "a zip bomb": (written(bomb), "declares more data than it holds"),
     "a legacy bomb": (written(legacy_bomb), "declares a tensor of 2,147,483,647 values"),
@@ -443,6 +533,20 @@ def test_the_messages_differ(tiny_network: torch.nn.Module, tmp_path: Path) -> N
             checkpoints.load(tmp_path / "bad.pth")
         sentences.append(re.sub(r"\(.*?\)|\d[\d,]*", "", str(error.value)))
     assert len(set(sentences)) >= len(BAD) - 10
+
+
+@pytest.mark.parametrize("how", ["zip", "legacy"])
+@pytest.mark.parametrize("key", ["", "model"])
+def test_a_model_saved_whole_is_not_run_and_the_lines_that_save_its_weights_do(
+    how: str, key: str, tiny_network: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save({key: tiny_network, "epoch": 3} if key else tiny_network, Path("whole.pth"), how)
+    with pytest.raises(BadInput, match=r"is a whole model, saved with torch.save\(model\)") as error:
+        checkpoints.load("whole.pth")
+    exec(str(error.value).rpartition("lines of Python: ")[2], {})
+    found = checkpoints.load("whole_weights.pth")
+    assert all(torch.equal(found.state[k], v) for k, v in tiny_network.state_dict().items())
 
 
 @pytest.mark.parametrize("keep", [100, 3000])
