@@ -48,7 +48,7 @@ def row_of(subject: Subject, engine: str, batch: int, threads: int, missing: str
     chosen = source.card
     if is_reference:
         weights = source.weights if source.checkpoint is not None else "random"
-        source = Source(chosen, None, source.checkpoint, weights)
+        source = Source(chosen, None, source.checkpoint, weights, source.weights_key)
     row = BenchRow(
         engine=engine,
         model=subject.name,

@@ -1,8 +1,8 @@
 """Load a checkpoint of any public layout into a network.
 
-Loading is strict: a missing, unexpected or misshapen tensor is an error that names it. `reading` reads a file,
-    `layouts`
-and `detectors` rename its tensors, `recognise` finds its architecture, and `completeness` checks the rest.
+Loading is strict: a missing, unexpected or misshapen tensor is an error that names it. A file is read by `reading`, one
+set of weights is chosen by `weights`, its tensors are renamed by `layouts` and `detectors`, its architecture is found
+by `recognise`, and `completeness` checks the rest.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from hrnet_deploy.architecture import Architecture, with_known
 from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
-from hrnet_deploy.checkpoints.layouts import to_official, zero_biases
-from hrnet_deploy.checkpoints.reading import read_tensors
+from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, zero_biases
+from hrnet_deploy.checkpoints.reading import read_content
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
+from hrnet_deploy.checkpoints.weights import choose_weights
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import require_file, sha256
 from hrnet_deploy.registry import task_entry
@@ -43,6 +44,8 @@ class Checkpoint:
         state: the tensors by official name. Floating-point tensors are float32.
         inferred: True if properties that are not in the weights, such as how branches are upsampled, are assumed; False
             if they are known from elsewhere.
+        remarks: what was left out of the file, or not taken, one text each.
+        weights_key: the key that was asked for, where the file holds several sets of weights; mostly empty.
     """
 
     path: Path
@@ -52,6 +55,8 @@ class Checkpoint:
     card: ModelCard
     state: Mapping[str, Tensor]
     inferred: bool = True
+    remarks: tuple[str, ...] = ()
+    weights_key: str = ""
 
     def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in an architecture known from elsewhere, for example from a card.
@@ -97,8 +102,9 @@ class Checkpoint:
 
     @property
     def summary(self) -> str:
-        """One line about the file: its architecture and its layout. `load` has checked the counts it ends with."""
-        return f"{self.architecture.title}, {self.layout} layout, 0 missing, 0 unexpected"
+        """One line about the file: its architecture, its layout, what was left out. `load` has checked the counts."""
+        known = f"{self.architecture.title}, {self.layout} layout, 0 missing, 0 unexpected"
+        return "; ".join([known, *self.remarks])
 
 
 def resolve(name: str | Path) -> Path:
@@ -122,11 +128,12 @@ def resolve(name: str | Path) -> Path:
     return path
 
 
-def load(name: str | Path) -> Checkpoint:
+def load(name: str | Path, weights_key: str = "") -> Checkpoint:
     """Read a checkpoint, recognise its architecture and check that it is complete.
 
     Args:
         name: a path, or the name of a card that has a checkpoint with it.
+        weights_key: which weights to take, where the file holds several, such as "state_dict_ema".
 
     Raises:
         BadInput: the file cannot be read, is of an unknown architecture, or does not fit the one it resembles.
@@ -134,12 +141,17 @@ def load(name: str | Path) -> Checkpoint:
     """
     need("torch", "export")
     path = resolve(name)
-    layout, tensors = to_official(read_tensors(path))
+    weights = choose_weights(read_content(path), path, weights_key)
+    unwrapped = unwrap(weights.tensors)
+    layout, tensors = official_names(unwrapped)
     tensors = background_last(layout, tensors)
     try:
         architecture: Architecture | None = recognise(_shapes(tensors), path)
     except IncompleteError:
         architecture = None
+    if layout.startswith(HRNET_PYTORCH) and architecture and architecture.open_upsampling:
+        aligned = dataclasses.replace(architecture.open_upsampling, align_corners=True)
+        architecture = architecture.with_upsampling(aligned)
     tensors = zero_biases(layout, tensors)
     shapes = _shapes(tensors)
     architecture = architecture or nearest_architecture(shapes)
@@ -147,7 +159,17 @@ def load(name: str | Path) -> Checkpoint:
     check_finite(tensors, path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
-    found = Checkpoint(path, digest, layout, architecture, card_for(architecture, digest), state)
+    remarks = tuple(r for r in (weights.remark, *(f"left out: {what}" for what in unwrapped.left_out)) if r)
+    found = Checkpoint(
+        path,
+        digest,
+        layout,
+        architecture,
+        card_for(architecture, digest),
+        state,
+        remarks=remarks,
+        weights_key=weights_key,
+    )
     return found.with_known(found.card.architecture) if found.card.is_of(digest) else found
 
 

@@ -7,8 +7,10 @@ mmsegmentation. Dilated ResNets have no official names and keep those of mmsegme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,11 +19,21 @@ from hrnet_deploy.checkpoints.detectors import is_detector, to_current
 
 T = TypeVar("T")
 
-WRAPPER_PREFIXES = ("module.", "model.")  # of DataParallel, Lightning, EMA and FullModel
+WRAPPER_PREFIXES = ("module.", "model.", "net.", "network.")  # of DataParallel, Lightning, EMA and FullModel
+MOST_WRAPPERS = 16  # a file that was made to keep a reader busy has more
+# of torch.compile, FSDP and activation checkpointing; they stand where the wrapped module is, and mean nothing there
+INSIDE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+BODY = re.compile(r"(?:^|\.)(?:stage2\.0\.branches|layer1\.0)\.")  # a name in the body of an HRNet or a ResNet
 HEADS = {"head.": "mmpose 1.x", "keypoint_head.": "mmpose 0.x"}
 # mmengine's mean and std (the card has them), class weights of a loss, a head that is used in training only
-NOT_WEIGHTS = ("data_preprocessor.", "loss.", "auxiliary_head.")
-MMSEG = "mmsegmentation"
+NOT_WEIGHTS = ("data_preprocessor.", "loss.", "loss_fn.", "criterion.", "auxiliary_head.")
+PROFILER = (".total_ops", ".total_params")  # what thop leaves in every module
+AVERAGING = {"n_averaged", "steps", "num_updates", "decay", "initted", "updates"}  # counters of an average of weights
+# how an average of weights is kept beside the weights: before the name, and in place of its dots. mmcv's EMAHook (whose
+# plain names hold the average when a file is saved), and LitEma
+TWINS = (("ema_", "_"), ("model_ema.", ""))
+MMSEG, HRNET_PYTORCH = "mmsegmentation", "hrnet-pytorch"
+OTHER_LAYOUTS = {"last_layer.": HRNET_PYTORCH, "heads.": "DeepLabCut 3"}  # beside a body with the prefix backbone.
 _OCR, _BLOCK = "decode_head.1.", "ocr_distri_head.object_context_block."
 # mmsegmentation's prefixes and the official ones; the first that matches is replaced
 MMSEG_HRNET = {
@@ -49,15 +61,42 @@ for _theirs, _ours in (("value_project", "f_down"), ("out_project", "f_up")):
 WITHOUT_BIAS = ("last_layer.0", "aux_head.0", "conv3x3_ocr.0")
 
 
-def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
-    """The name of the layout, and the tensors under their official names, without those that are not weights."""
-    names, prefix = _weights(tensors), ""
-    while True:
-        found = [p for p in WRAPPER_PREFIXES if names and all(n.startswith(p) for n in names)]
-        if not found:
+@dataclass(frozen=True)
+class Unwrapped(Generic[T]):
+    """Tensors without what wrappers and tools of training added.
+
+    Attributes:
+        tensors: by name, without the prefixes of wrappers.
+        prefix: what was taken off the names, such as "module._orig_mod.".
+        left_out: what is no weight, in words, such as "counters of a profiler (3, as total_ops)".
+    """
+
+    tensors: dict[str, T]
+    prefix: str
+    left_out: tuple[str, ...]
+
+
+def unwrap(tensors: Mapping[str, T]) -> Unwrapped[T]:
+    """Take off prefixes that all names share, in any order, and leave out tensors that are no weights."""
+    names, prefix = dict(tensors), ""
+    dropped: dict[str, list[str]] = {}
+    for _ in range(MOST_WRAPPERS):
+        names = _weights(names, dropped)
+        taken, found = _without_prefix(names, dropped)
+        if not taken:
             break
-        prefix += found[0]
-        names = _weights({n.removeprefix(found[0]): t for n, t in names.items()})
+        prefix, names = prefix + taken, found
+    return Unwrapped(names, prefix, tuple(_counted(what, those) for what, those in dropped.items()))
+
+
+def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
+    """The name of the layout, and the tensors under their official names, without those that are no weights."""
+    return official_names(unwrap(tensors))
+
+
+def official_names(unwrapped: Unwrapped[T]) -> tuple[str, dict[str, T]]:
+    """The name of the layout with the prefix that was taken off, and the tensors under their official names."""
+    names, prefix = unwrapped.tensors, unwrapped.prefix
     layout = "official"
     if is_detector(names):
         layout, names = to_current(names)
@@ -66,7 +105,9 @@ def to_official(tensors: Mapping[str, T]) -> tuple[str, dict[str, T]]:
         if any(n.startswith("backbone.stage2.") for n in names):
             names = {_renamed(n): t for n, t in names.items()}
     elif any(n.startswith("backbone.") for n in names):
-        layout = next((v for head, v in HEADS.items() if any(n.startswith(head) for n in names)), "mmpose")
+        layout = next(
+            (v for head, v in {**HEADS, **OTHER_LAYOUTS}.items() if any(n.startswith(head) for n in names)), "mmpose"
+        )
         names = {_without_part(n): t for n, t in names.items()}
     return f"{layout}, prefix {prefix}" if prefix else layout, names
 
@@ -82,8 +123,78 @@ def zero_biases(layout: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {**tensors, **added}
 
 
-def _weights(tensors: Mapping[str, T]) -> dict[str, T]:
-    return {n: t for n, t in tensors.items() if not n.startswith(NOT_WEIGHTS)}
+def _weights(names: Mapping[str, T], dropped: dict[str, list[str]]) -> dict[str, T]:
+    """Without tensors that are no weights. Those that nobody expects there are added to `dropped`, by what they are."""
+    twins: set[str] = set()
+    for before, dot in TWINS:
+        if any(n.startswith(before) for n in names):
+            inner = (n for m in names for n in (m, m.partition(".")[2]))
+            twins |= {before + n.replace(".", dot) for n in inner if n}
+    kept = {}
+    for name, tensor in names.items():
+        if name.startswith(NOT_WEIGHTS):
+            continue
+        if name in twins:
+            dropped.setdefault("twins that an EMA hook keeps of the weights", []).append(name)
+        elif f".{name}".endswith(PROFILER):
+            dropped.setdefault("counters of a profiler", []).append(name)
+        elif name.rpartition(".")[2] in AVERAGING and not _shape(tensor):
+            dropped.setdefault("counters of an average of weights", []).append(name)
+        else:
+            kept[name] = tensor
+    return kept
+
+
+def _without_prefix(names: Mapping[str, T], dropped: dict[str, list[str]]) -> tuple[str, dict[str, T]]:
+    """One prefix, and the tensors without it; an empty prefix where there is none to take off.
+
+    A complete network has no prefix that all its names share, so any such prefix is a wrapper's. The state of a metric
+    may lie beside it.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        parts.setdefault(name.partition(".")[0], []).append(name)
+    metrics = [n for part, those in parts.items() if _is_metric(part, those, names) for n in those]
+    shared = {part for part, those in parts.items() if those[0] not in metrics}
+    if len(shared) == 1 and all("." in n for n in names):
+        prefix = f"{shared.pop()}."
+        if prefix in WRAPPER_PREFIXES or INSIDE.match(prefix) or (prefix != "backbone." and _has_body(names)):
+            if metrics:
+                dropped.setdefault("tensors of metrics", []).extend(metrics)
+            return prefix, {n.removeprefix(prefix): t for n, t in names.items() if n not in metrics}
+    inside = {INSIDE.sub("", n): t for n, t in names.items()}
+    if inside.keys() != names.keys() and len(inside) == len(names):
+        found = next(m for m in map(INSIDE.search, names) if m)
+        return found[0], inside
+    second = {n.split(".")[1] for n in names if n.startswith("backbone.")}
+    if len(second) == 1 and _has_body(names):  # such as backbone.model.conv1.weight
+        prefix = f"backbone.{second.pop()}."
+        return prefix, {
+            f"backbone.{n.removeprefix(prefix)}" if n.startswith(prefix) else n: t for n, t in names.items()
+        }
+    return "", dict(names)
+
+
+def _is_metric(part: str, beside: Sequence[str], names: Mapping[str, Any]) -> bool:
+    """Whether the tensors whose names begin with `part` are the state of a metric, such as `val_iou.total`."""
+    if f"{part}." in WRAPPER_PREFIXES or _has_body(beside):
+        return False
+    leaves = {n.rpartition(".")[2] for n in beside}
+    small = all(len(_shape(names[n])) < 2 or n.endswith(".confmat") for n in beside)
+    return small and not leaves & {"weight", "bias", "running_mean"}
+
+
+def _shape(tensor: Any) -> Sequence[int]:
+    """The shape of a tensor, or a shape itself."""
+    return tuple(getattr(tensor, "shape", tensor))
+
+
+def _has_body(names: Mapping[str, Any] | Sequence[str]) -> bool:
+    return any(BODY.search(n) for n in names)
+
+
+def _counted(what: str, names: Sequence[str]) -> str:
+    return f"{what} ({len(names)}, as {names[0]})"
 
 
 def _renamed(name: str) -> str:

@@ -15,6 +15,7 @@ import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,7 +25,16 @@ from hrnet_deploy.files import require_file
 if TYPE_CHECKING:
     from torch import Tensor
 
-WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema", "state_dict_ema")
+LFS_POINTER = b"version https://git-lfs.github.com/"
+OTHER_FILES = {  # by their first bytes
+    b"\x1f\x8b": "a gzip archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x89HDF": "an HDF5 file, as Keras writes them",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF document",
+}
 LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # the first bytes of PyTorch's legacy format
 
 # Objects that training frameworks save beside the weights, and those of them that are dictionaries. These are names
@@ -71,8 +81,8 @@ class InertMapping:
         return OrderedDict()
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict in a `.pth`, `.pt` or `.safetensors` file, without the dictionaries around it.
+def read_content(path: Path) -> Any:
+    """The content of a `.pth`, `.pt` or `.safetensors` file: tensors by name, mostly inside other dictionaries.
 
     Raises:
         BadInput: the file is missing, damaged or no checkpoint, would run code, or declares more data than it holds.
@@ -81,12 +91,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     require_file(path)
     with path.open("rb") as file:
         start = file.read(512)
-    if not start:
+    if not start.strip(b"\0"):  # a download may take its room before it has its content
         raise BadInput(f"{path} is empty — the download or copy did not finish, fetch it again")
-    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise BadInput(
-            f"{path} is an HTML page, not a checkpoint — the link led to a web page; download the file itself"
-        )
+    _refuse_other_files(start, path)
     if _is_safetensors(start, path):
         return _safetensors(path)
     if start.startswith(b"PK"):
@@ -97,7 +104,30 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise _not_of_pytorch(path)
     else:
         raise BadInput(f"{path} is not a checkpoint — expected a PyTorch file (.pth, .pt) or .safetensors")
-    return _state_dict(_torch(path), path)
+    return _torch(path)
+
+
+def _refuse_other_files(start: bytes, path: Path) -> None:
+    """Raises BadInput if the first bytes are those of a file that people often have in place of a checkpoint."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(LFS_POINTER):
+        raise BadInput(
+            f"{path} is a Git LFS pointer and not the file itself — fetch the file with `git lfs pull`, or download it"
+        )
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--", b"<meta", b"<body", b"<error")):
+        raise BadInput(
+            f"{path} is an HTML page, not a checkpoint — the link led to a web page; download the file itself"
+        )
+    if text.startswith((b"{", b"[")) and b"\0" not in start[:16]:  # the length before a safetensors header has zeros
+        raise BadInput(
+            f"{path} is JSON text, such as the error message of a server, not a checkpoint — download the file itself"
+        )
+    kind = next((kind for magic, kind in OTHER_FILES.items() if start.startswith(magic)), "")
+    if kind or start[257:262] == b"ustar":
+        raise BadInput(
+            f"{path} is {kind or 'a tar archive'}, not a checkpoint — expected a PyTorch file (.pth, .pt) or "
+            ".safetensors"
+        )
 
 
 def _is_safetensors(start: bytes, path: Path) -> bool:
@@ -122,7 +152,17 @@ def _check_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:  # also for undecodable names
+        if not zipfile.is_zipfile(path):
+            raise BadInput(
+                f"{path} is truncated or damaged: its end is missing, as of a download that did not finish — fetch or "
+                "copy it again"
+            ) from error
         raise BadInput(f"{path} is truncated or damaged ({error}) — fetch or copy it again") from error
+    if any(e.filename.endswith("constants.pkl") for e in entries):
+        raise BadInput(
+            f"{path} is a TorchScript program, as torch.jit.save writes it, and not a state dict — where it was made, "
+            "save the state dict: torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)"
+        )
     if not any(e.filename.endswith("data.pkl") for e in entries):
         raise BadInput(f"{path} is a zip archive, but not a PyTorch checkpoint — unpack it, or name the file inside")
     if sum(e.file_size for e in entries) > path.stat().st_size:
@@ -150,41 +190,88 @@ def _check_declared_sizes(path: Path) -> None:
 
 def _not_of_pytorch(path: Path) -> BadInput:
     """The error for a pickle that PyTorch did not write."""
-    with path.open("rb") as file:
-        called = _called(file)
-    if called:
-        return _runs_code(path, called)
+    found = _Pickled.of(path)
+    if found.called:
+        return _runs_code(path, found)
     return BadInput(
         f"{path} is a pickle, but not one PyTorch wrote — expected a PyTorch file (.pth, .pt) or .safetensors"
     )
 
 
-def _called(pickled: IO[bytes]) -> str:
-    """The name of the first function or class a pickle calls that no state dict needs; empty if there is none.
+@dataclass(frozen=True)
+class _Pickled:
+    """What a pickle would do. Its opcodes are parsed and not executed.
 
-    The opcodes are parsed and not executed.
+    Attributes:
+        called: the first function or class that it calls and that no state dict needs; empty if there is none.
+        key: the key in a dictionary under which that is, such as "model"; empty if it is the whole file.
+        module: whether it has the parts of a PyTorch module.
     """
-    strings: list[str] = []
-    try:
-        for opcode, argument, _ in pickletools.genops(pickled):
-            name = ""
-            if opcode.name == "GLOBAL":
-                name = str(argument).replace(" ", ".")
-            elif opcode.name == "STACK_GLOBAL":
-                name = ".".join(strings[-2:])
-            elif isinstance(argument, str):
-                strings.append(argument)
-            if name and name not in (*OBJECTS, *MAPPINGS) and not name.startswith(("torch.", "collections.")):
-                return name
-    except (ValueError, EOFError, IndexError):
-        pass
-    return ""
+
+    called: str = ""
+    key: str = ""
+    module: bool = False
+
+    @classmethod
+    def of(cls, path: Path) -> _Pickled:
+        """What the pickle in a file would do. One that cannot be read would do nothing."""
+        try:
+            with path.open("rb") as file:
+                if file.read(2) != b"PK":
+                    file.seek(0)
+                    return cls._parsed(file)
+            with zipfile.ZipFile(path) as archive:
+                pickles = [n for n in archive.namelist() if n.endswith("data.pkl")]
+                return cls._parsed(io.BytesIO(archive.read(pickles[0])))
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, IndexError):
+            return cls()
+
+    @classmethod
+    def _parsed(cls, file: IO[bytes]) -> _Pickled:
+        strings: list[str] = []
+        called = key = outer = ""
+        try:
+            while True:  # a legacy file holds several pickles
+                for opcode, argument, _ in pickletools.genops(file):
+                    name = ""
+                    if opcode.name == "GLOBAL":
+                        name = str(argument).replace(" ", ".")
+                    elif opcode.name == "STACK_GLOBAL":
+                        name = ".".join(strings[-2:])
+                    elif isinstance(argument, str):
+                        strings.append(argument)
+                    if opcode.name not in ("PROTO", "FRAME", "MARK") and not opcode.name.endswith("PUT"):
+                        outer = outer or opcode.name
+                    if name and not called and _unknown(name):
+                        called = re.sub(r"[^\w.]", "?", name)[:80]
+                        keys = [s for s in strings[-2:] if s != "module"]  # the legacy format marks classes with it
+                        key = keys[-1] if outer == "EMPTY_DICT" and opcode.name == "GLOBAL" and keys else ""
+                        key = key if len(key) < 40 else ""
+                outer = ""
+        except (ValueError, EOFError, IndexError):
+            return cls(called, key, {"_modules", "_parameters"} <= set(strings))
 
 
-def _runs_code(path: Path, name: str) -> BadInput:
+def _unknown(name: str) -> bool:
+    if name.startswith("torch.nn.") and not name.startswith("torch.nn.parameter."):
+        return True
+    return name not in (*OBJECTS, *MAPPINGS) and not name.startswith(("torch.", "collections."))
+
+
+def _runs_code(path: Path, found: _Pickled) -> BadInput:
+    if found.module:
+        part = f"[{found.key!r}]" if found.key else ""
+        new = path.with_name(f"{path.stem}_weights.pth").name
+        return BadInput(
+            f"{path} is a whole model, saved with torch.save(model), which would run code when opened "
+            f"({found.called}); it was not run — if you trust it, save its weights in the project that it "
+            "comes from, with three lines of "
+            f"Python: import torch; model = torch.load({path.name!r}, map_location='cpu', weights_only=False){part}; "
+            f"torch.save(model.state_dict(), {new!r})"
+        )
     return BadInput(
-        f"{path} is a pickle that would run code when opened ({name}); it was not run — ask its author for a plain "
-        "state dict (torch.save(model.state_dict(), ...)) or a .safetensors file"
+        f"{path} is a pickle that would run code when opened ({found.called}); it was not run — ask its author for a "
+        "plain state dict (torch.save(model.state_dict(), ...)) or a .safetensors file"
     )
 
 
@@ -197,45 +284,17 @@ def _torch(path: Path) -> Any:
             warnings.simplefilter("ignore")  # about pickle protocols
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises unrelated types, and each of them means that the file is damaged
+        found = _Pickled.of(path)
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
-        called = name[1] if name else _called_in_archive(path)
-        if called:
-            raise _runs_code(path, called) from error
+        if name and not found.module:
+            found = _Pickled(name[1])
+        if found.called:
+            raise _runs_code(path, found) from error
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"{path} is truncated or damaged ({first[:120]}) — fetch or copy it again") from error
 
 
-def _called_in_archive(path: Path) -> str:
-    """`_called` for the pickle in a zip archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            pickles = [n for n in archive.namelist() if n.endswith("data.pkl")]
-            return _called(io.BytesIO(archive.read(pickles[0])))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, IndexError):
-        return ""
-
-
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """The mapping of names to tensors in the content of a file, which may be nested as in `{"state_dict": ...}`."""
-    import torch
-
-    for _ in range(3):
-        if not isinstance(content, Mapping):
-            break
-        tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
-        inner = [content[w] for w in WRAPPERS if isinstance(content.get(w), Mapping)]
-        if tensors and not inner:
-            _check_tensors(tensors, path)
-            return tensors
-        if not inner:
-            break
-        content = inner[0]
-    raise BadInput(
-        f"{path} holds no state dict — expected tensors by name, or such a dict under 'state_dict' or 'model'"
-    )
-
-
-def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+def check_size(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raises BadInput if the tensors are larger than the file.
 
     A tensor can be a view that repeats one stored value a billion times, which no file of weights needs.

@@ -59,6 +59,7 @@ def export(
         str,
         typer.Option(help="The card to use if the weights fit several, or your own card (FILE.yaml)."),
     ] = "",
+    weights_key: options.WeightsKey = "",
     embed: Annotated[
         bool,
         typer.Option(
@@ -104,7 +105,7 @@ def export(
         flip_test=flip_test,
         align_corners=align_corners,
     )
-    request = ExportRequest(checkpoint, output, graph, images, card, force)
+    request = ExportRequest(checkpoint, output, graph, images, card, force, weights_key)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, report)

@@ -30,6 +30,7 @@ def models(json: options.Json = False) -> None:
 @command(rich_help_panel=LOOK)
 def inspect(
     file: Annotated[Path, typer.Argument(help="A checkpoint, an ONNX file or a plan.")],
+    weights_key: options.WeightsKey = "",
     json: options.Json = False,
 ) -> None:
     """Show what a file is: architecture, task, input, precision and origin.
@@ -39,7 +40,7 @@ def inspect(
     from hrnet_deploy.jobs.inspect import InspectRequest
     from hrnet_deploy.jobs.inspect import inspect as job
 
-    found = job(InspectRequest(file))
+    found = job(InspectRequest(file, weights_key))
     if json:
         print_json(found.to_dict())
     else:

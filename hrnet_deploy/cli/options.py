@@ -10,6 +10,12 @@ import typer
 Checkpoint = Annotated[
     str, typer.Argument(help="A .pth, .pt or .safetensors file, or the name of a card that comes with weights.")
 ]
+WeightsKey = Annotated[
+    str,
+    typer.Option(
+        help="Which weights, where a checkpoint holds several, such as state_dict_ema. Default: the plain ones."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write the result to this file, as JSON.")]

@@ -37,12 +37,14 @@ class Source:
         file: an ONNX file, or a plan that was built from one.
         checkpoint: for PyTorch, the weights.
         weights: "random" if PyTorch runs without a checkpoint.
+        weights_key: which weights of the checkpoint, if it holds several.
     """
 
     card: ModelCard
     file: Path | None = None
     checkpoint: Path | None = None
     weights: Literal["trained", "random"] = "trained"
+    weights_key: str = ""
 
 
 class Engine(Protocol):

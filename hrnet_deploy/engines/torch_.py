@@ -232,7 +232,7 @@ def network_of(source: Source) -> torch.nn.Module:
     """The network of a checkpoint, which must fit the card, or the network of the card with random weights. Raises
     BadInput."""
     if source.checkpoint is not None:
-        found = checkpoints.load(source.checkpoint).with_known(source.card.architecture)
+        found = checkpoints.load(source.checkpoint, source.weights_key).with_known(source.card.architecture)
         cure = "give the checkpoint it was made from"
         require_same(source.checkpoint, found.architecture, "the model", source.card.architecture, cure)
         return found.network()

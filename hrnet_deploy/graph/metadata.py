@@ -24,6 +24,7 @@ from hrnet_deploy.tasks.base import InputFormat
 
 KEY = "hrnet_deploy"
 SCHEMA = 1
+WEIGHTS_STEP = "weights"  # the step that says which weights of the checkpoint were taken, where somebody chose
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Description:
     def with_step(self, step: str, **facts: Any) -> Description:
         """The description with one more step at the end of its history. Facts are JSON values."""
         return dataclasses.replace(self, history=(*self.history, {"step": step, **facts}))
+
+    def weights_key(self, checkpoint: str) -> str:
+        """Which weights of the checkpoint with this digest the file was made from; empty for the plain ones."""
+        return self.step(WEIGHTS_STEP).get("key", "") if self.provenance.get("checkpoint") == checkpoint else ""
 
     def step(self, name: str) -> Mapping[str, Any]:
         """The last entry of the history with that name; empty if there is none."""

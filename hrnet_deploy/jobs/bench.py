@@ -16,6 +16,7 @@ from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, Unavailable, need
+from hrnet_deploy.files import sha256
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.stats import FEWEST_ROUNDS
@@ -107,15 +108,18 @@ def _require_cores(threads: Sequence[int], available: int) -> None:
 def _files(request: BenchRequest) -> list[Subject]:
     from hrnet_deploy.graph.metadata import read_description
 
-    checkpoint = None
+    checkpoint, digest = None, ""
     if request.checkpoint:
         from hrnet_deploy import checkpoints
 
         checkpoint = checkpoints.resolve(request.checkpoint)
+        digest = sha256(checkpoint)
     subjects = []
     for path in request.models:
         found = read_description(path)
-        subjects.append(Subject(path.name, Source(found.card, path, checkpoint), found.input_format, found.precision))
+        key = found.weights_key(digest)
+        source = Source(found.card, path, checkpoint, weights_key=key)
+        subjects.append(Subject(path.name, source, found.input_format, found.precision))
     return subjects
 
 

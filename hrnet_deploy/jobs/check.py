@@ -133,7 +133,9 @@ def _reference(request: CheckRequest, description: Description) -> tuple[Engine,
         )
     from hrnet_deploy import checkpoints
 
-    source = Source(description.card, request.model, checkpoints.resolve(request.against))
+    checkpoint = checkpoints.resolve(request.against)
+    key = description.weights_key(sha256(checkpoint))
+    source = Source(description.card, request.model, checkpoint, weights_key=key)
     return open_engine("torch", source, request.threads), task_of(description.card, flip_test=flip), source
 
 

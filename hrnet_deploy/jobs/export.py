@@ -42,6 +42,7 @@ class ExportRequest:
         images: a folder of images to verify on; the package's own samples unless given.
         card: the name or file of a card, if the weights fit several.
         force: whether an existing file is replaced.
+        weights_key: which weights to take, where the checkpoint holds several; the plain ones unless given.
     """
 
     checkpoint: str
@@ -50,6 +51,7 @@ class ExportRequest:
     images: Path | None = None
     card: str = ""
     force: bool = False
+    weights_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     """
     from hrnet_deploy import checkpoints
     from hrnet_deploy.engines.base import Source
-    from hrnet_deploy.graph.metadata import describe, save_model
+    from hrnet_deploy.graph.metadata import WEIGHTS_STEP, describe, save_model
     from hrnet_deploy.tasks.dataset import load_dataset
     from hrnet_deploy.tasks.samples import sample_images
 
@@ -81,14 +83,18 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     dataset = load_dataset(request.images, limit=IMAGES) if request.images else sample_images()
     dataset = dataset.unjudged()  # a score on so few images means nothing; `check` scores a data set
     progress.stage("reading the checkpoint")
-    found = _with_given_facts(checkpoints.load(request.checkpoint), request.card, request.options)
+    found = _with_given_facts(checkpoints.load(request.checkpoint, request.weights_key), request.card, request.options)
     chosen = _card(found, request.card, request.options)
     provenance = {"checkpoint": found.sha256}
     model, description = export_network(found.network(), chosen, request.options, provenance, progress)
+    if request.weights_key:
+        description = description.with_step(WEIGHTS_STEP, key=request.weights_key)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "graph.onnx")
         save_model(model, path)
-        verified = verify(Source(chosen, path, found.path), description, dataset, progress)
+        verified = verify(
+            Source(chosen, path, found.path, weights_key=request.weights_key), description, dataset, progress
+        )
     progress.stage("writing the file")
     passed = all_passed(verified.checks)
     on = ["noise", "images"] if verified.tensors else ["images"]

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InspectRequest:
-    """The file to inspect: a checkpoint (or the name of a card that comes with weights), an ONNX file or a plan."""
+    """The file to look at: a checkpoint (or the name of a card that comes with weights), an ONNX file or a plan.
+
+    `weights_key` says which weights of a checkpoint, where it holds several.
+    """
 
     file: Path
+    weights_key: str = ""
 
 
 class _CardFacts(TypedDict):
@@ -45,7 +49,7 @@ def inspect(request: InspectRequest, progress: Progress = SILENT) -> Inspection:
     if is_plan(name):
         require_file(name)
         return _plan(name)
-    return _checkpoint(name)
+    return _checkpoint(name, request.weights_key)
 
 
 def _plan(path: Path) -> Inspection:
@@ -64,10 +68,10 @@ def _plan(path: Path) -> Inspection:
     )
 
 
-def _checkpoint(name: Path) -> Inspection:
+def _checkpoint(name: Path, weights_key: str) -> Inspection:
     from hrnet_deploy import checkpoints
 
-    found = checkpoints.load(name)
+    found = checkpoints.load(name, weights_key)
     parameters = sum(
         t.numel()
         for n, t in found.state.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
+import gzip
 import io
 import os
 import pickle
@@ -60,6 +61,61 @@ def test_half_precision_weights_become_float32(tiny_network: torch.nn.Module, tm
     halves = {k: v.half() if v.is_floating_point() else v for k, v in tiny_network.state_dict().items()}
     found = checkpoints.load(save(halves, tmp_path / "a.pth", "zip"))
     assert {v.dtype for v in found.state.values()} == {torch.float32, torch.int64}
+
+
+def with_twins(state: State) -> State:
+    return {**state, **{f"ema_{k.replace('.', '_')}": v + 1 for k, v in state.items()}}
+
+
+def with_lit_ema(state: State) -> State:
+    averaged = {f"model_ema.{k.replace('.', '')}": v + 1 for k, v in state.items()}
+    return {**prefixed("model.")(state), **averaged, "model_ema.decay": torch.tensor(0.9)}
+
+
+def with_counters_of_a_profiler(state: State) -> State:
+    modules = {k.rpartition(".")[0] for k in state}
+    counters = {f"{m}.{leaf}": torch.zeros(1) for m in modules for leaf in ("total_ops", "total_params")}
+    return {**state, **counters, "total_ops": torch.zeros(1), "total_params": torch.zeros(1)}
+
+
+def beside_metrics(state: State) -> State:
+    metrics = {"val_iou.total": torch.tensor(3.0), "val_iou.confmat": torch.zeros(3, 3)}
+    return {**prefixed("model.")(state), **metrics, "criterion.weight": torch.ones(17, 1)}
+
+
+@pytest.mark.parametrize(
+    ("change", "left_out"),
+    [
+        (with_twins, r"twins that an EMA hook keeps of the weights \(\d+, as ema_conv1_weight\)"),
+        (lambda s: prefixed("module.")(with_twins(s)), r"twins that an EMA hook .* as ema_conv1_weight"),
+        (with_lit_ema, "twins that an EMA hook .* as model_ema.conv1weight"),
+        (with_counters_of_a_profiler, r"counters of a profiler \(\d+, as "),
+        (lambda s: prefixed("module.")(with_counters_of_a_profiler(s)), r"counters of a profiler"),
+        (beside_metrics, r"tensors of metrics \(2, as val_iou.total\)"),
+    ],
+)
+def test_what_is_no_weight_is_left_out_and_named(
+    change: Callable[[State], State], left_out: str, tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    state = dict(tiny_network.state_dict())
+    found = checkpoints.load(save({"state_dict": change(state), "optimizer": {"state": {}}}, tmp_path / "a.pth", "zip"))
+    assert found.architecture == TINY
+    assert list(found.state) == list(state)
+    assert all(torch.equal(found.state[k], v) for k, v in state.items())
+    assert re.search(f"0 unexpected; left out: .*{left_out}", found.summary)
+
+
+def test_a_weight_that_looks_like_a_twin_of_nothing_is_not_left_out(
+    tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    state = {**tiny_network.state_dict(), "ema_other_weight": torch.zeros(3)}
+    with pytest.raises(BadInput, match=r"1 unexpected \(ema_other_weight\)"):
+        checkpoints.load(save(state, tmp_path / "a.pth", "zip"))
+
+
+def test_a_name_of_endless_prefixes_ends(tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        checkpoints.load(save({"a." * 100_000 + "layer1.0.conv1.weight": torch.zeros(1)}, tmp_path / "a.pth", "zip"))
 
 
 def modules_of_trainers(monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -209,6 +265,76 @@ def test_a_published_file_is_known_by_its_digest() -> None:
 # --- bad files -------------------------------------------------------------------------------------------
 
 
+def headed(*names: str, before: str = "") -> Callable[[State], State]:
+    """The body of a network with tensors of another head, the body's names with a prefix."""
+    return lambda s: {
+        **{f"{before}{k}": v for k, v in backbone(s).items()},
+        **{n: torch.zeros(3, 8, 1, 1) for n in names},
+    }
+
+
+OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
+    "HigherHRNet": (
+        headed("final_layers.0.weight", "final_layers.1.weight", "deconv_layers.0.0.0.weight"),
+        "is an HRNet-W8 with the head of HigherHRNet",
+    ),
+    "HigherHRNet of mmpose": (
+        headed("keypoint_head.final_layers.0.weight", "keypoint_head.deconv_layers.0.0.0.weight", before="backbone."),
+        "is an HRNet-W8 with the head of HigherHRNet",
+    ),
+    "DEKR": (
+        headed("transition_heatmap.0.weight", "head_heatmap.1.weight", "offset_final_layer.0.weight"),
+        "is an HRNet-W8 with the head of DEKR",
+    ),
+    "faces": (headed("head.0.weight", "head.3.weight"), "is an HRNet-W8 with the head of HRNetV2 for landmarks"),
+    "faces of mmpose 0.x": (
+        headed("keypoint_head.final_layer.0.weight", "keypoint_head.final_layer.3.weight", before="backbone."),
+        "is an HRNet-W8 with the head of HRNetV2 for landmarks",
+    ),
+    "faces of mmpose 1.x": (
+        headed("head.conv_layers.0.weight", "head.final_layer.weight", "head.final_layer.bias", before="backbone."),
+        "is an HRNet-W8 with the head of HRNetV2 for landmarks",
+    ),
+    "FCOS": (
+        headed("neck.reduction_conv.conv.weight", "bbox_head.conv_cls.weight", before="backbone."),
+        "is an HRNet-W8 with the head of FCOS",
+    ),
+    "classification": (
+        headed("incre_modules.0.0.conv1.weight", "final_layer.0.weight", "classifier.weight"),
+        "is an HRNet-W8 for ImageNet classification",
+    ),
+    "mmpretrain": (
+        headed("neck.0.increase_layers.0.0.conv1.weight", "head.fc.weight", before="backbone."),
+        "is an HRNet-W8 for ImageNet classification",
+    ),
+    "DeepLabCut": (
+        headed("heads.bodypart.heatmap_head.deconv_layers.0.weight", before="backbone.model."),
+        "is an HRNet-W8 of DeepLabCut 3",
+    ),
+    "segmentation_models": (
+        headed("decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight", before="encoder.model."),
+        "is an HRNet-W8 with a decoder of segmentation_models",
+    ),
+    "a pyramid of one's own": (
+        headed("fpn.lateral.0.weight", "predictor.weight", before="body."),
+        "is an HRNet-W8 with a head of another kind, in fpn, predictor",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_HEADS)
+def test_hrnets_with_other_heads_are_refused_by_their_names(
+    name: str, tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    make, sentence = OTHER_HEADS[name]
+    for change in (make, lambda s: prefixed("module.")(make(s))):
+        path = save({"state_dict": change(dict(tiny_network.state_dict()))}, tmp_path / "a.pth", "zip")
+        with pytest.raises(BadInput, match=re.escape(sentence)) as error:
+            checkpoints.load(path)
+        assert "this tool takes HRNet for top-down poses" in str(error.value)
+        assert "damaged" not in str(error.value)
+
+
 class RunsCode:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.mkdir, ("pwned",)
@@ -288,6 +414,25 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
     "empty": (written(lambda s: b""), "is empty"),
     "truncated zip": (written(lambda s: zip_of(s)[:-4000]), "is truncated or damaged"),
     "an HTML page": (written(lambda s: b"\n<!DOCTYPE html><html><body>Sign in</body></html>"), "is an HTML page"),
+    "a Git LFS pointer": (
+        written(lambda s: b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 114000000\n"),
+        "is a Git LFS pointer and not the file itself — fetch the file with `git lfs pull`",
+    ),
+    "an error of a server": (written(lambda s: b'{"error": "Repository not found"}'), "is JSON text"),
+    "room for a download": (written(lambda s: bytes(100_000)), "is empty"),
+    "half a download": (
+        written(lambda s: zip_of(s)[: len(zip_of(s)) // 2]),
+        "its end is missing, as of a download that did not finish",
+    ),
+    "half a download in its room": (
+        written(lambda s: zip_of(s)[: len(zip_of(s)) // 2] + bytes(len(zip_of(s)) // 2)),
+        "its end is missing",
+    ),
+    "a gzip archive": (written(lambda s: gzip.compress(zip_of(s))), "is a gzip archive, not a checkpoint"),
+    "TorchScript": (
+        lambda s, path: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path),
+        "is a TorchScript program",
+    ),
     "another zip": (written(lambda s: b"PK\x05\x06" + bytes(18)), "is a zip archive, but not a PyTorch checkpoint"),
     "a zip bomb": (written(bomb), "declares more data than it holds"),
     "a legacy bomb": (written(legacy_bomb), "declares a tensor of 2,147,483,647 values"),
@@ -394,6 +539,20 @@ def test_the_messages_differ(tiny_network: torch.nn.Module, tmp_path: Path) -> N
     assert len(set(sentences)) >= len(BAD) - 10
 
 
+@pytest.mark.parametrize("how", ["zip", "legacy"])
+@pytest.mark.parametrize("key", ["", "model"])
+def test_a_model_saved_whole_is_not_run_and_the_lines_that_save_its_weights_do(
+    how: str, key: str, tiny_network: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save({key: tiny_network, "epoch": 3} if key else tiny_network, Path("whole.pth"), how)
+    with pytest.raises(BadInput, match=r"is a whole model, saved with torch.save\(model\)") as error:
+        checkpoints.load("whole.pth")
+    exec(str(error.value).rpartition("lines of Python: ")[2], {})
+    found = checkpoints.load("whole_weights.pth")
+    assert all(torch.equal(found.state[k], v) for k, v in tiny_network.state_dict().items())
+
+
 @pytest.mark.parametrize("keep", [100, 3000])
 def test_a_truncated_legacy_file_is_refused(keep: int, tiny_network: torch.nn.Module, tmp_path: Path) -> None:
     path = save(dict(tiny_network.state_dict()), tmp_path / "a.pth", "legacy")
@@ -471,6 +630,15 @@ def test_mmsegmentation_upsamples_in_two_steps_and_has_no_bias_before_a_norm(tmp
     x = torch.randn(1, 3, 72, 100)
     with torch.inference_mode():
         assert torch.equal(found.network()(x), network(x))
+
+
+def test_the_body_of_hrnet_pytorch_is_under_backbone_model_and_upsamples_aligned(tmp_path: Path) -> None:
+    state, shape = seg_state(21)
+    named = {k if k.startswith("last_layer") else f"backbone.model.{k}": v for k, v in state.items()}
+    found = checkpoints.load(save(named, tmp_path / "a.pth", "zip"))
+    assert found.layout == "hrnet-pytorch, prefix backbone.model."
+    assert found.architecture == shape.with_upsampling(CORNERS)
+    assert all(torch.equal(found.state[k], v) for k, v in state.items())
 
 
 def test_an_official_network_without_a_bias_is_incomplete(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.checkpoints.recognise.shapes import IncompleteError, Shapes
-from hrnet_deploy.checkpoints.recognise.unknown import refuse
+from hrnet_deploy.checkpoints.recognise.unknown import refuse, refuse_other_head
 from hrnet_deploy.registry import family_entry, family_names, load
 
 __all__ = ["IncompleteError", "recognise"]
@@ -21,6 +21,7 @@ def recognise(shapes: Mapping[str, Sequence[int]], path: object = "the checkpoin
     `path` names the checkpoint in errors. Raises BadInput that says what the file is instead, and IncompleteError if a
     tensor is missing from which the architecture is inferred."""
     tensors = Shapes(shapes, path)
+    refuse_other_head(tensors)
     for name in family_names():
         found: Architecture | None = load(family_entry(name).recogniser)(tensors)
         if found is not None:
