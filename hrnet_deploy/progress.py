@@ -16,4 +16,17 @@ class Progress:
         """Report that this many more units of the stage are done."""
 
 
+class NamedProgress(Progress):
+    """Progress whose stages begin with the name of a network."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name, self._progress = name, progress
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        self._progress.stage(f"{self._name}: {name}", total)
+
+    def advance(self, count: int = 1) -> None:
+        self._progress.advance(count)
+
+
 SILENT = Progress()

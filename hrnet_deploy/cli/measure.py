@@ -113,7 +113,7 @@ def _write_junit(result: CheckResult, path: Path | None) -> None:
 def bench(
     models: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE...", help="ONNX files or plans. Without any: the cost table of the HRNet paper."),
+        typer.Argument(metavar="FILE", help="ONNX files or plans. Without any: the cost table of the HRNet paper."),
     ] = None,
     engine: Annotated[
         list[str] | None,

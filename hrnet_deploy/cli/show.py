@@ -44,7 +44,7 @@ def compare(
 
 @command(rich_help_panel=MEASURE)
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Result files of any command, as JSON.")],
+    results: Annotated[list[Path], typer.Argument(metavar="FILE", help="Result files of any command, as JSON.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page: a name that ends in .html or .md.")],
     compare: Annotated[
         bool,

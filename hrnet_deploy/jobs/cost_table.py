@@ -28,7 +28,7 @@ from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.export import verify
 from hrnet_deploy.parity import score_on_images
-from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.progress import SILENT, NamedProgress, Progress
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.cost_table import (
@@ -176,7 +176,7 @@ class _Table:
 
     def _entry(self, network: PaperNetwork, entry: CostTableEntry) -> CostTableEntry:
         """The entry with what was missing in it, or with the reason why it could not be measured."""
-        named = _Named(network.name, self._progress)
+        named = NamedProgress(network.name, self._progress)
         try:
             if entry.result is None:
                 entry = self._inference(network, dataclasses.replace(entry, reason=""), named)
@@ -248,19 +248,6 @@ class _Table:
     def _run(self, rows: Sequence[RowAndSpec], progress: Progress) -> BenchResult:
         found = run(rows, self._request.schedule, progress, self._machine)
         return dataclasses.replace(found, command=self._request.command)
-
-
-class _Named(Progress):
-    """Progress whose stages begin with the name of a network."""
-
-    def __init__(self, name: str, progress: Progress) -> None:
-        self._name, self._progress = name, progress
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        self._progress.stage(f"{self._name}: {name}", total)
-
-    def advance(self, count: int = 1) -> None:
-        self._progress.advance(count)
 
 
 def parity_at_input(source: Source, description: Description, progress: Progress = SILENT) -> Parity:
