@@ -1,6 +1,6 @@
 """The tasks and the network families that exist, by name. To add one, add one line here.
 
-The tables hold module paths instead of imports. So this module lies below every room, `--help` loads no library, and
+The tables hold module paths instead of imports. So this module lies below every other package, `--help` loads no library, and
 `cards` can ask what the labels of a task are called without importing how images are decoded.
 """
 
@@ -91,8 +91,8 @@ _RECOGNISE = "hrnet_deploy.checkpoints.recognise"
 
 # every network family; checkpoints are tried in this order
 _FAMILIES: dict[str, FamilyEntry] = {
-    family: FamilyEntry(f"{_ARCHITECTURE}.{room}:{name}", f"{_NETWORKS}.{room}:{name}", f"{_RECOGNISE}.{room}:{family}")
-    for family, room, name in (
+    family: FamilyEntry(f"{_ARCHITECTURE}.{module}:{name}", f"{_NETWORKS}.{module}:{name}", f"{_RECOGNISE}.{module}:{family}")
+    for family, module, name in (
         ("faster_rcnn", "detection", "FasterRCNN"),
         ("seg_hrnet", "segmentation", "SegHRNet"),
         ("dilated_resnet", "segmentation", "DilatedResNet"),
