@@ -1,7 +1,7 @@
 """The tasks and the network families that exist, by name. To add one, add one line here.
 
-The tables hold module paths instead of imports. So this module lies below every other package, `--help` loads no library, and
-`cards` can ask what the labels of a task are called without importing how images are decoded.
+The tables hold module paths instead of imports. So this module lies below every other package, `--help` loads no
+library, and `cards` can ask what the labels of a task are called without importing how images are decoded.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ _RECOGNISE = "hrnet_deploy.checkpoints.recognise"
 
 # every network family; checkpoints are tried in this order
 _FAMILIES: dict[str, FamilyEntry] = {
-    family: FamilyEntry(f"{_ARCHITECTURE}.{module}:{name}", f"{_NETWORKS}.{module}:{name}", f"{_RECOGNISE}.{module}:{family}")
+    family: FamilyEntry(
+        f"{_ARCHITECTURE}.{module}:{name}", f"{_NETWORKS}.{module}:{name}", f"{_RECOGNISE}.{module}:{family}"
+    )
     for family, module, name in (
         ("faster_rcnn", "detection", "FasterRCNN"),
         ("seg_hrnet", "segmentation", "SegHRNet"),
