@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hrnet_deploy.version import __version__
+
 if TYPE_CHECKING:
     from hrnet_deploy.jobs.predict import Predictor
 
-__version__ = "0.1.0"  # the only place; pyproject.toml reads it
 __all__ = ["Predictor", "__version__"]
 
 

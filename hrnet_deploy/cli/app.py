@@ -39,7 +39,7 @@ INTERRUPTED = 130
 
 def _version(requested: bool) -> None:
     if requested:
-        from hrnet_deploy import __version__
+        from hrnet_deploy.version import __version__
 
         print(__version__)
         raise typer.Exit

@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy import __version__
 from hrnet_deploy.bench.environment import environment, versions
 from hrnet_deploy.cards import cards
 from hrnet_deploy.files import sha256
 from hrnet_deploy.tasks.dataset import Dataset
+from hrnet_deploy.version import __version__
 
 
 def digest_of(values: Any) -> str:

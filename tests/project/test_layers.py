@@ -31,6 +31,7 @@ LAYERS = (
     "progress",
     "threads",
     "errors",
+    "version",
 )
 
 
