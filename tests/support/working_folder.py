@@ -42,7 +42,7 @@ def readme_folder(folder: Path, images: int) -> Path:
     generate.generate(drawn, range(images), seed=7)
     for name, card in DEMO.items():
         torch.save({"state_dict": dict(checkpoints.load(card).state)}, folder / name)
-    for name, count in {"val2017": images, "val": 60, "photos": 6, "streets": 6}.items():
+    for name, count in {"val2017": images, "val": 40, "photos": 6, "streets": 6}.items():
         (folder / name).mkdir()
         for path in sorted(drawn.glob("*.png"))[:count]:
             shutil.copy(path, folder / name)
