@@ -33,7 +33,7 @@ def read_image(path: Path, upright: bool = False) -> Image:
     if bgr is None and len(data):
         bgr = _decoded(path, data, cv2.IMREAD_UNCHANGED)
     if bgr is None:
-        raise BadInput(f"{path} is not an image this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+        raise BadInput(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
     if bgr.dtype == np.uint16:
         bgr = _of_16_bits(path, bgr)
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:

@@ -179,5 +179,5 @@ def test_the_command_line(run: Callable[..., tuple[int, str, str]], tmp_path: Pa
     (tmp_path / "other.json").write_text("{}")
     code, _, err = run("bench", "-o", tmp_path / "other.json")
     assert code == 2
-    assert "holds something else" in err
+    assert "is not a cost table" in err
     assert (tmp_path / "other.json").read_text() == "{}"

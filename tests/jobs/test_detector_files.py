@@ -366,7 +366,7 @@ def test_a_second_file_that_does_not_belong_is_refused(
         )
     )
     for model, second, sentence in (
-        (detector_onnx, detector_onnx, "export an upright one with --size 128x96"),
+        (detector_onnx, detector_onnx, "export one for upright images with --size 128x96"),
         (detector_onnx, tmp_path / "other.onnx", "in weights — make both from one checkpoint"),
         (tiny_onnx, upright_onnx, "--upright is the second, upright input of detection"),
         (detector_onnx, tmp_path / "none.onnx", "none.onnx"),

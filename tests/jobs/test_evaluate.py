@@ -119,7 +119,7 @@ def test_one_scale_is_no_multi_scale_test(open_axes: Path, street: Path) -> None
     ("arguments", "sentence"),
     [
         (("--scales", "0.5,x"), "is not a list of factors"),
-        (("--scales", "0.5,99"), "--scales wants factors of the input between 0.1 and 8"),
+        (("--scales", "0.5,99"), "--scales needs factors of the input size between 0.1 and 8"),
         (("--scales", "0.5"), "or with --dynamic"),
         (("--annotations", "nowhere"), "nowhere"),
         (("--engine", "trt"), "the trt engine cannot run here"),

@@ -232,7 +232,7 @@ def test_a_folder_of_label_maps_may_lie_elsewhere(parsing: SegmentationTask, dra
     for path in drawn.glob("*.png"):
         write_image(tmp_path / "images" / path.with_suffix(".jpg").name, read_image(path))
         write_image(tmp_path / "maps" / path.name, np.eye(*read_image(path).shape[:2], dtype=np.uint8))
-    assert parsing.unscorable_reason(load_dataset(tmp_path / "images")) == "there are no label maps of the images"
+    assert parsing.unscorable_reason(load_dataset(tmp_path / "images")) == "the images have no label maps"
     dataset = load_dataset(tmp_path / "images", tmp_path / "maps", limit=2)
     assert [i.labels and i.labels.name for i in dataset.items] == ["000000.png", "000001.png"]
     assert dataset.truth is None

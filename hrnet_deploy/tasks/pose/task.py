@@ -217,7 +217,7 @@ class PoseTask(Task):
             return "the annotations have no keypoints"
         if wrong := {len(k) for k in labelled} - {2 * count, 3 * count}:
             annotated = "/".join(f"{n / 3:g}" for n in sorted(wrong))
-            return f"the annotations have {annotated} keypoints, the model {count}"
+            return f"the annotations have {annotated} keypoints, but the model has {count}"
         if not any(any(k[2::3]) if len(k) == 3 * count else True for k in labelled):
             return (
                 "no keypoint of the annotations is labelled: the visibility v of all is 0; write 2 for those that are "

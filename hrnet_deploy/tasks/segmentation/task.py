@@ -221,7 +221,7 @@ class SegmentationTask(Task):
         classes."""
         missing = [i.path.name for i in dataset.items if i.labels is None]
         if len(missing) == len(dataset):
-            return "there are no label maps of the images"
+            return "the images have no label maps"
         if missing:
             return f"{len(missing)} of {len(dataset)} images have no label map ({', '.join(missing[:3])})"
         self._survey(dataset).check(self.classes)
