@@ -15,7 +15,7 @@ from support.progress import Counted
 
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.jobs import tune
+from hrnet_deploy.jobs import candidates, tune
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.workflow.split import Split
 
@@ -79,7 +79,7 @@ def test_what_tune_has_judged_it_does_not_judge_again(
     tiny_onnx: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """int8 of random weights may lose too much; float never does, so there is a winner."""
-    monkeypatch.setattr(tune, "Schedule", lambda seconds, regions: Schedule(0.02, 6, 0.0, 0.02, regions=regions))
+    monkeypatch.setattr(candidates, "Schedule", lambda seconds, regions: Schedule(0.02, 6, 0.0, 0.02, regions=regions))
     split = Split(people, calibration_images=4, held_out=3)
     request = tune.TuneRequest(
         tiny_onnx, tmp_path / "a.onnx", split, max_drop=100.0, threads=(1,), calibration_cache=tmp_path / "r.npz"

@@ -12,9 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from hrnet_deploy.tasks.registry import task_names
+
 ROOT = Path(__file__).parents[2]
 # These modules and all modules below them need torch.
-NEED_TORCH = {"hrnet_deploy.engines.torch_", "hrnet_deploy.engines.parallel_branches", "hrnet_deploy.networks"}
+NEED_TORCH = {
+    "hrnet_deploy.engines.torch_",
+    "hrnet_deploy.engines.parallel_branches",
+    "hrnet_deploy.networks",
+    *(f"hrnet_deploy.tasks.{task}.training" for task in task_names()),
+}
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, hrnet_deploy
@@ -89,7 +96,7 @@ def test_the_base_install_works_without_torch(bin_folder: Path, tiny_onnx: Path,
     assert "missing" in json.loads(call(bin_folder, "doctor", "--json"))["extras"]["export"]
     assert json.loads(call(bin_folder, "inspect", tiny_onnx, "--json"))["precision"] == "fp32"
     assert "19 results" in call(bin_folder, "predict", tiny_onnx, images, "-o", tmp_path / "out")
-    assert "1 (base)" in call(bin_folder, "bench", tiny_onnx, "--seconds", "0.1", "--rounds", "6")
+    assert "ort fp32" in call(bin_folder, "bench", tiny_onnx, "--seconds", "0.1", "--rounds", "6")
     assert "Passed: " in call(bin_folder, "check", tiny_onnx, "--against", tiny_onnx)
     failed = call(bin_folder, "check", tiny_onnx, "--against", tiny_onnx, "--images", images, code=3)
     assert "pip install 'hrnet-deploy[eval]'" in failed  # scoring annotated images needs pycocotools
