@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from hrnet_deploy.architecture import require_same, with_known
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
-from hrnet_deploy.files import atomic_write, check_output
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.base import EngineInfo
@@ -89,8 +88,8 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     model, description = export_network(found.network(), chosen, request.options, provenance, progress)
     if request.weights_key:
         description = description.with_step(WEIGHTS_STEP, key=request.weights_key)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "graph.onnx")
+    with temporary_folder() as folder:
+        path = folder / "graph.onnx"
         save_model(model, path)
         verified = verify(
             Source(chosen, path, found.path, weights_key=request.weights_key), description, dataset, progress

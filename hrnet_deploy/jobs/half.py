@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import onnx
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source, run_rows
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output, sha256
+from hrnet_deploy.files import atomic_write, check_output, sha256, temporary_folder
 from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.fp16 import convertible, to_fp16, too_large
 from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
@@ -55,12 +54,12 @@ def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:
         raise BadInput(f"{request.model} is float16 already — convert the file it was made from")
     dataset = images_for(request.images)
     task = task_of(description.card)
-    with tempfile.TemporaryDirectory() as folder:
-        peaks = _peaks(model, description, task, dataset, Path(folder, "extra_outputs.onnx"), progress)
+    with temporary_folder() as folder:
+        peaks = _peaks(model, description, task, dataset, folder / "extra_outputs.onnx", progress)
         large = too_large(peaks)
         made, kept = to_fp16(model, large)
         precision = "fp16" if description.precision == "fp32" else description.precision
-        candidate = Path(folder, "half.onnx")
+        candidate = folder / "half.onnx"
         save_model(made, candidate)
         progress.stage("comparing on images", len(dataset))
         reference = open_engine("ort", Source(description.card, request.model))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from hrnet_deploy.bench.rows import REFERENCE
 from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.jobs.candidates import Tuner
 from hrnet_deploy.progress import SILENT, Progress
@@ -72,7 +71,7 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
         check_output(request.calibration_cache, force=True)
     started = time.monotonic()
     description = read_description(request.model)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         tuner = Tuner(
             model=request.model,
             output=request.output,
@@ -82,8 +81,8 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
             thread_counts=request.threads,
             checkpoint=request.checkpoint,
             throughput=request.throughput,
-            cache=request.calibration_cache or Path(folder, "statistics.npz"),
-            folder=Path(folder),
+            cache=request.calibration_cache or folder / "statistics.npz",
+            folder=folder,
             deadline=started + 60 * request.minutes,
             progress=progress,
         )
