@@ -20,7 +20,7 @@ from hrnet_deploy.errors import BadInput, Unavailable
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 FULL = 2**16  # a disk with fewer free bytes than this is full
-_UNFINISHED: set[Path] = set()  # files and folders of this process that no other run may find
+UNFINISHED: set[Path] = set()  # files and folders of this process that no other run may find
 
 
 def check_output(path: Path, force: bool) -> None:
@@ -85,7 +85,7 @@ def temporary_folder(inside: Path | None = None) -> Iterator[Path]:
 def _unfinished(path: Path, no_room: str) -> Iterator[None]:
     """Remove a file or folder when the block ends, and raise Unavailable(`no_room`) if the block failed because its
     disk is full, whatever a library made of that."""
-    _UNFINISHED.add(path)
+    UNFINISHED.add(path)
     try:
         yield
     except Exception as error:
@@ -95,7 +95,7 @@ def _unfinished(path: Path, no_room: str) -> Iterator[None]:
         raise
     finally:
         _remove(path)
-        _UNFINISHED.discard(path)
+        UNFINISHED.discard(path)
 
 
 def lacks_room(error: BaseException | None) -> bool:
@@ -116,7 +116,7 @@ def _is_full(folder: Path) -> bool:
 
 def remove_unfinished() -> None:
     """Remove what this process has not finished, for an end in which no `finally` runs."""
-    for path in list(_UNFINISHED):
+    for path in list(UNFINISHED):
         _remove(path)
 
 

@@ -42,6 +42,7 @@ class ExportRequest:
         card: the name or file of a card, if the weights fit several.
         force: whether an existing file is replaced.
         weights_key: which weights to take, where the checkpoint holds several; the plain ones unless given.
+        strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
     checkpoint: str
@@ -51,6 +52,7 @@ class ExportRequest:
     card: str = ""
     force: bool = False
     weights_key: str = ""
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,14 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     from hrnet_deploy.engines.base import Source
     from hrnet_deploy.graph.metadata import WEIGHTS_STEP, describe, save_model
     from hrnet_deploy.tasks.dataset import load_dataset
+    from hrnet_deploy.tasks.readable import readable
     from hrnet_deploy.tasks.samples import sample_images
 
     check_output(request.output, request.force)
     progress.stage("loading PyTorch")
     need("torch", "export")
-    dataset = load_dataset(request.images, limit=IMAGES) if request.images else sample_images()
+    given = load_dataset(request.images, limit=IMAGES) if request.images else None
+    dataset = sample_images() if given is None else readable(given, request.strict)
     dataset = dataset.unjudged()  # a score on so few images means nothing; `check` scores a data set
     progress.stage("reading the checkpoint")
     found = _with_given_facts(checkpoints.load(request.checkpoint, request.weights_key), request.card, request.options)
@@ -115,6 +119,7 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
         checks=verified.checks,
         engine=ENGINE,
         engine_info=verified.info,
+        skipped=dataset.skipped,
     )
 
 

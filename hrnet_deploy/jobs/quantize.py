@@ -12,10 +12,10 @@ import onnx
 
 from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output, sha256, temporary_folder
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.graph import quantize as graph
 from hrnet_deploy.graph.calibrate import CalibrationResult, NamedInput, Statistics, calibrate
-from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
+from hrnet_deploy.graph.metadata import Description, describe, description_of, file_digest, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, ranges
 from hrnet_deploy.parity import budget_for
 from hrnet_deploy.precision import speed
@@ -186,6 +186,7 @@ def _result(
         outliers=found.outliers,
         all_zero=[s for s in all_zero if s in placement.ranged],
         warnings=_warnings(found.statistics, parts.calibration),
+        skipped=parts.skipped,
     )
 
 
@@ -218,7 +219,7 @@ def _describe(
     trial: Trial,
 ) -> None:
     """Write into the graph how it was made."""
-    provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
+    provenance = {**description.provenance, "parent": file_digest(request.model), "calibration": statistics.digest}
     facts = {
         "target": recipe.target.name,
         "method": request.method,
@@ -246,7 +247,7 @@ def _require_plain_float(path: Path, description: Description) -> None:
 
 def _statistics(request: QuantizeRequest, names: tuple[str, ...]) -> Statistics:
     """The statistics of the cache, or empty ones. Raises BadInput if the cache belongs to another model."""
-    digest = sha256(request.model)
+    digest = file_digest(request.model)
     if request.calibration_cache is None or not request.calibration_cache.exists():
         return Statistics.empty(digest, names)
     found = Statistics.load(request.calibration_cache)

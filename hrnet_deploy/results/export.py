@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.results.base import EngineInfo, Result, Setting
+from hrnet_deploy.results.base import EngineInfo, ImagesResult, Setting
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 
 
 @dataclass(frozen=True)
-class ExportResult(Result):
+class ExportResult(ImagesResult):
     """The written file, and how it compares with PyTorch.
 
     Attributes:
