@@ -78,9 +78,7 @@ def _place(tensor: onnx.TensorProto, path: Path) -> tuple[Path, int, int]:
     if not file.is_file():
         raise BadInput(f"{path} has tensors in {name}, which is not next to it — copy both files")
     if given != size or size < 0 or start < 0:
-        raise BadInput(
-            f"{path} has {given} bytes for the tensor {tensor.name}, which has {size} — save the model again"
-        )
+        raise BadInput(f"{path} gives the tensor {tensor.name} {given} bytes in place of {size} — save the model again")
     return file, start, size
 
 

@@ -31,8 +31,9 @@ IMAGES = 64  # the most images that are used
 
 @dataclass(frozen=True)
 class HalfRequest:
-    """What to convert: the file, the file to write, a folder of images (the package's own samples unless given), whether
-    an existing file is replaced, and whether an image that cannot be read is an error, not left out and listed."""
+    """What to convert: the file, the file to write, a folder of images (the package's own samples unless given),
+    whether an existing file is replaced, and whether an image that cannot be read is an error, not left out and
+    listed."""
 
     model: Path
     output: Path
