@@ -4,9 +4,9 @@
 
 Each command first runs once without a kill. Then it is started again and again in the same folder, and its process
 group is killed (SIGKILL) at a random moment of that time. After each kill, every file under a name that the user gave
-must be absent or whole. If a command ends before its kill, and every `--verify`-th time, it runs to its end: it must succeed
-and give the same as the first run, whatever the kills have left. Nothing is cleaned up between kills except results
-that are complete.
+must be absent or whole. If a command ends before its kill, and every `--verify`-th time, it runs to its end: it must
+succeed and give the same as the first run, whatever the kills have left. Nothing is cleaned up between kills except
+results that are complete.
 
 The processes are forked from one that has imported the libraries, so that a kill costs a fraction of a second.
 """
