@@ -313,9 +313,11 @@ def campaign(target: Target, place: Path, kills: int, verify: int, rng: random.R
         tally.torn += [f"after {tally.kills} kills: {reason}" for p in files_of(place, target) if (reason := torn(p))]
         if any((place / n).exists() for n in target.outputs[:1]) and target.name != "run":
             remove(place, target)  # the kill came after the output; the command would refuse to replace it
-        if tally.kills % verify == 0 or tally.kills == kills:
+        if tally.kills % verify == 0:
             finish(start(target.arguments, place), f"after {tally.kills} kills")
             remove(place, target)
+    finish(start(target.arguments, place), f"after all {tally.kills} kills")
+    remove(place, target)
     after = {p.name for p in place.iterdir()} | {p.name for p in Path(tempfile.gettempdir()).iterdir()}
     tally.left_over = len(after - before - {"log.txt", *target.outputs})
     return tally
