@@ -70,6 +70,8 @@ class FasterRCNN(Architecture):
     inputs: ClassVar[tuple[str, ...]] = (INPUT, IMAGE_SIZE)
     outputs: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels", "count")
     not_in_weights: ClassVar[tuple[str, ...]] = ("anchor_scale", "ratios", "proposals", "detections")
+    oldest_opset: ClassVar[int] = 18
+    opset_reason: ClassVar[str] = "only the dynamo exporter writes its non-maximum suppression"
     static_reason: ClassVar[str] = "the number of boxes it proposes depends on them"
     body: Body | ResNetBody
     classes: int = 80
