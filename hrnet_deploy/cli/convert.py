@@ -75,8 +75,12 @@ def export(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
     strict: options.Strict = False,
-    opset: Annotated[int | None, typer.Option(help="The ONNX opset. Default: 20.")] = None,
-    exporter: Annotated[Exporter, typer.Option(help="Which of PyTorch's exporters to use.")] = Exporter.dynamo,
+    opset: Annotated[
+        int | None, typer.Option(help="The ONNX opset, 11 to 23. Default: 20. Under 18, the exporter is torchscript.")
+    ] = None,
+    exporter: Annotated[
+        Exporter | None, typer.Option(help="Which of PyTorch's exporters to use. Default: the one that fits the opset.")
+    ] = None,
     simplify: Annotated[bool, typer.Option(help="Run onnxsim in a separate process, and compare its result.")] = True,
     report: options.Report = None,
     force: options.Force = False,
@@ -100,7 +104,7 @@ def export(
         batch=batch,
         dynamic=tuple(parse_list(dynamic)),
         opset=opset,
-        exporter=exporter.value,
+        exporter=None if exporter is None else exporter.value,
         simplify=simplify,
         embed=embed,
         flip_test=flip_test,

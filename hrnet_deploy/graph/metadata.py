@@ -83,15 +83,28 @@ def from_values(values: Any, path: Path) -> Description:
                 f"{path} was made by another version of hrnet-deploy (schema {values['schema']}, here {SCHEMA}) — "
                 "export it again"
             )
+        card = _card(values["card"], path)
         return Description(
-            card=ModelCard.from_dict(values["card"]),
+            card=card,
             input_format=InputFormat(**values["contract"]),
             precision=values["precision"],
             provenance=values["provenance"],
             history=tuple(values["history"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
+
+
+def _card(values: Any, path: Path) -> ModelCard:
+    """The card in a file. Raises BadInput where it is damaged, and where it has a unit that earlier versions took
+    wrongly: such a file was verified and calibrated on images that were prepared in another way."""
+    try:
+        card = ModelCard.from_dict(values)
+    except BadInput as error:
+        raise BadInput(f"{path} has a damaged model card: {error}, and export the file again") from error
+    if card.remarks:
+        raise BadInput(f"{path} was exported with a card that was not understood ({card.remarks[0]}) — export it again")
+    return card
 
 
 def describe(model: onnx.ModelProto, description: Description) -> None:
