@@ -27,6 +27,7 @@ def tune(
     checkpoint: Annotated[
         str, typer.Option(help="Weights for the PyTorch row. Without it the row has random weights.")
     ] = "",
+    weights_key: options.WeightsKey = "",
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -62,6 +63,7 @@ def tune(
         minutes=minutes,
         threads=tuple(threads or ()),
         checkpoint=checkpoint,
+        weights_key=weights_key,
         throughput=throughput,
         calibration_cache=calibration_cache,
         force=force,
@@ -78,6 +80,7 @@ def run(
         Path, typer.Option("-o", "--output", help="The folder for all files. Run the same command again to resume.")
     ],
     images: options.Images,
+    weights_key: options.WeightsKey = "",
     annotations: options.Annotations = None,
     engine: Annotated[
         list[str] | None,
@@ -111,6 +114,7 @@ def run(
 
     request = RunRequest(
         checkpoint=checkpoint,
+        weights_key=weights_key,
         folder=output,
         split=Split(images, annotations, calibration_images, held_out, seed),
         engines=tuple(engine or ()),

@@ -12,7 +12,7 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.base import Figure
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.tasks.dataset import load_dataset
-from hrnet_deploy.workflow.arguments import require_count
+from hrnet_deploy.workflow.arguments import require_annotations, require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 
@@ -45,6 +45,7 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     use = request.use
     progress.stage("opening the model")
     model = open_model(use)
+    require_annotations(request.annotations, model.description.card, use.model)
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
     progress.stage("scoring", len(dataset))
     score = score_on_images(model.engine, model.task, dataset, progress)

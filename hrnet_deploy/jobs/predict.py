@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.progress import SILENT, Progress
@@ -106,7 +105,6 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     Raises BadInput if an input cannot be read or the folder exists.
     """
     output, use = request.output, request.use
-    parse(use.engine)
     if output.exists() and not output.is_dir():
         raise BadInput(f"{output} is a file — name a folder")
     if output.exists() and not request.force:

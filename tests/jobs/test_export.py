@@ -107,6 +107,22 @@ def test_torchscript_is_a_way_out(exported: Callable[..., Path], tiny_network: t
     assert same(path, tiny_network, (1, 3, *SIZE)) < 1e-4
 
 
+@pytest.mark.parametrize("opset", [11, 13])
+def test_an_old_opset_goes_through_the_other_exporter_and_is_said(
+    opset: int, tiny_checkpoint: Path, tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.onnx"
+    done = export(ExportRequest(str(tiny_checkpoint), path, ExportOptions(size=SIZE, opset=opset)))
+    assert done.passed
+    assert done.history[0]["exporter"] == "torchscript"
+    assert done.remarks == [
+        f"opset {opset} was exported with torch's torchscript exporter, because the dynamo exporter writes opset 18 and "
+        "newer"
+    ]
+    assert [o.version for o in load_model(path).opset_import if o.domain == ""] == [opset]
+    assert same(path, tiny_network, (1, 3, *SIZE)) < 1e-4
+
+
 def test_an_existing_file_is_kept_unless_forced(
     tiny_onnx: Path, tiny_checkpoint: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -176,8 +192,9 @@ def test_a_failed_verification_keeps_the_file_and_says_so(
         ({"embed": True, "dynamic": ("batch",)}, "--embed needs static shapes"),
         ({"flip_test": True}, "--flip-test needs --embed"),
         ({"size": (100, 64)}, "the nearest is --size 96x64"),
-        ({"opset": 3}, "exporter wrote opset 18 instead of 3"),
-        ({"opset": 3, "exporter": "torchscript"}, "exporter failed .* try --exporter dynamo"),
+        ({"opset": 3}, "--opset 3 cannot be exported: the exporters of torch write opset 11 to 23"),
+        ({"opset": 10, "exporter": "torchscript"}, "the torchscript exporter writes opset 11 to 20"),
+        ({"opset": 17, "exporter": "dynamo"}, "the dynamo exporter writes opset 18 to 23 — leave --exporter out"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
