@@ -67,6 +67,7 @@ TASK_OPTIONS = {
     "--flip-test": "the flip test",
     "--upright": "the second, upright input",
     "--scales": "the multi-scale test",
+    "--category": "the choice of categories",
 }
 
 # every task: the module that holds its entry, as ENTRY

@@ -19,6 +19,7 @@ def tune(
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write the winner's ONNX model to.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     max_drop: Annotated[
         float, typer.Option(help="How much the metric may change at most, in points, up or down.")
     ] = 0.5,
@@ -37,6 +38,7 @@ def tune(
             "--throughput", help="Let an engine keep several images in flight, and compare the time per image."
         ),
     ] = False,
+    strict: options.Strict = False,
     calibration_cache: options.CalibrationCache = None,
     report: options.Report = None,
     force: options.Force = False,
@@ -58,7 +60,7 @@ def tune(
     request = TuneRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
         max_drop=max_drop,
         minutes=minutes,
         threads=tuple(threads or ()),
@@ -82,6 +84,7 @@ def run(
     images: options.Images,
     weights_key: options.WeightsKey = "",
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(metavar="ENGINE", help="An engine. Repeatable. Default: every engine that runs here."),
@@ -96,6 +99,7 @@ def run(
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
+    strict: options.Strict = False,
     seconds: options.Seconds = 5.0,
     json: options.Json = False,
 ) -> None:
@@ -116,7 +120,7 @@ def run(
         checkpoint=checkpoint,
         weights_key=weights_key,
         folder=output,
-        split=Split(images, annotations, calibration_images, held_out, seed),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
         engines=tuple(engine or ()),
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,

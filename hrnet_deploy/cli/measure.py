@@ -31,6 +31,7 @@ def check(
     weights_key: options.WeightsKey = "",
     images: options.SomeImages = None,
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
     engine: Annotated[str, typer.Option(help="The engine to compare with the reference.")] = "ort",
@@ -65,6 +66,7 @@ def check(
         float | None,
         typer.Option(help="Limit for detection: share of the engine's detections without a match."),
     ] = None,
+    strict: options.Strict = False,
     output: options.Output = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdict to this file, as JUnit XML.")] = None,
     force: options.Force = False,
@@ -106,6 +108,8 @@ def check(
         flip_test,
         limits,
         weights_key=weights_key,
+        strict=strict,
+        categories=tuple(category or ()),
     )
     with shown() as progress:
         result = job(request, progress)

@@ -25,8 +25,8 @@ def command_line() -> str:
 
 
 def check_outputs(force: bool, *results: Path | None, other: Path | None = None) -> None:
-    """Check before the work that the files can be written after it: results, whose names end in .json, and another file.
-    Raises BadInput."""
+    """Check before the work that the files can be written after it: results, whose names end in .json, and another
+    file. Raises BadInput."""
     from hrnet_deploy.files import check_output
     from hrnet_deploy.workflow.arguments import require_suffix
 

@@ -14,12 +14,12 @@ from hrnet_deploy.bench.rows import REFERENCE, RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
-from hrnet_deploy.files import sha256
-from hrnet_deploy.graph.metadata import Description
+from hrnet_deploy.graph.metadata import Description, file_digest
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize
 from hrnet_deploy.parity import as_figures, budget_for, compare_on_images, judge
 from hrnet_deploy.progress import Progress
+from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.figures import Budget, TaskFigures
 from hrnet_deploy.results.quantization import QuantizeResult
@@ -28,8 +28,8 @@ from hrnet_deploy.tasks.base import task_of
 from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
-from hrnet_deploy.workflow.open_model import weights_of
 from hrnet_deploy.workflow.identity import images_digest
+from hrnet_deploy.workflow.open_model import weights_of
 from hrnet_deploy.workflow.split import Split
 
 FLOAT = {"ort": ("ort",), "openvino": ("openvino", "openvino:precision=bf16")}  # the ways to run a float file
@@ -72,6 +72,11 @@ class Tuner:
         self._reference = open_engine("ort", Source(self.description.card, self.model))
         self._cached = FindingsCache(cache_beside(self.cache))
         self._files: dict[tuple[str, str], Path] = {}  # by precision and engine
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The images that cannot be read."""
+        return self._parts.skipped
 
     def file(self, candidate: Candidate) -> Path:
         """The model file of a candidate."""
@@ -191,8 +196,8 @@ class Tuner:
             return dataclasses.asdict(figures)
 
         cache_key = {
-            "parent": sha256(self.model),
-            "file": sha256(file),
+            "parent": file_digest(self.model),
+            "file": file_digest(file),
             "engine": candidate.engine,
             "threads": candidate.threads,
             "task": self._task.protocol(),

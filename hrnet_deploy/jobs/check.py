@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.figures import Budget, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
 from hrnet_deploy.workflow.arguments import require_amount, require_annotations, require_count, require_threads
 from hrnet_deploy.workflow.open_model import weights_of
@@ -52,6 +53,8 @@ class CheckRequest:
         limits: replace the budget of the file's precision, field by field.
         dataset: images that are already loaded, in place of the folder.
         weights_key: which weights of the checkpoint, where it holds several; those the file was made from unless given.
+        categories: which categories of the annotations are used, as `--category` says.
+        strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
     model: Path
@@ -66,10 +69,15 @@ class CheckRequest:
     limits: Budget = dataclasses.field(default_factory=Budget)
     dataset: Dataset | None = None
     weights_key: str = ""
+    strict: bool = False
+    categories: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.images is None and (self.annotations or self.limit is not None or self.seed is not None):
-            raise BadInput("--annotations, --limit and --seed need a folder of images — give it with --images")
+        if self.images is None:
+            numbers = (self.limit is not None, self.seed is not None)
+            if self.annotations or self.categories or any(numbers):
+                named = "--annotations, --category, --limit and --seed"
+                raise BadInput(f"{named} need a folder of images — give it with --images")
         require_count("--limit", self.limit)
         require_count("--seed", self.seed, least=0)
         require_runs_files(self.engine)
@@ -87,7 +95,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     run here.
     """
     description = read_description(request.model)
-    require_annotations(request.annotations, description.card, request.model)
+    require_annotations(request.annotations, description.card, request.model, request.categories)
     dataset = request.dataset or _images(request)
     progress.stage("opening both models")
     reference, theirs, source = _reference(request, description)
@@ -113,6 +121,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
         budget=budget,
         checks=judge(budget, tensors, figures),
         warning=_provenance(source, description),
+        skipped=dataset.skipped,
     )
     if result.passed or source is None or description.input_format.embedded:
         return result
@@ -124,7 +133,8 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
 def _images(request: CheckRequest) -> Dataset:
     if request.images is None:
         return sample_images()
-    return load_dataset(request.images, request.annotations, request.limit, request.seed)
+    found = load_dataset(request.images, request.annotations, request.limit, request.seed).choosing(request.categories)
+    return readable(found, request.strict)
 
 
 def _reference(request: CheckRequest, description: Description) -> tuple[Engine, Task, Source | None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from hrnet_deploy.results.base import EngineInfo, Result, Setting
+from hrnet_deploy.results.base import EngineInfo, ImagesResult, Setting
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 
 
@@ -37,7 +37,7 @@ class ActivationFit:
 
 
 @dataclass(frozen=True)
-class ExportResult(Result):
+class ExportResult(ImagesResult):
     """The written file, and how it compares with PyTorch.
 
     Attributes:

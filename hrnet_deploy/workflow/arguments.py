@@ -34,8 +34,8 @@ def require_threads(value: int | None) -> None:
     require_count("--threads", value)
     if value is not None and value > (cores := available_threads()):
         raise BadInput(
-            f"--threads {value} is more than the {cores} that can be used here — give {cores} or fewer, because threads "
-            "that share a core wait for each other"
+            f"--threads {value} is more than the {cores} that can be used here — give {cores} or fewer, because "
+            "threads that share a core wait for each other"
         )
 
 
@@ -53,17 +53,22 @@ def require_one_of(known: Collection[str], names: Sequence[str], what: str) -> N
             raise BadInput(f"there is no {what} {name!r} — choose among {', '.join(known)}")
 
 
-def require_annotations(annotations: Path | None, card: ModelCard, subject: object) -> None:
+def require_annotations(
+    annotations: Path | None, card: ModelCard, subject: object, categories: Sequence[str] = ()
+) -> None:
     """Raises BadInput where annotations are not of the form that the task of a card takes: a file, or a folder of label
-    maps. `subject` is what the error names. None is accepted."""
+    maps; and where categories are chosen for a task that has none. `subject` is what the error names. None is
+    accepted."""
+    entry = task_entry(card.task)
+    if categories:
+        entry.require("--category", subject)
     if annotations is None:
         return
-    entry = task_entry(card.task)
     if not entry.label_maps:
         if annotations.is_dir():
             raise BadInput(
-                f"--annotations {annotations} is a folder, and {subject} is for {entry.name} — give a JSON file of COCO "
-                "annotations"
+                f"--annotations {annotations} is a folder, and {subject} is for {entry.name} — give a JSON file of "
+                "COCO annotations"
             )
         require_file(annotations)
     elif not annotations.is_dir():

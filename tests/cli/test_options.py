@@ -103,7 +103,11 @@ def test_more_threads_than_cores_are_refused(
     ("command", "arguments", "sentence"),
     [
         ("export", ("a.pth", "-o", "x.plan"), "the name of the exported file ends in .onnx, not in .plan"),
-        ("quantize", ("a.onnx", "-o", "x", "--images", "i"), "the name of an int8 file ends in .onnx, not in no suffix"),
+        (
+            "quantize",
+            ("a.onnx", "-o", "x", "--images", "i"),
+            "the name of an int8 file ends in .onnx, not in no suffix",
+        ),
         ("half", ("a.onnx", "-o", "x.trt"), "the name of a float16 file ends in .onnx"),
         ("tune", ("a.onnx", "-o", "x.json", "--images", "i"), "the name of the file of the winner ends in .onnx"),
         ("build", ("a.onnx", "-o", "x.onnx"), "the name of a plan ends in .plan or .engine"),
@@ -120,10 +124,18 @@ def test_more_threads_than_cores_are_refused(
         ("export", ("a.pth", "-o", "x.onnx", "--opset", "13", "--exporter", "dynamo"), "leave --exporter out"),
         ("export", ("a.pth", "-o", "x.onnx", "--opset", "21", "--exporter", "torchscript"), "leave --exporter out"),
         ("export", ("a.pth", "-o", "x.onnx", "--dynamic", "depth"), "cannot make depth dynamic"),
-        ("tune", ("a.onnx", "-o", "x.onnx", "--images", "i", "--weights-key", "ema"), "--weights-key needs a checkpoint"),
+        (
+            "tune",
+            ("a.onnx", "-o", "x.onnx", "--images", "i", "--weights-key", "ema"),
+            "--weights-key needs a checkpoint",
+        ),
         ("bench", ("a.onnx", "--weights-key", "ema"), "--weights-key needs a checkpoint"),
         ("bench", ("--oversubscribe",), "need a file"),
-        ("export", ("a.pth", "--frob"), "no such option: --frob (Possible options: --force) — `hrnet-deploy export --help`"),
+        (
+            "export",
+            ("a.pth", "--frob"),
+            "no such option: --frob (Possible options: --force) — `hrnet-deploy export --help`",
+        ),
     ],
 )
 def test_what_no_later_command_could_use_is_refused_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import yaml
 from support.layouts import LAYOUTS, save
 from support.tiny import SIZE, TINY
 
 from hrnet_deploy import architecture as arch
+from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
 from hrnet_deploy.graph.metadata import KEY, load_model, read_description
@@ -115,12 +118,39 @@ def test_an_old_opset_goes_through_the_other_exporter_and_is_said(
     done = export(ExportRequest(str(tiny_checkpoint), path, ExportOptions(size=SIZE, opset=opset)))
     assert done.passed
     assert done.history[0]["exporter"] == "torchscript"
-    assert done.remarks == [
-        f"opset {opset} was exported with torch's torchscript exporter, because the dynamo exporter writes opset 18 and "
-        "newer"
-    ]
+    assert len(done.remarks) == 1 and f"opset {opset} was exported with torch's torchscript exporter" in done.remarks[0]
     assert [o.version for o in load_model(path).opset_import if o.domain == ""] == [opset]
     assert same(path, tiny_network, (1, 3, *SIZE)) < 1e-4
+
+
+def test_what_was_converted_in_a_card_is_in_the_file_and_said(
+    tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    values = json.loads(json.dumps(card("pose_hrnet_w32_256x192").to_dict()))
+    values.update(name="mine", architecture=json.loads(json.dumps(arch.to_dict(TINY))), checkpoint="", published=[])
+    values["input"] |= {
+        "height": 96,
+        "width": 64,
+        "mean": [123.675, 116.28, 103.53],
+        "std": [58.395, 57.12, 57.375],
+        "colour": "rgb",
+    }
+    values["keypoints"]["skeleton"] = [[a + 1, b + 1] for a, b in values["keypoints"]["skeleton"]]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    code, out, _ = run("export", tiny_checkpoint, "-o", tmp_path / "a.onnx", "--card", path, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [r[:35] for r in found["remarks"]] == [
+        "the card's mean and std are of pixe",
+        "the card's skeleton counts from 1, ",
+    ]
+    assert found["activations"]["verdict"] == "unknown"
+    assert "of weights that were not trained" in found["activations"]["reason"]
+    described = read_description(tmp_path / "a.onnx").card
+    np.testing.assert_allclose(described.input.mean, (0.485, 0.456, 0.406))
+    assert described.input.colour == "RGB"
+    assert described.labels == card("pose_hrnet_w32_256x192").labels
 
 
 def test_an_existing_file_is_kept_unless_forced(
