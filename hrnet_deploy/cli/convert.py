@@ -133,6 +133,7 @@ def quantize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -194,7 +195,7 @@ def quantize(
     request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),
