@@ -10,11 +10,12 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import typed
 from hrnet_deploy.files import require_file, sha256
 from hrnet_deploy.registry import Labels, TaskEntry, task_entry
 
@@ -109,18 +110,14 @@ class ModelCard:
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         """A card from JSON values. Keys of label kinds that are null are ignored: older files have one for every kind.
 
-        Raises BadInput for an unknown task or network family, KeyError and TypeError for values that are missing or
-        unknown."""
-        rest = {k: v for k, v in values.items() if v is not None}
-        architecture = arch.from_dict(rest.pop("architecture"))
+        Raises BadInput for an unknown task or network family, and FieldError with the path of a field that is missing,
+        unknown or does not fit."""
+        rest = {k: v for k, v in typed(Mapping[str, Any], values, "card").items() if v is not None}
+        architecture = arch.from_dict(rest.pop("architecture", None))
         entry = task_entry(architecture.task)
-        return cls(
-            architecture=architecture,
-            input=Input(**_tuples(rest.pop("input"))),
-            labels=entry.labels(**_tuples(rest.pop(entry.label_kind))),
-            published=tuple(Published(**p) for p in rest.pop("published", ())),
-            **rest,
-        )
+        kind = cast(type[Labels], entry.labels)
+        labels = typed(kind, rest.pop(entry.label_kind, None), entry.label_kind)
+        return typed(cls, rest, "", architecture=architecture, labels=labels)
 
     def published_as(self, digest: str) -> Published | None:
         """The published checkpoint that has this sha256, or None."""
@@ -134,15 +131,6 @@ class ModelCard:
         return dataclasses.replace(
             self, input=dataclasses.replace(self.input, height=height, width=width, longest=longest)
         )
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values whose lists, also nested ones, are tuples, as frozen dataclasses need them."""
-
-    def convert(value: Any) -> Any:
-        return tuple(convert(v) for v in value) if isinstance(value, (list, tuple)) else value
-
-    return {k: convert(v) for k, v in values.items()}
 
 
 def folder() -> Path:
@@ -165,17 +153,15 @@ def read_card(path: Path) -> ModelCard:
 
     require_file(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        kind = task_entry(arch.from_dict(values["architecture"]).task).label_kind
+        values = typed(Mapping[str, Any], yaml.safe_load(path.read_text(encoding="utf-8")), "card")
+        kind = task_entry(arch.from_dict(values.get("architecture")).task).label_kind
         if kind not in values:
             datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
-            values[kind] = datasets[values["dataset"]][kind]
+            values = {**values, kind: datasets.get(typed(str, values.get("dataset"), "dataset"), {}).get(kind)}
         read = ModelCard.from_dict({"name": path.stem, **values})
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise BadInput(
-            f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}"
-        ) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a text that is no UTF-8 is a ValueError, too
+        first = (str(error).strip() or "it is nested too deeply").splitlines()[0]
+        raise BadInput(f"{path} is not a model card ({first[:200]}) — copy one of {folder()}") from error
     if len(read.label_names) != read.architecture.labels:
         raise BadInput(
             f"{path} names {len(read.label_names)} {kind}, its network has {read.architecture.labels} — name every "

@@ -7,8 +7,6 @@ from the tensors of a state dict, and a model card carries one. Every family imp
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +16,11 @@ from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposal
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import FieldError, typed
 from hrnet_deploy.registry import family_entry, load
+
+PATH = "architecture"  # of an architecture in a card, for errors
+LARGEST = 2**20  # no layer has more channels, no network more layers
 
 __all__ = [
     "IMAGE_SIZE",
@@ -49,29 +51,35 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
     return {"family": architecture.family, **dataclasses.asdict(architecture)}  # type: ignore[call-overload]
 
 
-def from_dict(values: Mapping[str, Any]) -> Architecture:
+def from_dict(values: Any) -> Architecture:
     """The architecture of a card or an ONNX file: the inverse of `to_dict`. A card may say `width: 32` instead of the
-    whole body, and `upsample` beside it. Raises BadInput for a family this version does not know."""
-    rest = dict(values)
-    kind = load(family_entry(rest.pop("family", None)).architecture)
+    whole body, and `upsample` beside it. Raises BadInput for a family this version does not know, and
+    FieldError with the path of a field that does not fit."""
+    rest = dict(typed(Mapping[str, Any], values, PATH))
+    kind: type[Architecture] = load(family_entry(rest.pop("family", None)).architecture)
     if "width" in rest:
-        rest["body"] = Body.of_width(rest.pop("width"), upsample=Upsample(**rest.pop("upsample", {})))
-    made: Architecture = _made(kind, rest)
+        width = typed(int, rest.pop("width"), f"{PATH}.width")
+        upsample = typed(Upsample, rest.pop("upsample", {}), f"{PATH}.upsample")
+        rest["body"] = dataclasses.asdict(Body.of_width(width, upsample=upsample))
+    made = typed(kind, rest, PATH)
+    _check_numbers(dataclasses.asdict(made), PATH)  # type: ignore[call-overload]
     return made
 
 
-def _made(kind: Any, value: Any) -> Any:
-    """A value of JSON or YAML, as the type with which a field is declared: dataclasses and tuples, also nested."""
-    if isinstance(kind, types.UnionType) and isinstance(value, Mapping):
-        kinds = [k for k in typing.get_args(kind) if dataclasses.is_dataclass(k)]
-        kind = next((k for k in kinds if set(value) <= {f.name for f in dataclasses.fields(k)}), kind)
-    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        hints = typing.get_type_hints(kind)
-        return kind(**{k: _made(hints.get(k), v) for k, v in value.items()})  # type: ignore[operator]
-    if isinstance(value, (list, tuple)):
-        inner = (typing.get_args(kind) or (None,))[0]
-        return tuple(_made(inner, v) for v in value)
-    return value
+def _check_numbers(value: Any, path: str) -> None:
+    """Raises FieldError for a number that no network can have."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _check_numbers(part, f"{path}.{name}")
+        if "stages" in value and not value["stages"]:
+            raise FieldError(f"{path}.stages is empty, expected a stage or more")
+        if "channels" in value and "blocks" in value and not 0 < len(value["channels"]) == len(value["blocks"]):
+            raise FieldError(f"{path} has {len(value['channels'])} channels and {len(value['blocks'])} blocks")
+    elif isinstance(value, tuple):
+        for i, part in enumerate(value):
+            _check_numbers(part, f"{path}[{i}]")
+    elif isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= LARGEST:
+        raise FieldError(f"{path} is {value if abs(value) < 1e9 else 'too large'}, expected 1 to {LARGEST}")
 
 
 def check_size(architecture: Architecture, height: int, width: int) -> None:

@@ -47,7 +47,7 @@ class Stage:
     modules: int
     blocks: tuple[int, ...]
     channels: tuple[int, ...]
-    block: str = "basic"
+    block: Literal["basic", "bottleneck"] = "basic"
 
     @property
     def outputs(self) -> list[int]:

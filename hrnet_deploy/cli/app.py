@@ -115,7 +115,8 @@ def main() -> None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    printable = "".join(c if c.isprintable() else " " for c in sentence)  # names in a file may hold control characters
+    print(f"error: {' '.join(printable.split())}", file=sys.stderr)
     sys.exit(code)
 
 

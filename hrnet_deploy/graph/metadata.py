@@ -18,6 +18,7 @@ import onnx
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import typed
 from hrnet_deploy.files import require_file
 from hrnet_deploy.graph.plan import is_plan, read_manifest
 from hrnet_deploy.tasks.base import InputFormat
@@ -77,20 +78,18 @@ def from_values(values: Any, path: Path) -> Description:
         BadInput: the values were written by another version or are not a description. The message names `path`.
     """
     try:
-        if values["schema"] != SCHEMA:
+        given = dict(typed(Mapping[str, Any], values, "description"))
+        if (schema := typed(int, given.pop("schema", None), "schema")) != SCHEMA:
             raise BadInput(
-                f"{path} was made by another version of hrnet-deploy (schema {values['schema']}, here {SCHEMA}) — "
-                "export it again"
+                f"{path} was made by another version of hrnet-deploy (schema {schema}, here {SCHEMA}) — export it again"
             )
-        return Description(
-            card=ModelCard.from_dict(values["card"]),
-            input_format=InputFormat(**values["contract"]),
-            precision=values["precision"],
-            provenance=values["provenance"],
-            history=tuple(values["history"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
+        card, contract = ModelCard.from_dict(given.pop("card", None)), given.pop("contract", None)
+        made = typed(Description, given, "", card=card, input_format=typed(InputFormat, contract, "contract"))
+        for i, step in enumerate(made.history):
+            typed(str, step.get("step"), f"history[{i}].step")
+        return made
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} has a damaged model card ({error}) — export it again") from error
 
 
 def describe(model: onnx.ModelProto, description: Description) -> None:
@@ -106,8 +105,8 @@ def description_of(model: onnx.ModelProto, path: Path) -> Description:
         raise BadInput(f"{path} has no model card — make the file with `hrnet-deploy export`")
     try:
         values = json.loads(found)
-    except ValueError as error:
-        raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} has a damaged model card ({error}) — export it again") from error
     return from_values(values, path)
 
 
@@ -120,6 +119,8 @@ def load_model(path: Path) -> onnx.ModelProto:
         raise BadInput(
             f"{path} is not an ONNX file, or a damaged one — expected a file written by `hrnet-deploy export`"
         ) from error
+    if not any(o.domain in ("", "ai.onnx") for o in model.opset_import):
+        raise BadInput(f"{path} is a damaged ONNX file: it does not say its opset — export it again")
     if not model.graph.node:
         raise BadInput(
             f"{path} is not an ONNX file: it holds no graph — expected a file written by `hrnet-deploy export`"

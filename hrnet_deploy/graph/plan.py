@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.fields import typed
 from hrnet_deploy.files import atomic_write, read_json, sha256, write_json
 
 SUFFIXES = (".plan", ".engine", ".trt")
@@ -103,8 +104,7 @@ class Manifest:
 
 def options_of(values: Mapping[str, Any]) -> BuildOptions:
     """Options from the values that `dataclasses.asdict` gave, after they were written as JSON and read again."""
-    size = values["size"] and tuple(tuple(s) for s in values["size"])
-    return BuildOptions(**{**values, "batch": values["batch"] and tuple(values["batch"]), "size": size})
+    return typed(BuildOptions, values, "options")
 
 
 def manifest_path(plan: Path) -> Path:
@@ -132,13 +132,16 @@ def read_manifest(plan: Path) -> Manifest:
         )
     values = read_json(path, "the manifest of a plan")
     try:
-        if values["kind"] != "plan" or values["schema"] != SCHEMA:
-            raise BadInput(f"{path} is not a manifest that this version reads — build the plan again")
-        found = Manifest(**{f.name: values[f.name] for f in dataclasses.fields(Manifest)})
+        given = dict(typed(Mapping[str, Any], values, "manifest"))
+        if given.pop("kind", None) != "plan" or given.pop("schema", None) != SCHEMA:
+            raise BadInput(f"{path} is not the manifest of a plan that this version reads — build the plan again")
+        found = typed(Manifest, given, "")
         options_of(found.options)
+        for name in ("name", "sha256"):
+            typed(str, found.onnx.get(name), f"onnx.{name}")
         return found
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{path} is not the manifest of a plan ({error!r}) — build the plan again") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not the manifest of a plan ({error}) — build the plan again") from error
 
 
 def require_fit(plan: Path, found: Manifest, tensorrt: str, identity: Mapping[str, str]) -> None:
