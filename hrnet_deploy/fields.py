@@ -1,120 +1,169 @@
-"""Values of a file (JSON or YAML) as typed dataclasses. What does not fit is named by the path of its field."""
+"""Makes frozen dataclasses from the values of a JSON or YAML file, and checks the type and the range of every field.
+
+A field states its range where it is declared, `iou: float = within(0, 1, "a share", 0.5)`, so that every file that has
+it is checked in the same way and the error names the unit.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
+import difflib
 import math
-import reprlib
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, Union
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-T = TypeVar("T")
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 40
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+from hrnet_deploy.errors import BadInput
 
-
-class FieldError(ValueError):
-    """A value that does not fit its field. The message begins with the path of the field: input.mean[0]."""
+CHECK = "check"  # the key of a field's metadata
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-def typed(kind: type[T], value: Any, path: str, **made: Any) -> T:
-    """A value as the type with which a field is declared.
+@dataclass(frozen=True)
+class Range:
+    """The smallest and the largest value of a number, or of every number in a list or a group of fields, and what they
+    are."""
 
-    Dataclasses are made from mappings, without unknown keys, and tuples from lists. Of several dataclasses the first is
-    taken that has all the keys. Numbers must be finite, and text must be text in any encoding.
+    low: float
+    high: float
+    unit: str
+
+    def check(self, path: str, value: Any) -> None:
+        """Raises BadInput for a number outside of the range."""
+        for number in _numbers(value):
+            if not self.low <= number <= self.high:
+                bounds = f"{self.low:g} to {self.high:g}" if math.isfinite(self.high) else f"{self.low:g} or more"
+                raise BadInput(f"{path} is {number:g} — it is {self.unit}, {bounds}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The values that a field can have."""
+
+    values: tuple[Any, ...]
+
+    def check(self, path: str, value: Any) -> None:
+        """Raises BadInput for another value."""
+        if value not in self.values:
+            raise BadInput(f"{path} is {_shown(value)} — it is one of {', '.join(map(str, self.values))}")
+
+
+def within(low: float, high: float, unit: str, default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field whose numbers are from `low` to `high`. `unit` says what they are: "a share", "pixels"."""
+    return dataclasses.field(default=default, metadata={CHECK: Range(low, high, unit)})
+
+
+def among(*values: Any, default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field that has one of these values."""
+    return dataclasses.field(default=default, metadata={CHECK: Choice(values)})
+
+
+def made(kind: Any, value: Any, path: str) -> Any:
+    """A value of JSON or YAML, as the type with which a field is declared: dataclasses and tuples, also nested.
 
     Args:
-        kind: a dataclass, a number, text, or a tuple, list, mapping, literal or union of these.
-        value: as a reader of JSON or YAML gives it.
-        path: the name of the field in its file, with which an error begins.
-        made: fields of a dataclass that exist already, and are not in `value`.
+        kind: the type. None and Any accept everything.
+        value: what the file has.
+        path: the name of the field in error messages, such as "input.mean".
 
     Raises:
-        FieldError: the value does not fit.
+        BadInput: a value has another type or is out of its range, or a field is missing or unknown.
     """
-    found: T = _dataclass(kind, value, path, made) if made else _typed(kind, value, path)
-    return found
-
-
-def _typed(kind: Any, value: Any, path: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if origin in (Union, types.UnionType):
-        return _one_of(arguments, value, path)
-    if origin is Literal:
-        if not any(type(value) is type(a) and value == a for a in arguments):
-            raise _unfit(value, path, " or ".join(map(str, arguments)))
-        return value
+    if isinstance(kind, types.UnionType):
+        return _one_of(typing.get_args(kind), value, path)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, value, path, {})
-    if origin in (tuple, list):
-        return _listed(origin, arguments, value, path)
+        return _dataclass(kind, value, path)
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return _tuple(inner, value, path)
+    if origin is list:
+        return list(_tuple((*inner, Ellipsis), value, path))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {_typed(arguments[0], k, path): _typed(arguments[1], v, f"{path}.{k}") for k, v in _mapping(value, path)}
-    return _plain(kind, value, path)
-
-
-def _one_of(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
-    if value is None and type(None) in kinds:
-        return None
-    others = [k for k in kinds if k is not type(None)]
-    if isinstance(value, Mapping):
-        known = [k for k in others if dataclasses.is_dataclass(k)]
-        others = [k for k in known if set(value) <= {f.name for f in dataclasses.fields(k)}] or known or others
-    return _typed(others[0], value, path)
-
-
-def _dataclass(kind: Any, value: Any, path: str, made: Mapping[str, Any]) -> Any:
-    given, hints = dict(_mapping(value, path)), _hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.init and f.name not in made}
-    if unknown := [str(k)[:40] for k in given if k not in fields]:
-        raise FieldError(f"{_of(path)} has the field {unknown[0]!r}, known are {', '.join(fields)}")
-    for name, field in fields.items():
-        if name not in given and field.default is field.default_factory is dataclasses.MISSING:
-            raise FieldError(f"{path}.{name}".lstrip(".") + " is missing")
-    return kind(**made, **{k: _typed(hints[k], v, f"{path}.{k}".lstrip(".")) for k, v in given.items()})
-
-
-@functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _listed(origin: Any, arguments: tuple[Any, ...], value: Any, path: str) -> Any:
-    if not isinstance(value, (list, tuple)):
-        raise _unfit(value, path, "a list")
-    open_end = origin is list or arguments[-1] is Ellipsis
-    if not open_end and len(value) != len(arguments):
-        raise _unfit(value, path, f"{len(arguments)} values")
-    kinds = [arguments[0]] * len(value) if open_end else arguments
-    return origin(_typed(k, v, f"{path}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-
-
-def _mapping(value: Any, path: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise _unfit(value, path, "names with values")
-    return value.items()
+        if not isinstance(value, Mapping):
+            raise BadInput(f"{path} is {_shown(value)} — it is names with values")
+        return {made(inner[0], k, path): made(inner[1], v, f"{path}.{k}") for k, v in value.items()}
+    if origin is typing.Literal:
+        if value not in inner:
+            raise BadInput(f"{path} is {_shown(value)} — it is one of {', '.join(map(str, inner))}")
+        return value
+    if kind in KINDS:
+        return _plain(kind, value, path)
+    return tuple(made(None, v, path) for v in value) if isinstance(value, (list, tuple)) else value
 
 
 def _plain(kind: Any, value: Any, path: str) -> Any:
-    wanted = (int, float) if kind is float else kind
-    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-        raise _unfit(value, path, _WORDS.get(kind, getattr(kind, "__name__", str(kind))))
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _unfit(value, path, "a finite number")
-    if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-        raise _unfit(value, path, "text, and not half a character")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = (number and (kind is float or isinstance(value, int))) if kind in (int, float) else isinstance(value, kind)
+    if not fits:
+        quotes = ", so put it in quotes" if kind is str and isinstance(value, (bool, int, float)) else ""
+        raise BadInput(f"{path} is {_shown(value)} — it is {KINDS[kind]}{quotes}")
+    if number and not math.isfinite(value):
+        raise BadInput(f"{path} is {value} — it is a finite number")
+    if kind is str and any("\ud800" <= c <= "\udfff" for c in value):
+        raise BadInput(f"{path} has half a character, \\ud800 to \\udfff — it is text of whole ones")
     return value
 
 
-def _unfit(value: Any, path: str, wanted: str) -> FieldError:
-    return FieldError(f"{_of(path)} is {_SHORT.repr(value)}, expected {wanted}")
+def _tuple(inner: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise BadInput(f"{path} is {_shown(value)} — it is a list")
+    if Ellipsis not in inner:
+        if len(value) != len(inner):
+            raise BadInput(f"{path} has {len(value)} entries — it has {len(inner)}")
+        return tuple(made(k, v, f"{path}[{i}]") for i, (k, v) in enumerate(zip(inner, value, strict=True)))
+    return tuple(made(inner[0], v, f"{path}[{i}]") for i, v in enumerate(value))
 
 
-def _of(path: str) -> str:
-    return path or "it"
+def _one_of(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
+    if value is None and types.NoneType in kinds:
+        return None
+    others = [k for k in kinds if k is not types.NoneType]
+    fitting = [k for k in others if isinstance(value, Mapping) and set(value) <= _names(k)]
+    return made((fitting or others)[0], value, path)
+
+
+def _dataclass(kind: Any, value: Any, path: str) -> Any:
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{path} is {_shown(value)} — it is a group of fields: {', '.join(sorted(_names(kind)))}")
+    place = f"{path}." if path else ""
+    for name in value:
+        if name not in _names(kind):
+            near = difflib.get_close_matches(str(name), _names(kind), 1, 0.5)
+            cure = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(_names(kind)))}"
+            raise BadInput(f"there is no field {place}{str(name)[:40]} — {cure}")
+    hints = typing.get_type_hints(kind)
+    found = {}
+    for field in dataclasses.fields(kind):
+        if field.name in value:
+            found[field.name] = made(hints.get(field.name), value[field.name], f"{place}{field.name}")
+            if CHECK in field.metadata:
+                field.metadata[CHECK].check(f"{place}{field.name}", found[field.name])
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise BadInput(f"{place}{field.name} is missing — give it a value")
+    return kind(**found)
+
+
+def _names(kind: Any) -> set[str]:
+    return {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Every number in a value, also in lists and groups of fields."""
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _numbers(part)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _numbers(getattr(value, field.name))
+    elif isinstance(value, (int, float)):
+        yield value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a group of fields"
+    return "a list" if isinstance(value, (list, tuple)) else repr(value)[:40]

@@ -11,16 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body, Stage, Upsample
+from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, MOST, RESNET_DEPTHS, Body, Stage, Upsample
 from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposals, ResNetBody
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.fields import FieldError, typed
+from hrnet_deploy.fields import Range, made
 from hrnet_deploy.registry import family_entry, load
-
-PATH = "architecture"  # of an architecture in a card, for errors
-LARGEST = 2**20  # no layer has more channels, no network more layers
 
 __all__ = [
     "IMAGE_SIZE",
@@ -51,35 +48,22 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
     return {"family": architecture.family, **dataclasses.asdict(architecture)}  # type: ignore[call-overload]
 
 
-def from_dict(values: Any) -> Architecture:
+def from_dict(values: Mapping[str, Any]) -> Architecture:
     """The architecture of a card or an ONNX file: the inverse of `to_dict`. A card may say `width: 32` instead of the
-    whole body, and `upsample` beside it. Raises BadInput for a family this version does not know, and
-    FieldError with the path of a field that does not fit."""
-    rest = dict(typed(Mapping[str, Any], values, PATH))
-    kind: type[Architecture] = load(family_entry(rest.pop("family", None)).architecture)
+    whole body, and `upsample` beside it. Raises BadInput for a family this version does not know, and for a field that
+    does not fit."""
+    if not isinstance(values, Mapping):
+        raise BadInput("architecture is not a group of fields — give it a family and what that family has")
+    rest = dict(values)
+    kind = load(family_entry(rest.pop("family", None)).architecture)
     if "width" in rest:
-        width = typed(int, rest.pop("width"), f"{PATH}.width")
-        upsample = typed(Upsample, rest.pop("upsample", {}), f"{PATH}.upsample")
-        rest["body"] = dataclasses.asdict(Body.of_width(width, upsample=upsample))
-    made = typed(kind, rest, PATH)
-    _check_numbers(dataclasses.asdict(made), PATH)  # type: ignore[call-overload]
-    return made
-
-
-def _check_numbers(value: Any, path: str) -> None:
-    """Raises FieldError for a number that no network can have."""
-    if isinstance(value, Mapping):
-        for name, part in value.items():
-            _check_numbers(part, f"{path}.{name}")
-        if "stages" in value and not value["stages"]:
-            raise FieldError(f"{path}.stages is empty, expected a stage or more")
-        if "channels" in value and "blocks" in value and not 0 < len(value["channels"]) == len(value["blocks"]):
-            raise FieldError(f"{path} has {len(value['channels'])} channels and {len(value['blocks'])} blocks")
-    elif isinstance(value, tuple):
-        for i, part in enumerate(value):
-            _check_numbers(part, f"{path}[{i}]")
-    elif isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= LARGEST:
-        raise FieldError(f"{path} is {value if abs(value) < 1e9 else 'too large'}, expected 1 to {LARGEST}")
+        width = made(int, rest.pop("width"), "architecture.width")
+        Range(1, MOST, "a number of channels").check("architecture.width", width)
+        upsample = made(Upsample, rest.pop("upsample", {}), "architecture.upsample")
+        rest["body"] = Body.of_width(width, upsample=upsample)
+    found: Architecture = made(kind, rest, "architecture")
+    Range(0, MOST, "a size").check("a number of the architecture", found)
+    return found
 
 
 def check_size(architecture: Architecture, height: int, width: int) -> None:

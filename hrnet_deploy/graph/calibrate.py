@@ -25,7 +25,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.fields import typed
+from hrnet_deploy.fields import made
 from hrnet_deploy.files import atomic_write
 
 MANTISSA = 6  # bits of the mantissa in a bin: 64 bins per octave, each 0.8% to 1.6% of its value wide
@@ -151,7 +151,7 @@ class Statistics:
         """Read what `save` wrote. Raises BadInput if the file holds something else."""
         try:
             with zipfile.ZipFile(path) as archive:
-                meta = typed(_Meta, json.loads(str(_array(archive, "meta", "U", ()))), "meta")
+                meta = made(_Meta, json.loads(str(_array(archive, "meta", "U", ()))), "meta")
                 seen = (len(meta.done), len(meta.names)) if meta.done else (0,)
                 counts = _array(archive, "counts", np.int64, (len(meta.names), BINS))
                 low, high = (_array(archive, name, np.float32, seen) for name in ("low", "high"))

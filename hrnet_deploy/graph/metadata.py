@@ -18,8 +18,9 @@ import onnx
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.fields import typed
-from hrnet_deploy.files import require_file
+from hrnet_deploy.fields import made
+from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.graph.external import digest_with_external, external_files, load_external
 from hrnet_deploy.graph.plan import is_plan, read_manifest
 from hrnet_deploy.tasks.base import InputFormat
 
@@ -77,19 +78,42 @@ def from_values(values: Any, path: Path) -> Description:
     Raises:
         BadInput: the values were written by another version or are not a description. The message names `path`.
     """
+    given = dict(values) if isinstance(values, Mapping) else {}
+    if (schema := given.pop("schema", None)) != SCHEMA:
+        raise BadInput(
+            f"{path} was made by another version of hrnet-deploy (schema {str(schema)[:20]}, here {SCHEMA}) — export "
+            "it again"
+        )
+    card = _card(given.pop("card", None), path)
     try:
-        given = dict(typed(Mapping[str, Any], values, "description"))
-        if (schema := typed(int, given.pop("schema", None), "schema")) != SCHEMA:
-            raise BadInput(
-                f"{path} was made by another version of hrnet-deploy (schema {schema}, here {SCHEMA}) — export it again"
-            )
-        card, contract = ModelCard.from_dict(given.pop("card", None)), given.pop("contract", None)
-        made = typed(Description, given, "", card=card, input_format=typed(InputFormat, contract, "contract"))
-        for i, step in enumerate(made.history):
-            typed(str, step.get("step"), f"history[{i}].step")
-        return made
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} has a damaged model card ({error}) — export it again") from error
+        found = made(_Written, given, "")
+        for i, step in enumerate(found.history):
+            made(str, step.get("step"), f"history[{i}].step")
+    except (BadInput, RecursionError) as error:
+        raise BadInput(f"{path} has a damaged description: {error}, and export the file again") from error
+    return Description(card, found.contract, found.precision, found.provenance, found.history)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is written of a description beside its card and the schema."""
+
+    contract: InputFormat
+    precision: str
+    provenance: Mapping[str, str]
+    history: tuple[Mapping[str, Any], ...]
+
+
+def _card(values: Any, path: Path) -> ModelCard:
+    """The card in a file. Raises BadInput where it is damaged, and where it has a unit that earlier versions took
+    wrongly: such a file was verified and calibrated on images that were prepared in another way."""
+    try:
+        card = ModelCard.from_dict(values)
+    except (BadInput, RecursionError) as error:
+        raise BadInput(f"{path} has a damaged model card: {error}, and export the file again") from error
+    if card.remarks:
+        raise BadInput(f"{path} was exported with a card that was not understood ({card.remarks[0]}) — export it again")
+    return card
 
 
 def describe(model: onnx.ModelProto, description: Description) -> None:
@@ -106,12 +130,24 @@ def description_of(model: onnx.ModelProto, path: Path) -> Description:
     try:
         values = json.loads(found)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} has a damaged model card ({error}) — export it again") from error
+        raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
     return from_values(values, path)
 
 
 def load_model(path: Path) -> onnx.ModelProto:
-    """Read an ONNX model. Raises BadInput if the file cannot be read or is not an ONNX model."""
+    """Read an ONNX model, with its tensors also where they are in other files. Raises BadInput if the file cannot be
+    read or is not an ONNX model."""
+    model = _without_external(path)
+    load_external(model, path)
+    return model
+
+
+def file_digest(path: Path) -> str:
+    """The digest of everything that an ONNX file, or a plan, computes with."""
+    return sha256(path) if is_plan(path) else digest_with_external(_without_external(path), path)
+
+
+def _without_external(path: Path) -> onnx.ModelProto:
     require_file(path)
     try:
         model = onnx.load_model(str(path), load_external_data=False)
@@ -133,7 +169,9 @@ def read_description(path: Path) -> Description:
     if is_plan(path):
         require_file(path)
         return from_values(read_manifest(path).description, path)
-    return description_of(load_model(path), path)
+    model = _without_external(path)
+    external_files(model, path)
+    return description_of(model, path)
 
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:
