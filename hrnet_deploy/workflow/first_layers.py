@@ -50,7 +50,8 @@ def activation_fit(network: nn.Module, card: ModelCard, dataset: Dataset, images
         return ActivationFit("unknown", images, reason="the network has no batch norm")
     layer, module, mean, variance = found
     known_mean, known_variance = (
-        np.asarray(t, np.float64) for t in (module.running_mean, module.running_var)  # type: ignore[arg-type]
+        np.asarray(t, np.float64)
+        for t in (module.running_mean, module.running_var)  # type: ignore[arg-type]
     )
     low, high = FRESH_VARIANCE
     if np.abs(known_mean).max() < FRESH_MEAN and known_variance.min() > low and known_variance.max() < high:
@@ -154,4 +155,3 @@ def _divergence(
     """The Kullback-Leibler divergence of two normal distributions, in nats, of the median channel."""
     known = known_variance + 1e-12
     return float(np.median(0.5 * ((variance + (mean - known_mean) ** 2) / known - 1 - np.log(variance / known))))
-

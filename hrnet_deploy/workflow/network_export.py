@@ -63,7 +63,6 @@ class ExportOptions:
         if self.embed and self.dynamic:
             raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
 
-
     @property
     def chosen_exporter(self) -> Exporter:
         """The exporter that writes the graph."""

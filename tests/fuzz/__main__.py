@@ -18,7 +18,9 @@ def main() -> int:
     from fuzz.targets import TARGETS
 
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--reader", action="append", choices=sorted(TARGETS), help="one of the readers; may be repeated")
+    parser.add_argument(
+        "--reader", action="append", choices=sorted(TARGETS), help="one of the readers; may be repeated"
+    )
     parser.add_argument("--seconds", type=float, default=60, help="how long each reader is given inputs")
     parser.add_argument("--turns", type=int, default=1, help="readers take turns: so many of --seconds for each")
     parser.add_argument("--start", type=int, default=0, help="the number of the first input")

@@ -137,7 +137,15 @@ def json_file(rng: Random, data: bytes) -> bytes:
     return text.encode()
 
 
-YAML_PARTS = ("&a [*a]", "&a {b: *a}", "!!python/object/apply:os.getcwd []", "2026-01-01", "!!binary aGk=", "? [1]", "0x10")
+YAML_PARTS = (
+    "&a [*a]",
+    "&a {b: *a}",
+    "!!python/object/apply:os.getcwd []",
+    "2026-01-01",
+    "!!binary aGk=",
+    "? [1]",
+    "0x10",
+)
 
 
 def yaml_file(rng: Random, data: bytes) -> bytes:

@@ -178,7 +178,11 @@ def checkpoints(place: Workplace) -> Seeds:
     others = [torch.load(place.checkpoint(t)) for t in ("segmentation", "detection")]
     made = [_saved(c) for c in (*layouts, twins, *others)]
     made += [_saved(state, in_zip=False), _saved({"state_dict": state}, in_zip=False), save_safetensors(state)]
-    return [*made, b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", b"<!doctype html><html></html>"]
+    return [
+        *made,
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+        b"<!doctype html><html></html>",
+    ]
 
 
 def _saved(content: Any, in_zip: bool = True) -> bytes:

@@ -36,13 +36,14 @@ Read = Callable[[Path, Workplace], None]
 @dataclass(frozen=True)
 class Target:
     """A reader. `seeds` are valid files, `mutate` makes another one of a seed, and `read` reads a file with `suffix`.
-    `each` is how many inputs the test of the project gives it."""
+    `each` is how many inputs the test of the project gives it, and `seconds` the most that one may take."""
 
     seeds: Callable[[Workplace], seeds.Seeds]
     mutate: mutate.Mutate
     read: Read
     suffix: str
     each: int = 100
+    seconds: float = 10
 
 
 class Refused(DeployError):
@@ -132,7 +133,12 @@ def _command(*words: str) -> Read:
     """A command: FILE stands for the mutated file, IMAGES, OUT and `pose.onnx` for what is in the workplace."""
 
     def read(path: Path, place: Workplace) -> None:
-        known: dict[str, object] = {"FILE": path, "FOLDER": path.parent, "IMAGES": place.images, "OUT": path.parent / "out"}
+        known: dict[str, object] = {
+            "FILE": path,
+            "FOLDER": path.parent,
+            "IMAGES": place.images,
+            "OUT": path.parent / "out",
+        }
         for task in ("pose", "segmentation", "detection"):
             if f"{task}.onnx" in words:
                 known[f"{task}.onnx"] = place.onnx(task)
@@ -150,7 +156,7 @@ def _command(*words: str) -> Read:
 
 def _scored_maps(path: Path, place: Workplace) -> None:
     path.rename(path.with_name("000000.png"))
-    _command("eval", "segmentation.onnx", "--data", "IMAGES", "--annotations", "FOLDER", "--threads", "1")(path, place)
+    _command("eval", "segmentation.onnx", "--data", "IMAGES", "--annotations", "FOLDER", "--limit", "1")(path, place)
 
 
 def _inspected_plan(path: Path, _: Workplace) -> None:
@@ -180,7 +186,12 @@ TARGETS = {
     "eval_pose": Target(seeds.annotations, _JSON, _command("eval", "pose.onnx", *_EVAL), ".json", 15),
     "eval_segmentation": Target(seeds.label_maps, formats.picture, _scored_maps, ".png", 10),
     "export_card": Target(
-        seeds.pose_cards, _YAML, _command("export", "pose.pth", "--card", "FILE", "-o", "OUT.onnx"), ".yaml", 2
+        seeds.pose_cards,
+        _YAML,
+        _command("export", "pose.pth", "--card", "FILE", "-o", "OUT.onnx"),
+        ".yaml",
+        each=2,
+        seconds=120,  # a card that is accepted is exported
     ),
     "inspect_checkpoint": Target(seeds.checkpoints, formats.checkpoint, _command("inspect", "FILE"), ".pth", 10),
     "inspect_onnx": Target(seeds.onnx_files, formats.onnx_file, _command("inspect", "FILE"), ".onnx", 20),
