@@ -75,8 +75,12 @@ def export(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
     strict: options.Strict = False,
-    opset: Annotated[int | None, typer.Option(help="The ONNX opset. Default: 20.")] = None,
-    exporter: Annotated[Exporter, typer.Option(help="Which of PyTorch's exporters to use.")] = Exporter.dynamo,
+    opset: Annotated[
+        int | None, typer.Option(help="The ONNX opset, 11 to 23. Default: 20. Under 18, the exporter is torchscript.")
+    ] = None,
+    exporter: Annotated[
+        Exporter | None, typer.Option(help="Which of PyTorch's exporters to use. Default: the one that fits the opset.")
+    ] = None,
     simplify: Annotated[bool, typer.Option(help="Run onnxsim in a separate process, and compare its result.")] = True,
     report: options.Report = None,
     force: options.Force = False,
@@ -100,7 +104,7 @@ def export(
         batch=batch,
         dynamic=tuple(parse_list(dynamic)),
         opset=opset,
-        exporter=exporter.value,
+        exporter=None if exporter is None else exporter.value,
         simplify=simplify,
         embed=embed,
         flip_test=flip_test,
@@ -129,6 +133,7 @@ def quantize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -190,7 +195,7 @@ def quantize(
     request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),

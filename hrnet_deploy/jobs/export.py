@@ -18,6 +18,7 @@ from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import noise, task_of
+from hrnet_deploy.workflow.arguments import ONNX, require_suffix
 from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class ExportRequest:
     weights_key: str = ""
     strict: bool = False
 
+    def __post_init__(self) -> None:
+        require_suffix(self.output, ONNX, "the exported file")
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -77,19 +81,24 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     from hrnet_deploy.graph.metadata import WEIGHTS_STEP, describe, save_model
     from hrnet_deploy.tasks.dataset import load_dataset
     from hrnet_deploy.tasks.readable import readable
-    from hrnet_deploy.tasks.samples import sample_images
+    from hrnet_deploy.tasks.samples import NAME, sample_images
+    from hrnet_deploy.workflow.first_layers import activation_fit
 
     check_output(request.output, request.force)
     progress.stage("loading PyTorch")
     need("torch", "export")
     given = load_dataset(request.images, limit=IMAGES) if request.images else None
     dataset = sample_images() if given is None else readable(given, request.strict)
+    images = f"images of {request.images}" if request.images else NAME
     dataset = dataset.unjudged()  # a score on so few images means nothing; `check` scores a data set
     progress.stage("reading the checkpoint")
     found = _with_given_facts(checkpoints.load(request.checkpoint, request.weights_key), request.card, request.options)
     chosen = _card(found, request.card, request.options)
+    progress.stage("looking at the first layers")
+    network = found.network()
+    activations = activation_fit(network, chosen, dataset, images)
     provenance = {"checkpoint": found.sha256}
-    model, description = export_network(found.network(), chosen, request.options, provenance, progress)
+    model, description = export_network(network, chosen, request.options, provenance, progress)
     if request.weights_key:
         description = description.with_step(WEIGHTS_STEP, key=request.weights_key)
     with temporary_folder() as folder:
@@ -120,6 +129,8 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
         engine=ENGINE,
         engine_info=verified.info,
         skipped=dataset.skipped,
+        remarks=[*chosen.remarks, *request.options.remarks],
+        activations=activations,
     )
 
 
