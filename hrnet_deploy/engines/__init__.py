@@ -97,6 +97,22 @@ ENGINES: dict[str, EngineEntry] = {
         },
         missing="hrnet_deploy.engines.trt.missing:unavailable_reason",
     ),
+    "trt-rtx": EngineEntry(
+        "TensorRT for RTX: plans run on NVIDIA GeForce and RTX GPUs, and are built anywhere",
+        "hrnet_deploy.engines.trt.rtx_engine",
+        "RtxEngine",
+        needs=("tensorrt_rtx", "pycuda"),
+        extra="trt-rtx",
+        options={
+            "graph": ("on", "off"),
+            "contexts": (NUMBER,),
+            "aux_streams": ("0", NUMBER),
+            "level": ("0", "1", "2", "3", "4", "5"),
+            "tf32": (),
+            "specialization": ("lazy", "eager", "none"),
+        },
+        missing="hrnet_deploy.engines.trt.missing:rtx_unavailable_reason",
+    ),
 }
 
 

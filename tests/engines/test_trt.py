@@ -38,7 +38,7 @@ FRESH = (
     "tensorrt",
     "pycuda",
     "pycuda.driver",
-    *(f"hrnet_deploy.engines.trt.{m}" for m in ("build", "engine", "execution_context", "arena")),
+    *(f"hrnet_deploy.engines.trt.{m}" for m in ("engine", "rtx_engine", "execution_context", "arena")),
 )
 LAYERS = {
     "Layers": [
@@ -363,7 +363,7 @@ def test_what_does_not_start_is_one_sentence(
         ("Runtime", lambda: world.engine(plan)),
     ):
         monkeypatch.setattr(getattr(world.trt.module, kind), "__init__", refuse)
-        with pytest.raises(Unavailable, match=r"does not start on this GPU \(SM 61 is not supported\) — "):
+        with pytest.raises(Unavailable, match=r"does not start on this machine \(SM 61 is not supported\) — "):
             use()
 
 
