@@ -27,6 +27,7 @@ class Target(StrEnum):
     ort = "ort"
     openvino = "openvino"
     trt = "trt"
+    trt_rtx = "trt-rtx"
 
 
 class BranchFusion(StrEnum):

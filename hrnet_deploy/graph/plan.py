@@ -167,13 +167,17 @@ def require_fit(plan: Path, found: Manifest, engine: str, tensorrt: str, identit
             f"{plan} is not the plan that its manifest describes — build it again with: {found.rebuild(plan)}"
         )
     differs = [] if found.tensorrt == tensorrt else [f"TensorRT {found.tensorrt}, here is {tensorrt}"]
-    targets = found.identity.get("compute_capabilities", "")
-    if targets and identity["compute_capability"] not in targets.split(", "):
-        differs.append(f"the compute capabilities {targets}, here is {identity['compute_capability']}")
-    for name in () if targets else ("gpu", "compute_capability"):
-        if found.identity.get(name) != identity[name]:
-            differs.append(f"{name.replace('_', ' ')} {found.identity.get(name)}, here is {identity[name]}")
+    differs += misfits(found, identity)
     if differs:
         raise Unavailable(
             f"{plan} was built for {' and for '.join(differs)} — build it again with: {found.rebuild(plan)}"
         )
+
+
+def misfits(found: Manifest, identity: Mapping[str, str]) -> list[str]:
+    """In what a GPU differs from those that a plan is for, as texts; empty if the plan is for it."""
+    if targets := found.identity.get("compute_capabilities", ""):
+        fits = identity["compute_capability"] in targets.split(", ")
+        return [] if fits else [f"the compute capabilities {targets}, here is {identity['compute_capability']}"]
+    names = [n for n in ("gpu", "compute_capability") if found.identity.get(n) != identity[n]]
+    return [f"{n.replace('_', ' ')} {found.identity.get(n)}, here is {identity[n]}" for n in names]

@@ -19,7 +19,7 @@ from hrnet_deploy.files import check_output, sha256
 from hrnet_deploy.graph.backbone import REGION_POOLING
 from hrnet_deploy.graph.fp16 import to_fp16
 from hrnet_deploy.graph.metadata import Description, description_of, load_model, save_model, to_values
-from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, options_of, write_plan
+from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, misfits, options_of, write_plan
 from hrnet_deploy.graph.unquantize import unquantized
 from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.progress import SILENT, Progress
@@ -100,7 +100,10 @@ def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
         engine=flavour.engine,
         compiled={} if compiled is None else dataclasses.asdict(compiled),
     )
-    if reason := unavailable_reason(flavour.engine):  # a portable plan that cannot run here
+    reason = unavailable_reason(flavour.engine)
+    if not reason and misfits(manifest, probe().identity):
+        reason = "the GPU of this machine is not among those that it is for"
+    if reason:  # only a portable plan gets here
         info = _from_the_builder(manifest, compiled, reason)
     else:
         progress.stage("opening the plan")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hrnet_deploy.cards import ModelCard
 
 Profiles = dict[str, list[list[int]]]
+TARGET = "trt"  # of `quantize`, and the beginning of all targets whose files can be built
 BATCH = (1, 1, 16)  # bounds of an open batch if none are given
 
 
@@ -81,7 +82,7 @@ def build_plan(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log.native)
     if not parser.parse_from_file(str(file)):
-        raise BadInput(f"{flavour.title} cannot read {file}: {_parser_errors(parser)} — {_cure(flavour, description)}")
+        raise BadInput(_refusal(flavour, file, description, parser))
     monitor = Monitor(flavour, progress)
     config = _configured(flavour, builder, options, monitor)
     profiles = _profiles(network, description.card, options)
@@ -182,22 +183,21 @@ def _configured(flavour: Flavour, builder: trt.Builder, options: BuildOptions, m
     return config
 
 
-def _parser_errors(parser: trt.OnnxParser) -> str:
+def _refusal(flavour: Flavour, file: Path, description: Description, parser: trt.OnnxParser) -> str:
+    """The message about a file that the parser does not read."""
     said = []
     for index in range(parser.num_errors):
         error: trt.ParserError = parser.get_error(index)
-        said.append(
-            f"{error.node_operator()} node {error.node_name() or error.node()}: {' '.join(error.desc().split())[:200]}"
-        )
-    return "; ".join(said[:3]) or "it does not say why"
-
-
-def _cure(flavour: Flavour, description: Description) -> str:
-    """What to do about a file that the parser refuses."""
+        node = f"{error.node_operator()} node {error.node_name() or error.node()}"
+        said.append((node, " ".join(error.desc().split())[:200]))
     target = description.step("quantize").get("target", "")
-    if target and not target.startswith("trt"):
-        return f"it was quantized for {target}, so quantize the fp32 file with --target trt"
-    return "export it again, or use --engine ort"
+    if said and target and not target.startswith(TARGET):
+        return (
+            f"{flavour.title} cannot read {file}, which was quantized for {target}: it refuses the {said[0][0]} — "
+            f"quantize the fp32 file with --target {TARGET}"
+        )
+    reasons = "; ".join(f"{node}: {text}" for node, text in said[:3]) or "it does not say why"
+    return f"{flavour.title} cannot read {file}: {reasons} — export it again, or use --engine ort"
 
 
 def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOptions) -> Profiles:

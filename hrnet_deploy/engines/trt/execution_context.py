@@ -175,9 +175,8 @@ class ExecutionContext:
                         "other bounds: hrnet-deploy build --batch MIN:OPT:MAX, --size MIN:OPT:MAX"
                     )
             if not self.context.set_input_shape(name, shape):
-                raise BadInput(
-                    f"{self._log.flavour.title} refuses {list(shape)} for {name}{self._log.last} — build the plan for it"
-                )
+                title = self._log.flavour.title
+                raise BadInput(f"{title} refuses {list(shape)} for {name}{self._log.last} — build the plan for it")
         if missing := self.context.infer_shapes():
             raise BadInput(
                 f"the shapes of {', '.join(missing)} do not follow from the inputs — export with static shapes"
