@@ -68,7 +68,7 @@ ENGINES: dict[str, EngineEntry] = {
         needs=("onnxruntime",),
         options={
             "optimization": ("all", "extended", "basic", "disabled"),
-            "provider": ("cpu", "cuda", "tensorrt"),
+            "provider": ("cpu", "cuda", "tensorrt", "tensorrt-rtx"),
             "graph": (),
         },
         missing="hrnet_deploy.engines.on_gpu:unavailable_reason",

@@ -114,14 +114,14 @@ class QDQWriter:
         """
         if f"{name}.dq" not in {n.output[0] for n in self.weight_nodes}:
             names = [f"{name}.q", f"{name}.scale", f"{name}.zero_point"]
-            axis = {"axis": 0}
             if not self.per_channel:
-                scale, axis = scale[0], {}
+                scale = scale[0]
             for each, array in zip(names, (values, scale, np.zeros(np.shape(scale), values.dtype)), strict=True):
                 self._constant(each, np.asarray(array))
-            self.weight_nodes.append(
-                helper.make_node("DequantizeLinear", names, [f"{name}.dq"], f"{name}.dequantize", **axis)
-            )
+            node = helper.make_node("DequantizeLinear", names, [f"{name}.dq"], f"{name}.dequantize")
+            if self.per_channel:
+                node.attribute.append(helper.make_attribute("axis", 0))
+            self.weight_nodes.append(node)
         return f"{name}.dq"
 
     def _constant(self, name: str, array: NDArray) -> None:
