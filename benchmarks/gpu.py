@@ -2,10 +2,11 @@
 
 What is worth most comes first: the limits of the GPU (its matrix rates and its copy rate), HRNetV1-W48 at 256x192 in
 PyTorch (eager, as a CUDA graph, as a graph with branches on parallel streams) in each precision, its throughput by
-batch, the nine networks of the paper's cost table, compiled PyTorch, ONNX Runtime's CUDA provider, what TensorRT for RTX says
-to this GPU, PyCUDA, and training steps. Each figure is also given as a share of the limits. ONNX Runtime, TensorRT for
-RTX and PyCUDA are skipped where they are not installed; `--wheels DIR` holds what builds PyCUDA (`pip download pycuda
-numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is fetched, and nothing stays installed.
+batch, the nine networks of the paper's cost table, compiled PyTorch, ONNX Runtime's CUDA provider, what TensorRT for
+RTX says to this GPU, PyCUDA, and training steps. Each figure is also given as a share of the limits. ONNX Runtime,
+TensorRT for RTX and PyCUDA are skipped where they are not installed; `--wheels DIR` holds what builds PyCUDA (`pip
+download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is fetched, and nothing
+stays installed.
 
 It writes one JSON file, of the kind `gpu` (gpu_result.py), anew after each part. A part that fails says why, and the
 others go on. After `--minutes` no further part is begun; the same command goes on with what is missing. `--quick` takes
