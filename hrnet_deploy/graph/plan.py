@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.fields import made
 from hrnet_deploy.files import atomic_write, read_json, sha256, write_json
 
 SUFFIXES = (".plan", ".engine", ".trt")
@@ -113,9 +114,8 @@ class Manifest:
 
 def options_of(values: Mapping[str, Any]) -> BuildOptions:
     """Options from the values that `dataclasses.asdict` gave, after they were written as JSON and read again."""
-    size = values["size"] and tuple(tuple(s) for s in values["size"])
-    batch = values["batch"] and tuple(values["batch"])
-    return BuildOptions(**{**values, "batch": batch, "size": size, "gpus": tuple(values.get("gpus", ()))})
+    found: BuildOptions = made(BuildOptions, values, "options")
+    return found
 
 
 def manifest_path(plan: Path) -> Path:
@@ -142,15 +142,17 @@ def read_manifest(plan: Path) -> Manifest:
             f"-o {plan.name}"
         )
     values = read_json(path, "the manifest of a plan")
+    given = dict(values) if isinstance(values, Mapping) else {}
+    if given.pop("kind", None) != "plan" or given.pop("schema", None) != SCHEMA:
+        raise BadInput(f"{path} is not the manifest of a plan that this version reads — build the plan again")
     try:
-        if values["kind"] != "plan" or values["schema"] != SCHEMA:
-            raise BadInput(f"{path} is not a manifest that this version reads — build the plan again")
-        # an older manifest lacks the fields that were added since, which have defaults
-        found = Manifest(**{f.name: values[f.name] for f in dataclasses.fields(Manifest) if f.name in values})
+        found: Manifest = made(Manifest, given, "")
         options_of(found.options)
-        return found
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{path} is not the manifest of a plan ({error!r}) — build the plan again") from error
+        for name in ("name", "sha256"):
+            made(str, found.onnx.get(name), f"onnx.{name}")
+    except (BadInput, RecursionError) as error:
+        raise BadInput(f"{path} is not the manifest of a plan: {error}, and build the plan again") from error
+    return found
 
 
 def require_fit(plan: Path, found: Manifest, engine: str, tensorrt: str, identity: Mapping[str, str]) -> None:

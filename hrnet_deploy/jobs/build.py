@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,10 @@ from hrnet_deploy.engines.driver import Gpu, probe
 from hrnet_deploy.engines.trt.flavour import FLAVOURS, Flavour
 from hrnet_deploy.engines.trt.missing import rtx_build_obstacle
 from hrnet_deploy.errors import BadInput, Unavailable
-from hrnet_deploy.files import check_output, sha256
+from hrnet_deploy.files import check_output, temporary_folder
 from hrnet_deploy.graph.backbone import REGION_POOLING
 from hrnet_deploy.graph.fp16 import to_fp16
-from hrnet_deploy.graph.metadata import Description, description_of, load_model, save_model, to_values
+from hrnet_deploy.graph.metadata import Description, description_of, file_digest, load_model, save_model, to_values
 from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, misfits, options_of, write_plan
 from hrnet_deploy.graph.unquantize import unquantized
 from hrnet_deploy.graph.width import width_warning
@@ -26,6 +25,7 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.build import BuildResult
 from hrnet_deploy.results.compiled import CompiledGraph
+from hrnet_deploy.workflow.arguments import require_suffix
 
 if TYPE_CHECKING:
     import onnx
@@ -57,9 +57,7 @@ class BuildRequest:
     layers: bool = False
 
     def __post_init__(self) -> None:
-        if self.output.suffix.lower() not in SUFFIXES:
-            name = self.output.suffix or self.output.name
-            raise BadInput(f"the name of a plan ends in .plan, not {name} — name the output X.plan")
+        require_suffix(self.output, SUFFIXES, "a plan")
         if self.engine not in FLAVOURS:
             raise BadInput(f"the {self.engine} engine has no plans — choose among {', '.join(FLAVOURS)}")
         _check_options(self.options)
@@ -88,7 +86,7 @@ def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
     if request.layers and compiled is not None and description.precision == "int8":
         in_fp16 = _compiled_in_fp16(flavour, graph, description, options, gpu, progress)
     manifest = Manifest(
-        onnx={"name": str(model), "sha256": sha256(model)},
+        onnx={"name": str(model), "sha256": file_digest(model)},
         plan=hashlib.sha256(made.plan).hexdigest(),
         tensorrt=flavour.version,
         identity=fits,
@@ -169,8 +167,8 @@ def _compiled_in_fp16(
     plain = unquantized(graph)
     if not description.step("half"):
         plain, _ = to_fp16(plain)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "fp16.onnx")
+    with temporary_folder() as folder:
+        path = folder / "fp16.onnx"
         save_model(plain, path)
         return _compiled(build_plan(flavour, path, description, options, gpu, progress))
 
@@ -191,8 +189,8 @@ def _from_the_builder(manifest: Manifest, compiled: CompiledGraph | None, reason
 
 def _try_plan(plan: bytes, manifest: Manifest, card: ModelCard, output: Path) -> EngineInfo:
     """What the engine reports about the plan, opened from a temporary file next to the output."""
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
-        trial = Path(place, "trial.plan")
+    with temporary_folder(output.absolute().parent) as place:
+        trial = place / "trial.plan"
         write_plan(trial, plan, manifest)
         engine = open_engine(manifest.engine, Source(card, trial))
         try:

@@ -14,12 +14,12 @@ from hrnet_deploy.bench.rows import REFERENCE, RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
-from hrnet_deploy.files import sha256
-from hrnet_deploy.graph.metadata import Description
+from hrnet_deploy.graph.metadata import Description, file_digest
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize
 from hrnet_deploy.parity import as_figures, budget_for, compare_on_images, judge
 from hrnet_deploy.progress import Progress
+from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.figures import Budget, TaskFigures
 from hrnet_deploy.results.quantization import QuantizeResult
@@ -29,6 +29,7 @@ from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.identity import images_digest
+from hrnet_deploy.workflow.open_model import weights_of
 from hrnet_deploy.workflow.split import Split
 
 FLOAT = {"ort": ("ort",), "openvino": ("openvino", "openvino:precision=bf16")}  # the ways to run a float file
@@ -42,7 +43,7 @@ class Tuner:
     """What the stages of `tune` share: the reference, the images, the files made so far and the time left.
 
     Attributes:
-        model, output, split, max_drop, checkpoint, throughput: as in `TuneRequest`.
+        model, output, split, max_drop, checkpoint, weights_key, throughput: as in `TuneRequest`.
         description: of the model file.
         thread_counts: numbers of threads to try; empty for all available ones.
         cache: the file of calibration statistics.
@@ -58,6 +59,7 @@ class Tuner:
     max_drop: float
     thread_counts: Sequence[int]
     checkpoint: str
+    weights_key: str
     throughput: bool
     cache: Path
     folder: Path
@@ -70,6 +72,11 @@ class Tuner:
         self._reference = open_engine("ort", Source(self.description.card, self.model))
         self._cached = FindingsCache(cache_beside(self.cache))
         self._files: dict[tuple[str, str], Path] = {}  # by precision and engine
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The images that cannot be read."""
+        return self._parts.skipped
 
     def file(self, candidate: Candidate) -> Path:
         """The model file of a candidate."""
@@ -138,10 +145,11 @@ class Tuner:
         card, input_format = self.description.card, self.description.input_format
         rows: list[RowAndSpec] = []
         if not unavailable_reason(REFERENCE):
-            from hrnet_deploy import checkpoints
-
-            found = checkpoints.resolve(self.checkpoint) if self.checkpoint else None
-            subject = Subject(self.model.name, Source(card, None, found), input_format, "fp32")
+            source = Source(card)
+            if self.checkpoint:
+                path, key = weights_of(self.checkpoint, self.weights_key, self.description)
+                source = Source(card, None, path, weights_key=key)
+            subject = Subject(self.model.name, source, input_format, "fp32")
             rows.append(row_of(subject, REFERENCE, 1, available_threads()))
         for c in (c for c in candidates if c.accepted):
             subject = Subject(self.model.name, Source(card, self.file(c)), input_format, c.precision)
@@ -188,8 +196,8 @@ class Tuner:
             return dataclasses.asdict(figures)
 
         cache_key = {
-            "parent": sha256(self.model),
-            "file": sha256(file),
+            "parent": file_digest(self.model),
+            "file": file_digest(file),
             "engine": candidate.engine,
             "threads": candidate.threads,
             "task": self._task.protocol(),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import onnx
 
 from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output, sha256
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.graph import quantize as graph
 from hrnet_deploy.graph.calibrate import CalibrationResult, NamedInput, Statistics, calibrate
-from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
+from hrnet_deploy.graph.metadata import Description, describe, description_of, file_digest, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, ranges
 from hrnet_deploy.parity import budget_for
 from hrnet_deploy.precision import speed
@@ -28,7 +27,14 @@ from hrnet_deploy.results.figures import Budget
 from hrnet_deploy.results.quantization import BlockCost, QuantizeResult, SpeedComparison, Trial, is_excluded
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset
-from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.arguments import (
+    ONNX,
+    require_amount,
+    require_annotations,
+    require_one_of,
+    require_suffix,
+    require_threads,
+)
 from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.split import Parts, Split
 
@@ -75,11 +81,14 @@ class QuantizeRequest:
     task: Task | None = None
 
     def __post_init__(self) -> None:
-        _require_one_of(graph.TARGETS, self.target, "target")
-        _require_one_of(METHODS, self.method, "calibration method")
-        _require_one_of(FUSION, self.branch_fusion, "precision for --branch-fusion")
+        require_one_of(graph.TARGETS, [self.target], "target")
+        require_one_of(METHODS, [self.method], "calibration method")
+        require_one_of(FUSION, [self.branch_fusion], "precision for --branch-fusion")
         require_amount("--max-drop", self.max_drop)
-        require_count("--threads", self.threads)
+        require_threads(self.threads)
+        require_suffix(self.output, ONNX, "an int8 file")
+        if not all(self.exclude):
+            raise BadInput("--exclude is empty — give a pattern such as 'stage4.2.*', or leave it out")
 
     @property
     def searches(self) -> bool:
@@ -98,13 +107,14 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
         check_output(request.calibration_cache, force=True)
     model = load_model(request.model)
     description = description_of(model, request.model)
-    _require_plain_float(request.model, description)
+    require_plain_float(request.model, description)
+    require_annotations(request.split.annotations, description.card, request.model, request.split.categories)
     in_float = graph.fusion_of(model) if request.branch_fusion == "float" else ()
     graph.place(model, graph.TARGETS[request.target], [*request.exclude, *in_float])  # refuses a wrong pattern early
     task = request.task or task_of(description.card)
     parts = request.split.parts(request.searches)
-    with tempfile.TemporaryDirectory() as folder:
-        runner = GraphRunner(Path(folder), model, description.card, request.threads)
+    with temporary_folder() as folder:
+        runner = GraphRunner(folder, model, description.card, request.threads)
         found = _calibrated(request, runner, task, parts, progress)
         recipe, all_zero = _recipe(request, model, found, in_float)
         budget = budget_for("int8", task).replaced_by(Budget(drop=request.max_drop))
@@ -117,7 +127,7 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
         if not result.passed:
             return result
         made = recipe.quantized(trials[-1].excluded)
-        measured = _speed(request, description, recipe, made, trials[-1], Path(folder), progress)
+        measured = _speed(request, description, recipe, made, trials[-1], folder, progress)
         progress.stage("writing the file")
         _describe(made, request, description, recipe, found.statistics, trials[-1])
         with atomic_write(request.output) as part:
@@ -187,6 +197,7 @@ def _result(
         outliers=found.outliers,
         all_zero=[s for s in all_zero if s in placement.ranged],
         warnings=_warnings(found.statistics, parts.calibration),
+        skipped=parts.skipped,
     )
 
 
@@ -219,7 +230,7 @@ def _describe(
     trial: Trial,
 ) -> None:
     """Write into the graph how it was made."""
-    provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
+    provenance = {**description.provenance, "parent": file_digest(request.model), "calibration": statistics.digest}
     facts = {
         "target": recipe.target.name,
         "method": request.method,
@@ -233,12 +244,8 @@ def _describe(
     describe(made, new.with_step("verify", against="parent", on=on, passed=True))
 
 
-def _require_one_of(known: Collection[str], name: str, what: str) -> None:
-    if name not in known:
-        raise BadInput(f"there is no {what} {name!r} — choose among {', '.join(known)}")
-
-
-def _require_plain_float(path: Path, description: Description) -> None:
+def require_plain_float(path: Path, description: Description) -> None:
+    """Raises BadInput unless a file is of float32 and takes normalised images."""
     if description.precision != "fp32":
         raise BadInput(f"{path} is {description.precision} already — quantize the fp32 file it was made from")
     if description.input_format.embedded:
@@ -247,7 +254,7 @@ def _require_plain_float(path: Path, description: Description) -> None:
 
 def _statistics(request: QuantizeRequest, names: tuple[str, ...]) -> Statistics:
     """The statistics of the cache, or empty ones. Raises BadInput if the cache belongs to another model."""
-    digest = sha256(request.model)
+    digest = file_digest(request.model)
     if request.calibration_cache is None or not request.calibration_cache.exists():
         return Statistics.empty(digest, names)
     found = Statistics.load(request.calibration_cache)

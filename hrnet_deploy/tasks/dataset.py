@@ -17,6 +17,7 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
+from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
@@ -50,14 +51,15 @@ class Item:
 @dataclass(frozen=True)
 class Dataset:
     """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
-    annotated. `boxes_from` says where boxes come from, `facts` what identifies that source, and `remarks` what was left
-    out of it."""
+    annotated. `boxes_from` says where boxes come from, `facts` what identifies that source, `remarks` what was left
+    out of it, and `skipped` the images that were left out because they cannot be read (`tasks.readable`)."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
     boxes_from: str = "the whole image"
     facts: Mapping[str, str] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -65,7 +67,9 @@ class Dataset:
     @functools.cached_property
     def digest(self) -> str:
         """A sha256 of the image files and of their annotations."""
-        each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        each: list[Any] = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        if self.categories.chosen:
+            each.append(self.categories.chosen)
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
@@ -83,6 +87,16 @@ class Dataset:
         """The data set reduced to the images of these numbers, in their former order."""
         items = [self.items[i] for i in sorted(int(n) for n in numbers)]
         return replace(self, items=tuple(items), truth=_cut(self.truth, items))
+
+    def choosing(self, categories: Sequence[str]) -> Dataset:
+        """The same with the categories that `--category` chooses. Raises BadInput where nothing has categories."""
+        if not categories:
+            return self
+        known = self.categories
+        if not known.names and not known.used:
+            raise BadInput(f"--category {categories[0]} needs annotations with categories — leave it out")
+        known = replace(known, chosen=tuple(categories))
+        return replace(self, items=tuple(replace(i, categories=known) for i in self.items))
 
     def unjudged(self) -> Dataset:
         """The same images and boxes, without the annotations that a result could be scored against."""
