@@ -24,7 +24,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpu_extras import pycuda_exercise, tensorrt_rtx_exercise
 from gpu_limits import COPIED, SIDE, copy_rate, matrix_rates, work_of
 from gpu_result import GpuResult
 
@@ -168,6 +167,8 @@ def works(quick: bool) -> dict[str, Any]:
 
 def measure(run: Run) -> None:
     """All parts, the most valuable first."""
+    from gpu_extras import pycuda_exercise, tensorrt_rtx_exercise  # here: workers import this file again
+
     side, size = (512, 1 << 24) if run.quick else (SIDE, COPIED)
     run.part("matrix_rates", lambda: matrix_rates(run.device, side))
     run.part("copy_rate", lambda: {"bytes_per_second": copy_rate(run.device, size)})
