@@ -125,9 +125,9 @@ def _not_one(
     """The error where the map is not found, or where several tensors could be it."""
     kind = task_entry(card.task).label_kind
     labels = f"{len(card.label_names)} {kind}"
-    if known := next((KNOWN_HEADS[o] for o in outputs if o in KNOWN_HEADS), ""):
-        if not fits:
-            return BadInput(f"{path} is {known} — adopt the ONNX of a network that gives maps of {labels}")
+    known = next((KNOWN_HEADS[o] for o in outputs if o in KNOWN_HEADS), "")
+    if known and not fits:
+        return BadInput(f"{path} is {known} — adopt the ONNX of a network that gives maps of {labels}")
     if fits:
         listed = ", ".join(f"{t} {written(look.shapes.get(t))}" for t in fits)
         return BadInput(
@@ -148,7 +148,7 @@ def check_stride(found: Ending, size: tuple[int, int], maps: Maps, card: ModelCa
         return
     if (height * maps.stride, width * maps.stride) != size:
         raise BadInput(
-            f"{path} gives {found.tensor} of {height}x{width} for an input of {size[0]}x{size[1]}, and {card.name} is of "
-            f"a network that gives maps of 1/{maps.stride} of its input — give the card of this network (heads at other "
-            "sizes, such as HigherHRNet's, are not supported)"
+            f"{path} gives {found.tensor} of {height}x{width} for an input of {size[0]}x{size[1]}, and {card.name} is "
+            f"of a network that gives maps of 1/{maps.stride} of its input — give the card of this network (heads at "
+            "other sizes, such as HigherHRNet's, are not supported)"
         )

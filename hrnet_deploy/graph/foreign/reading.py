@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -241,7 +242,7 @@ def _sort(graph: GraphProto, path: Path) -> None:
 
 def _to_float32(graph: GraphProto) -> str:
     """Convert other floats to float32, in place. Returns the type that most weights had, if it was another one."""
-    weights: Counter[int] = Counter()
+    weights: Counter[Any] = Counter()
     for tensor in graph.initializer:
         weights[tensor.data_type] += _bytes(tensor)
         _tensor_to_float32(tensor)
@@ -256,7 +257,7 @@ def _to_float32(graph: GraphProto) -> str:
             value.type.tensor_type.elem_type = TensorProto.FLOAT
     del graph.value_info[:]  # of the old types and sizes; shape inference makes them again
     most = max(weights, key=lambda kind: weights[kind], default=TensorProto.FLOAT)
-    return OTHER_FLOATS[most] if most in OTHER_FLOATS else ""
+    return OTHER_FLOATS.get(most, "")
 
 
 def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
