@@ -106,7 +106,8 @@ def _require_cores(threads: Sequence[int], available: int) -> None:
 
 
 def _files(request: BenchRequest) -> list[Subject]:
-    from hrnet_deploy.graph.metadata import read_description
+    from hrnet_deploy.graph.foreign.bare import precision_of
+    from hrnet_deploy.graph.metadata import is_bare, read_description
 
     checkpoint, digest = None, ""
     if request.checkpoint:
@@ -116,6 +117,9 @@ def _files(request: BenchRequest) -> list[Subject]:
         digest = sha256(checkpoint)
     subjects = []
     for path in request.models:
+        if is_bare(path):
+            subjects.append(Subject(path.name, Source(None, path), InputFormat(), precision_of(path)))
+            continue
         found = read_description(path)
         key = found.weights_key(digest)
         source = Source(found.card, path, checkpoint, weights_key=key)
