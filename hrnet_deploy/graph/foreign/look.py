@@ -8,11 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from hrnet_deploy.graph.foreign.reading import reads, shape_of
 
 SIZES = ("Shape", "Size")  # operators that read how large a tensor is, and none of its values
+
+
+def _inferred(model: ModelProto) -> GraphProto:
+    """The graph with inferred shapes. What a file says of its outputs is not trusted, because it may be wrong."""
+    copy = ModelProto.FromString(model.SerializeToString())
+    for value in copy.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    made: ModelProto = onnx.shape_inference.infer_shapes(copy, data_prop=True)
+    return made.graph
 
 
 class Look:
@@ -26,11 +35,12 @@ class Look:
     """
 
     def __init__(self, model: ModelProto) -> None:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        graph = inferred.graph
+        graph = _inferred(model)
         known = ((v.name, shape_of(v)) for v in (*graph.value_info, *graph.input, *graph.output))
         self.shapes = {name: shape for name, shape in known if shape is not None}
-        self.types = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.input, *graph.output)}
+        for value in model.graph.output:  # what the file says itself counts where nothing can be inferred
+            if (declared := shape_of(value)) is not None:
+                self.shapes.setdefault(value.name, declared)
         self._initializers = {i.name: i for i in model.graph.initializer}
         self.shapes |= {i.name: tuple(i.dims) for i in model.graph.initializer}
         self.nodes = list(model.graph.node)
