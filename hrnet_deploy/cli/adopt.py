@@ -32,6 +32,7 @@ def adopt(
     ] = "",
     images: Annotated[Path | None, typer.Option(help="With --against: a folder of real images to compare on.")] = None,
     weights_key: options.WeightsKey = "",
+    strict: options.Strict = False,
     report: options.Report = None,
     force: options.Force = False,
     json: options.Json = False,
@@ -50,7 +51,9 @@ def adopt(
     from hrnet_deploy.jobs.adopt import adopt as job
 
     check_outputs(force, report)
-    request = AdoptRequest(model, output, card, against, optional_size(size), tensor, images, force, weights_key)
+    request = AdoptRequest(
+        model, output, card, against, optional_size(size), tensor, images, force, weights_key, strict
+    )
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, report)

@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
-from hrnet_deploy.architecture import IMAGE_SIZE, INPUT, require_same, with_known
+from hrnet_deploy.architecture import require_same, with_known
 from hrnet_deploy.cards import ModelCard, card
-from hrnet_deploy.engines import open_engine
-from hrnet_deploy.engines.base import Arrays, Engine, Source
+from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output, sha256
-from hrnet_deploy.graph.foreign.adoption import Understood, feed_of, probe, rewrite, understand, wanted_of
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
+from hrnet_deploy.graph.foreign.adoption import rewrite, understand
 from hrnet_deploy.graph.foreign.naming import LayerName, own_names, rename
 from hrnet_deploy.graph.foreign.reading import WEIGHTED, Foreign, read_foreign
 from hrnet_deploy.graph.foreign.rewriting import with_shapes
 from hrnet_deploy.graph.foreign.weights import match_layers, require_layers
-from hrnet_deploy.graph.metadata import WEIGHTS_STEP, Description, describe, save_model
+from hrnet_deploy.graph.metadata import WEIGHTS_STEP, Description, describe, file_digest, save_model
 from hrnet_deploy.graph.names import strip_traces
 from hrnet_deploy.graph.simplify import simplify
 from hrnet_deploy.jobs.export import IMAGES, Verification, verify
-from hrnet_deploy.parity import TENSORS, TensorComparison
+from hrnet_deploy.parity import TENSORS
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.adoption import AdoptResult
+from hrnet_deploy.results.export import ActivationFit
 from hrnet_deploy.results.figures import Check, TensorFigures, all_passed
-from hrnet_deploy.tasks.base import Feed, InputFormat, noise
-from hrnet_deploy.tasks.dataset import load_dataset
-from hrnet_deploy.tasks.samples import sample_images
+from hrnet_deploy.tasks.base import InputFormat, noise
+from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.readable import readable
+from hrnet_deploy.tasks.samples import NAME, sample_images
+from hrnet_deploy.workflow.first_layers import activation_fit
+from hrnet_deploy.workflow.source_runs import WholeInput, compared, settled
 
 if TYPE_CHECKING:
-    import onnxruntime
-
     from hrnet_deploy.checkpoints import Checkpoint
 
 PREPARED = 1e-3  # how far the graph's own preparation of an image may be from the card's, over its largest value
@@ -59,6 +57,7 @@ class AdoptRequest:
         images: a folder of images to compare on; the package's own samples unless given.
         force: whether an existing file is replaced.
         weights_key: which weights of the checkpoint, where it holds several.
+        strict: whether an image that cannot be read is an error, not left out and listed.
     """
 
     model: Path
@@ -70,6 +69,7 @@ class AdoptRequest:
     images: Path | None = None
     force: bool = False
     weights_key: str = ""
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if not self.card and not self.against:
@@ -92,10 +92,11 @@ def adopt(request: AdoptRequest, progress: Progress = SILENT) -> AdoptResult:
     foreign = read_foreign(request.model)
     checkpoint = _checkpoint(request, progress)
     chosen = _card(request, checkpoint)
+    dataset = _images(request)
     progress.stage("looking for the network in the graph")
     understood = understand(foreign, chosen, request.size, request.tensor, request.model)
     progress.stage("rewriting the graph")
-    understood, samples, figures = _settled(understood, request.model)
+    understood, samples, figures = settled(understood, request.model)
     model, opset = rewrite(understood, samples[0].given, request.model)
     strip_traces(model)
     rows = 2 if isinstance(understood.batch, str) else understood.batch
@@ -106,9 +107,10 @@ def adopt(request: AdoptRequest, progress: Progress = SILENT) -> AdoptResult:
     named = rename(model, layers)
     model = with_shapes(model, {}, understood.batch)
     found, changed = [*understood.found, *remarks], list(understood.changed)
+    assumed = [*understood.assumed, *chosen.remarks]
     if opset != foreign.opset:
         changed.append(f"opset {foreign.opset} is converted to {opset}")
-    provenance = {"onnx": sha256(request.model)}
+    provenance = {"onnx": file_digest(request.model)}
     if checkpoint is not None:
         provenance["checkpoint"] = checkpoint.sha256
     description = Description(understood.card, InputFormat(), "fp32", provenance).with_step(
@@ -117,7 +119,7 @@ def adopt(request: AdoptRequest, progress: Progress = SILENT) -> AdoptResult:
         opset=opset,
         batch="dynamic" if isinstance(understood.batch, str) else understood.batch,
         found=found,
-        assumed=list(understood.assumed),
+        assumed=assumed,
         changed=changed,
     )
     if request.weights_key:
@@ -126,18 +128,20 @@ def adopt(request: AdoptRequest, progress: Progress = SILENT) -> AdoptResult:
     describe(model, description)
     checks = [_limited(f, PREPARED) for f in figures]
     verified: Verification | None = None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "graph.onnx")
+    activations: ActivationFit | None = None
+    with temporary_folder() as folder:
+        path = folder / "graph.onnx"
         save_model(model, path)
         progress.stage("comparing with the file it was made from")
-        same = _compared(understood, samples, path)
+        same = compared(understood, samples, path)
         figures += same
         checks += [_limited(f, TENSORS["fp32"]) for f in same]
         if checkpoint is not None:
-            dataset = load_dataset(request.images, limit=IMAGES) if request.images else sample_images()
             source = Source(understood.card, path, checkpoint.path, weights_key=request.weights_key)
             at_budget = dataclasses.replace(description, precision=BUDGETS[foreign.floats])
-            verified = verify(source, at_budget, dataset.unjudged(), progress, _WholeInput)
+            verified = verify(source, at_budget, dataset, progress, WholeInput)
+            images = f"images of {request.images}" if request.images else NAME
+            activations = activation_fit(checkpoint.network(), understood.card, dataset, images)
             figures += verified.tensors
             checks += verified.checks
     passed = all_passed(checks)
@@ -157,7 +161,7 @@ def adopt(request: AdoptRequest, progress: Progress = SILENT) -> AdoptResult:
         takes=foreign.takes,
         gives=foreign.gives,
         found=found,
-        assumed=understood.assumed,
+        assumed=assumed,
         changed=changed,
         history=list(description.history),
         provenance=provenance,
@@ -167,6 +171,8 @@ def adopt(request: AdoptRequest, progress: Progress = SILENT) -> AdoptResult:
         layers=sum(n.op_type in WEIGHTED for n in model.graph.node),
         against=request.against,
         task=verified.task if verified else None,
+        activations=activations,
+        skipped=dataset.skipped,
     )
     if not passed:
         return result
@@ -186,6 +192,13 @@ def _checkpoint(request: AdoptRequest, progress: Progress) -> Checkpoint | None:
     return found.with_known(card(request.card).architecture) if request.card else found
 
 
+def _images(request: AdoptRequest) -> Dataset:
+    """The images to compare on. A score on so few means nothing, so they have none."""
+    if request.images is None:
+        return sample_images().unjudged()
+    return readable(load_dataset(request.images, limit=IMAGES), request.strict).unjudged()
+
+
 def _card(request: AdoptRequest, checkpoint: Checkpoint | None) -> ModelCard:
     """The named card, or that of the checkpoint. Raises BadInput if the two are of two networks."""
     if not request.card:
@@ -198,103 +211,6 @@ def _card(request: AdoptRequest, checkpoint: Checkpoint | None) -> ModelCard:
     cure = "give the card of this checkpoint, or leave --card out"
     require_same(request.against, checkpoint.architecture, f"the card {request.card}", named.architecture, cure)
     return named
-
-
-class _WholeInput:
-    """An engine that is told that nothing of its input is padding, as a file of another exporter takes it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def run(self, feeds: Feed) -> Arrays:
-        if IMAGE_SIZE not in feeds:
-            return self._engine.run(feeds)
-        whole = np.tile(np.array(feeds[INPUT].shape[2:], np.float32), (len(feeds[INPUT]), 1))
-        return self._engine.run({**feeds, IMAGE_SIZE: whole})
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """One run of the source: what its network read, and what it gave, by the names in `Understood.ends`."""
-
-    prepared: NDArray[np.float32]
-    given: Feed
-
-
-def _settled(understood: Understood, path: Path) -> tuple[Understood, list[_Sample], list[TensorFigures]]:
-    """Run the source on seeded values: on one row and, if its batch is open, on two.
-
-    A graph may declare an open batch and still compute with a batch of one; its batch is then fixed.
-
-    Returns:
-        What was understood, the runs, and how far the preparation of images inside the graph is from the card's.
-    """
-    session = _session(understood, path)
-    comparison = TensorComparison()
-    samples: list[_Sample] = []
-    batches = [1, 2] if isinstance(understood.batch, str) else [understood.batch]
-    for batch in batches:
-        raw = understood.raw(batch, seed=batch)
-        try:
-            sample = _run(session, understood, raw)
-        except Exception as error:  # onnxruntime has an unrelated type for each error code
-            first = str(error).strip().splitlines()[0][:200]
-            if batch == 1 or not samples:
-                raise BadInput(f"ONNX Runtime cannot run {path} ({first}) — export it again") from error
-            return _with_one_row(understood), samples, _figures(comparison, understood)
-        samples.append(sample)
-        if understood.before.resized is None:
-            comparison.add(understood.normalised(raw), understood.image(sample.prepared))
-    if len({len(next(iter(s.given.values()))) for s in samples}) < len(samples):
-        return _with_one_row(understood), samples[:1], _figures(comparison, understood)
-    return understood, samples, _figures(comparison, understood)
-
-
-def _with_one_row(understood: Understood) -> Understood:
-    fixed = understood.with_batch(1)
-    remark = "its batch is declared open, but the graph computes with one image, so the batch is fixed to 1"
-    return dataclasses.replace(fixed, changed=(*fixed.changed, remark))
-
-
-def _figures(comparison: TensorComparison, understood: Understood) -> list[TensorFigures]:
-    compared = understood.before.resized is None and not (understood.before.plain and not understood.before.swapped)
-    return [comparison.figures("the prepared image", "noise")] if compared else []
-
-
-def _session(understood: Understood, path: Path) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    data = probe(understood).SerializeToString()
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has an unrelated type for each error code
-        first = str(error).strip().splitlines()[0][:200]
-        raise BadInput(f"ONNX Runtime cannot open {path} ({first}) — export it again") from error
-
-
-def _run(session: onnxruntime.InferenceSession, understood: Understood, raw: Feed) -> _Sample:
-    names = [o.name for o in session.get_outputs()]
-    found = dict(raw) | dict(zip(names, session.run(names, dict(raw)), strict=True))
-    given = {new: np.asarray(found[old]) for new, old in understood.ends.items()}
-    return _Sample(np.asarray(found[understood.before.tensor], np.float32), given)
-
-
-def _compared(understood: Understood, samples: list[_Sample], path: Path) -> list[TensorFigures]:
-    """How far the adopted file is from the source, on what the source's network read."""
-    engine = open_engine("ort", Source(understood.card, path))
-    sums: dict[str, TensorComparison] = {}
-    for sample in samples:
-        got = engine.run(feed_of(understood, sample.prepared))
-        for name, array in wanted_of(understood, sample.given, got).items():
-            sums.setdefault(name, TensorComparison()).add(array, got[name])
-    engine.close()
-    return [s.figures(name, "noise, against the file") for name, s in sums.items()]
 
 
 def _limited(figures: TensorFigures, limit: float | None) -> Check:

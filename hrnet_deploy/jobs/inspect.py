@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from hrnet_deploy.cards import ModelCard
-from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.files import require_file
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.plan import is_plan, read_manifest
 from hrnet_deploy.progress import SILENT, Progress
@@ -92,7 +92,7 @@ def _checkpoint(name: Path, weights_key: str) -> Inspection:
 def _onnx(path: Path) -> Inspection:
     from collections import Counter
 
-    from hrnet_deploy.graph.metadata import description_of, is_bare, load_model
+    from hrnet_deploy.graph.metadata import description_of, file_digest, is_bare, load_model
 
     model = load_model(path)
     operators = Counter(n.op_type for n in model.graph.node).most_common(5)
@@ -111,13 +111,14 @@ def _onnx(path: Path) -> Inspection:
         precision=found.precision,
         made_by=[_step(h) for h in found.history],
         made_from=dict(found.provenance),
-        sha256=sha256(path),
+        sha256=file_digest(path),
     )
 
 
 def _bare(path: Path, model: onnx.ModelProto, nodes: str) -> Inspection:
     """A file of another exporter: what its graph shows without a card."""
     from hrnet_deploy.graph.foreign.bare import inputs_of, precision_of
+    from hrnet_deploy.graph.metadata import file_digest
 
     producer = " ".join(filter(None, (model.producer_name, model.producer_version))) or "another exporter"
     return Inspection(
@@ -128,7 +129,7 @@ def _bare(path: Path, model: onnx.ModelProto, nodes: str) -> Inspection:
         nodes=nodes,
         precision=precision_of(path),
         adopt=f"hrnet-deploy adopt {shlex.quote(str(path))} --card NAME -o adopted.onnx",
-        sha256=sha256(path),
+        sha256=file_digest(path),
     )
 
 

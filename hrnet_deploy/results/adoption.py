@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.results.base import Result, Setting
+from hrnet_deploy.results.base import ImagesResult, Setting
+from hrnet_deploy.results.export import ActivationFit
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 
 
 @dataclass(frozen=True)
-class AdoptResult(Result):
+class AdoptResult(ImagesResult):
     """A file of another exporter, rewritten to what `export` writes, and how it compares with that file.
 
     Attributes:
@@ -27,6 +28,7 @@ class AdoptResult(Result):
         tensors: the outputs compared with the source's and, with `against`, with the checkpoint's.
         against: the checkpoint that it was compared with; empty if there was none.
         task: the comparison with the checkpoint on images.
+        activations: whether the card prepares images as in training, as far as the checkpoint shows it.
         named: how many of its layers have the name of a parameter. layers: how many there are.
     """
 
@@ -52,6 +54,7 @@ class AdoptResult(Result):
     layers: int
     against: str = ""
     task: TaskFigures | None = None
+    activations: ActivationFit | None = None
     size: int = 0
 
     @property

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import require_file
-from hrnet_deploy.graph.metadata import KEY
+from hrnet_deploy.graph.metadata import KEY, load_model
 
 Shape = tuple[int | str, ...]
 STANDARD = ("", "ai.onnx")
@@ -36,7 +34,6 @@ QUANTIZED = frozenset(
 )
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 OTHER_FLOATS = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16", TensorProto.DOUBLE: "float64"}
-LONGEST = 2**31  # bytes of weights; a file with more could not be written as one ONNX file
 
 
 def shape_of(value: ValueInfoProto) -> Shape | None:
@@ -92,10 +89,9 @@ class Foreign:
 
 def read_foreign(path: Path) -> Foreign:
     """Read a file. Raises BadInput, with the reason and a cure, for what is no float ONNX network."""
-    model = parsed(path)
+    model = load_model(path)
     if any(p.key == KEY for p in model.metadata_props):
         raise BadInput(f"{path} was made by hrnet-deploy and describes itself — use it as it is")
-    _load_external_data(model, path)
     if model.functions:
         import onnx.inliner
 
@@ -125,43 +121,6 @@ def read_foreign(path: Path) -> Foreign:
     _name_nodes(graph)
     producer = " ".join(filter(None, (model.producer_name, model.producer_version)))
     return Foreign(model, producer or "an exporter that does not give its name", opset, floats, takes, gives, types)
-
-
-def parsed(path: Path) -> ModelProto:
-    """The model in a file, without external data. Raises BadInput if it is none."""
-    require_file(path)
-    try:
-        model = onnx.load_model(str(path), load_external_data=False)
-    except Exception as error:  # the exception types differ between versions of protobuf
-        raise BadInput(
-            f"{path} is not an ONNX file, or a damaged one — name the file that an exporter wrote"
-        ) from error
-    if not model.graph.node:
-        raise BadInput(f"{path} is not an ONNX file: it holds no graph — name the file that an exporter wrote")
-    return model
-
-
-def _load_external_data(model: ModelProto, path: Path) -> None:
-    """Bring weights that are stored beside the file into the model. Sizes are checked before memory is taken."""
-    folder = path.parent.resolve()
-    outside = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL]
-    if sum(_bytes(t) for t in outside) > LONGEST:
-        raise BadInput(f"{path} has more than 2 GiB of weights — networks of that size are not supported")
-    for tensor in outside:
-        facts = {e.key: e.value for e in tensor.external_data}
-        data = (folder / facts.get("location", "")).resolve()
-        if not data.is_relative_to(folder):
-            raise BadInput(f"{path} reads weights from {facts['location']}, outside its folder — move them beside it")
-        if not data.is_file():
-            raise BadInput(f"{path} needs its weights in {data.name} beside it — copy both files together")
-        start = int(facts.get("offset", "0"))
-        if start < 0 or start + _bytes(tensor) > data.stat().st_size:
-            raise BadInput(f"{data} is shorter than {path.name} says — copy both files again")
-        with data.open("rb") as file:
-            file.seek(start)
-            tensor.raw_data = file.read(_bytes(tensor))
-        del tensor.external_data[:]
-        tensor.data_location = TensorProto.DEFAULT
 
 
 def _bytes(tensor: TensorProto) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hrnet_deploy.results.adoption import AdoptResult
 from hrnet_deploy.results.document import Document, Element, Line, Table, Text
+from hrnet_deploy.results.documents.export import activations
 from hrnet_deploy.results.documents.figures import agreement, file_line, limits, outputs, task
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.wording import sentence
@@ -33,6 +34,8 @@ def document(result: AdoptResult, name: str) -> Document:
                 "note",
             )
         )
+    if result.activations is not None:
+        found.append(activations(result.activations))
     if result.task is not None:
         found += task(result.task, result.tensors)
     elif result.tensors:
