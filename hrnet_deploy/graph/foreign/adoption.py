@@ -100,7 +100,11 @@ def understand(
     model, look = foreign.model, Look(foreign.model)
     inputs: dict[str, Shape] = {v.name: look.shapes.get(v.name, ()) for v in model.graph.input}
     if isinstance(how, Maps):
-        ends = {card.architecture.outputs[0]: ending(model, look, card, how, tensor, path).tensor}
+        try:
+            ends = {card.architecture.outputs[0]: ending(model, look, card, how, tensor, path).tensor}
+        except BadInput:
+            rewriting.require_standard(look.nodes, path)  # shapes behind such operators are not known
+            raise
         lists = ""
     else:
         opset = rewriting.OPSET if foreign.opset < rewriting.OLDEST else foreign.opset

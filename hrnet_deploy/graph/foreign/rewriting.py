@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 import onnx.checker
@@ -66,7 +66,7 @@ def cut(
             f"{path} reads its input {found.input} in two ways, before and after preparing it — export it without the "
             "preparation of images"
         )
-    _require_standard(nodes, path)
+    require_standard(nodes, path)
     renamed = dict(outputs)
     begins = TO_NHWC if found.at == NHWC else INPUT
     renamed |= dict.fromkeys(start, begins)
@@ -101,7 +101,8 @@ def _renamed(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
     return copy
 
 
-def _require_standard(nodes: Sequence[NodeProto], path: object) -> None:
+def require_standard(nodes: Iterable[NodeProto], path: object) -> None:
+    """Raise BadInput for operators that are not ONNX's own, and for control flow."""
     for node in nodes:
         if node.domain not in STANDARD:
             optimised = node.domain.startswith("com.microsoft")
