@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -115,11 +116,14 @@ def _checkpoint(name: Path, weights_key: str) -> Inspection:
 def _onnx(path: Path) -> Inspection:
     from collections import Counter
 
-    from hrnet_deploy.graph.metadata import description_of, file_digest, load_model
+    from hrnet_deploy.graph.metadata import description_of, file_digest, is_bare, load_model
 
     model = load_model(path)
-    found = description_of(model, path)
     operators = Counter(n.op_type for n in model.graph.node).most_common(5)
+    nodes = f"{len(model.graph.node)}: {', '.join(f'{n} {o}' for o, n in operators)}"
+    if is_bare(path):
+        return _bare(path, model, nodes)
+    found = description_of(model, path)
     return Inspection(
         what=f"{found.card.architecture.title}, ONNX {found.precision}",
         file=f"ONNX opset {_opset(model)}, {_megabytes(path)}",
@@ -127,10 +131,28 @@ def _onnx(path: Path) -> Inspection:
         published=_published(found.card, found.provenance.get("checkpoint", "?")),
         takes=", ".join(_tensor(v) for v in model.graph.input),
         gives=", ".join(_tensor(v) for v in model.graph.output),
-        nodes=f"{len(model.graph.node)}: {', '.join(f'{n} {o}' for o, n in operators)}",
+        nodes=nodes,
         precision=found.precision,
         made_by=[_step(h) for h in found.history],
         made_from=dict(found.provenance),
+        sha256=file_digest(path),
+    )
+
+
+def _bare(path: Path, model: onnx.ModelProto, nodes: str) -> Inspection:
+    """A file of another exporter: what its graph shows without a card."""
+    from hrnet_deploy.graph.foreign.bare import inputs_of, precision_of
+    from hrnet_deploy.graph.metadata import file_digest
+
+    producer = " ".join(filter(None, (model.producer_name, model.producer_version))) or "another exporter"
+    return Inspection(
+        what=f"ONNX {precision_of(path)} of {producer}, without a model card",
+        file=f"ONNX opset {_opset(model)}, {_megabytes(path)}",
+        takes=", ".join(_tensor(v) for v in inputs_of(model)),
+        gives=", ".join(_tensor(v) for v in model.graph.output),
+        nodes=nodes,
+        precision=precision_of(path),
+        adopt=f"hrnet-deploy adopt {shlex.quote(str(path))} --card NAME -o adopted.onnx",
         sha256=file_digest(path),
     )
 
@@ -158,14 +180,14 @@ def _published(card: ModelCard, digest: str) -> str | None:
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    return int(next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")))
+    return int(next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0))
 
 
 def _tensor(value: onnx.ValueInfoProto) -> str:
     import onnx
 
     kind = value.type.tensor_type
-    dims = "x".join(d.dim_param or str(d.dim_value) for d in kind.shape.dim)
+    dims = "x".join(d.dim_param or str(d.dim_value or "?") for d in kind.shape.dim)
     return f"{value.name} {onnx.TensorProto.DataType.Name(kind.elem_type).lower()} {dims}"
 
 

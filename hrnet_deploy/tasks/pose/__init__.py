@@ -13,5 +13,6 @@ ENTRY = TaskEntry(
     default_card="pose_hrnet_w32_256x192",
     options=frozenset({"--flip-test", "--category"}),
     embedding="hrnet_deploy.tasks.pose.graph:embedding",
+    adoption="hrnet_deploy.tasks.pose.graph:ADOPTION",
     training="hrnet_deploy.tasks.pose.training:TRAINING",
 )
