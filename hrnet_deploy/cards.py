@@ -20,6 +20,9 @@ from hrnet_deploy.registry import Labels, TaskEntry, task_entry
 
 PACKAGE = Path(__file__).parent
 DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # files next to the cards that are not cards
+COLOURS = ("red", "green", "blue")
+MOST_CHANNELS = 4  # of an image: OpenCV cuts crops of up to so many
+GREY_MEAN, GREY_STD = 0.449, 0.226  # of a channel whose statistics are not known: the means over ImageNet's colours
 UNKNOWN = "unknown"  # the data set of a checkpoint whose labels are not known
 
 L = TypeVar("L")
@@ -32,7 +35,10 @@ class Input:
 
     `fit` says how an image of another size is brought to that size. `crop`: the task cuts out one crop per result.
     `stretch`: resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up.
-    With `longest`, no side of a padded image takes more pixels than that."""
+    With `longest`, no side of a padded image takes more pixels than that.
+
+    `channels` names what the channels of the image are where they are not the three colours, such as (grey,) or (red,
+    green, blue, depth), in the order of the network; `mean` and `std` have one value for each."""
 
     height: int
     width: int
@@ -41,6 +47,43 @@ class Input:
     colour: str = "RGB"
     fit: str = "crop"
     longest: int | None = None
+    channels: tuple[str, ...] = ()
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """What each channel of the network's input is, in its order."""
+        return self.channels or (COLOURS if self.colour == "RGB" else COLOURS[::-1])
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The channel of an image that is each channel of the input. An image has the colours first, as red, green,
+        blue, and then the others in the order of `channels`."""
+        names = self.channel_names
+        image = [c for c in COLOURS if c in names] + [n for n in names if n not in COLOURS]
+        return tuple(image.index(n) for n in names)
+
+    @property
+    def title(self) -> str:
+        """The channels as text: RGB, BGR, or their names."""
+        return ", ".join(self.channels) or self.colour
+
+    def for_channels(self, count: int) -> Input:
+        """The same input for a network of so many channels. What the channels are is assumed: grey for one; the
+        colours and a fourth channel for four."""
+        if count == len(self.channel_names):
+            return self
+        if count == 1:
+            return dataclasses.replace(self, mean=(GREY_MEAN,), std=(GREY_STD,), colour="RGB", channels=("grey",))
+        known = COLOURS if count > len(COLOURS) else ()
+        others = tuple(f"channel_{i}" for i in range(len(known) + 1, count + 1))
+        plain = Input(self.height, self.width)
+        return dataclasses.replace(
+            self,
+            mean=(*plain.mean[: len(known)], *(GREY_MEAN for _ in others)),
+            std=(*plain.std[: len(known)], *(GREY_STD for _ in others)),
+            colour="RGB",
+            channels=(*known, *others),
+        )
 
     @property
     def size(self) -> str:
@@ -176,12 +219,29 @@ def read_card(path: Path) -> ModelCard:
         raise BadInput(
             f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}"
         ) from error
+    _check_channels(read, path)
     if len(read.label_names) != read.architecture.labels:
         raise BadInput(
             f"{path} names {len(read.label_names)} {kind}, its network has {read.architecture.labels} — name every "
             "one once"
         )
     return read
+
+
+def _check_channels(read: ModelCard, path: Path) -> None:
+    """Raise BadInput where a card and its network have different numbers of channels."""
+    spec, count = read.input, read.architecture.image_channels
+    if len(spec.channel_names) != count:
+        example = "[grey]" if count == 1 else "[red, green, blue, depth]"
+        raise BadInput(
+            f"{path} names {len(spec.channel_names)} channels ({', '.join(spec.channel_names)}), its network takes "
+            f"images of {count} — name them under input, such as channels: {example}"
+        )
+    if len(set(spec.channel_names)) != count:
+        raise BadInput(f"{path} names a channel twice ({', '.join(spec.channel_names)}) — give each a name of its own")
+    for name, values in (("mean", spec.mean), ("std", spec.std)):
+        if len(values) != count:
+            raise BadInput(f"{path} has {len(values)} values of {name} for {count} channels — give one for each")
 
 
 def card(name: str) -> ModelCard:
@@ -223,9 +283,19 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
     if found := next((c for c in known if c.architecture == architecture), None):
         return found
     alike = [c for c in known if c.task == architecture.task]
+    twin = _with_channels(architecture, 3)  # the cards of this package are of colour images
+    if found := next((c for c in known if c.architecture == twin), None):
+        return dataclasses.replace(
+            found,
+            name=f"{found.name}_{architecture.image_channels}ch",
+            architecture=architecture,
+            input=found.input.for_channels(architecture.image_channels),
+            checkpoint="",
+            published=(),
+        )
     same_body = [c for c in alike if c.architecture.shared_body == architecture.shared_body]
     similar = next((c for c in [*same_body, default, *alike] if c.architecture.labels == architecture.labels), None)
-    size = (similar or default).input
+    size = (similar or default).input.for_channels(architecture.image_channels)
     return ModelCard(
         name=f"{architecture.family}_{architecture.scale}_{architecture.labels}{entry.label_kind}_{size.size}",
         architecture=architecture,
@@ -233,6 +303,12 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
         dataset=similar.dataset if similar else UNKNOWN,
         labels=similar.labels if similar else _numbered(entry, architecture.labels),
     )
+
+
+def _with_channels(architecture: Architecture, count: int) -> Architecture:
+    if architecture.image_channels == count:
+        return architecture
+    return dataclasses.replace(architecture, image_channels=count)  # type: ignore[type-var]
 
 
 def _numbered(entry: TaskEntry, count: int) -> Labels:

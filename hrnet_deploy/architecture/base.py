@@ -18,10 +18,11 @@ class Architecture(abc.ABC):
     Class attributes that a family sets:
 
     * `family`: its name in cards and ONNX files. `task`: the name of the task it is for.
-    * `inputs`, `outputs`: the names of the tensors it takes and gives. `image` (N, 3, H, W) is the normalised image;
+    * `inputs`, `outputs`: the names of the tensors it takes and gives. `image` (N, C, H, W) is the normalised image;
       `image_size` (N, 2) is the height and width of the part of it that is not padding.
     * `not_in_weights`: fields that cannot be inferred from the tensors of a checkpoint, and so need a default.
     * `static_reason`: why a graph of it cannot have open axes; empty if it can.
+    * `image_channels`: C, the channels of the image. It is a field where the weights may have another number than 3.
     """
 
     family: ClassVar[str]
@@ -30,6 +31,7 @@ class Architecture(abc.ABC):
     outputs: ClassVar[tuple[str, ...]]
     not_in_weights: ClassVar[tuple[str, ...]] = ()
     static_reason: ClassVar[str] = ""
+    image_channels: int = 3
 
     @property
     @abc.abstractmethod

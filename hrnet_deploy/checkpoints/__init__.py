@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hrnet_deploy.architecture import Architecture, with_known
-from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
+from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, zero_biases
@@ -92,6 +92,13 @@ class Checkpoint:
             )
         if self.architecture.assumption and self.inferred:
             assumptions.append(self.architecture.assumption)
+        if self.architecture.image_channels != len(COLOURS):
+            spec = self.card.input
+            named = zip(spec.channel_names, spec.mean, spec.std, strict=True)
+            each = ", ".join(f"{name} with mean {mean:g} and std {std:g}" for name, mean, std in named)
+            assumptions.append(
+                f"its image is assumed to be {each} — if it is not, give a card of your own with --card FILE.yaml"
+            )
         if self.card.dataset != UNKNOWN:
             labels = f"{self.architecture.labels} {task_entry(self.card.task).label_kind}"
             assumptions.append(

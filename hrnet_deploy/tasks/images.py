@@ -17,6 +17,7 @@ from hrnet_deploy.tasks import png
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+ARRAY = ".npy"  # an image as an array (H, W, C) of uint8, for channels that no image file has
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
@@ -29,20 +30,20 @@ def read_image(path: Path, upright: bool = False) -> Image:
     require_file(path)
     data = np.fromfile(path, np.uint8)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    bgr = _decoded(path, data, flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    bgr = decoded(path, data, flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None and len(data):
-        bgr = _decoded(path, data, cv2.IMREAD_UNCHANGED)
+        bgr = decoded(path, data, cv2.IMREAD_UNCHANGED)
     if bgr is None:
         raise BadInput(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
     if bgr.dtype == np.uint16:
-        bgr = _of_16_bits(path, bgr)
+        bgr = of_16_bits(path, bgr)
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         what = f"values of {bgr.dtype}" if bgr.dtype != np.uint8 else f"pixels of shape {bgr.shape[2:]}"
         raise BadInput(f"{path} has {what}, whose range is not known — convert it to RGB or grey of 8 bits")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
+def decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
     """What OpenCV makes of the bytes of an image, None where it makes nothing. Raises BadInput above its limit."""
     try:
         return cv2.imdecode(data, flags)
@@ -55,7 +56,7 @@ def _decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
         ) from error
 
 
-def _of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
+def of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
     """An image of 16 bits with 8. Raises BadInput where it fills a part of the range alone: cameras write 10 to 14 bits
     like that, and it would be almost black."""
     bits = int(image.max()).bit_length()
@@ -65,29 +66,6 @@ def _of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
             "convert it to 8 bits with the range that its camera has"
         )
     return np.asarray((image.astype(np.uint32) * 255 + 32767) // 65535, np.uint8)
-
-
-def checked_image(image: object) -> Image:
-    """An array that a program gives as an image. Raises BadInput, with the cure, unless it is (H, W, 3) uint8."""
-    if not isinstance(image, np.ndarray):
-        kind = type(image).__name__
-        raise BadInput(f"an image is a numpy array (H, W, 3) of uint8, RGB, not {kind} — convert it with numpy.asarray")
-    cure = ""
-    if image.dtype != np.uint8:
-        cure = "scale its values to 0..255 and convert them with astype(numpy.uint8)"
-    elif image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
-        cure = "give grey as three equal channels, numpy.dstack([image] * 3)"
-    elif image.ndim == 3 and image.shape[2] == 4:
-        cure = "leave the transparency out, image[..., :3]"
-    elif image.ndim == 3 and image.shape[0] == 3 != image.shape[2]:
-        cure = "put the channels last, image.transpose(1, 2, 0)"
-    elif image.ndim != 3 or image.shape[2] != 3:
-        cure = "give one image at a time, with its three channels last"
-    elif not image.size:
-        cure = "it has no pixels; check the file or the crop that it is from"
-    if cure:
-        raise BadInput(f"an image is an array (H, W, 3) of uint8, RGB, not {image.shape} of {image.dtype} — {cure}")
-    return image
 
 
 def read_labels(path: Path) -> Labels:
@@ -104,7 +82,7 @@ def read_labels(path: Path) -> Labels:
         raise BadInput(f"{path} is no label map: it is not a PNG — {wanted}")
     if header.colour not in (png.GREY, png.PALETTE):
         raise BadInput(f"{path} is no label map: its pixels are colours — {wanted}; write the number of each colour")
-    found = _decoded(path, np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
+    found = decoded(path, np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.ndim != 2:
         raise BadInput(f"{path} is no label map: it is damaged — {wanted}")
     if header.bits < 8:  # OpenCV spreads them over 0..255
@@ -118,11 +96,12 @@ def read_labels(path: Path) -> Labels:
 
 
 def normalised(image: Image, spec: Input) -> NDArray[np.float32]:
-    """An image (H, W, 3) RGB uint8 as a network takes it: (1, 3, H, W) float32, in the order of colours, and normalised
-    by the mean and the standard deviation, of `spec`."""
+    """An image (H, W, C) uint8 as a network takes it: (1, C, H, W) float32, in the order of channels, and normalised by
+    the mean and the standard deviation, of `spec`."""
     mean, scale = np.asarray(spec.mean, np.float32) * 255, 1 / (np.asarray(spec.std, np.float32) * 255)
-    colours = image if spec.colour == "RGB" else image[..., ::-1]
-    return np.ascontiguousarray(((colours.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
+    order = spec.order
+    ordered = image if order == tuple(range(len(order))) else image[..., order]
+    return np.ascontiguousarray(((ordered.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
 
 
 def is_visible(path: Path, suffixes: Collection[str]) -> bool:
@@ -132,10 +111,12 @@ def is_visible(path: Path, suffixes: Collection[str]) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name. Raises BadInput if there are none."""
+    """The image files of a folder, sorted by name, or its .npy files where there are no others. Raises BadInput if
+    there are none."""
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder — give a folder of images")
     found = sorted(p for p in folder.iterdir() if is_visible(p, IMAGE_SUFFIXES))
+    found = found or sorted(p for p in folder.iterdir() if is_visible(p, {ARRAY}))
     if not found:
         raise BadInput(
             f"there are no images in {folder} — expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"

@@ -493,9 +493,9 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
         saved(lambda s: {**s, **{f"extra.{i}": torch.zeros(1) for i in range(7)}}),
         "7 unexpected (extra.0, extra.1, extra.2, extra.3, extra.4, ...)",
     ),
-    "grey images": (
-        saved(lambda s: {**s, "conv1.weight": s["conv1.weight"].sum(1, keepdim=True)}),
-        "and this version takes networks of three — for a grey network, repeat that weight for three channels",
+    "images of five channels": (
+        saved(lambda s: {**s, "conv1.weight": s["conv1.weight"][:, :1].repeat(1, 5, 1, 1)}),
+        "is a network for images of 5 channels (conv1.weight is (8, 5, 3, 3)) — this tool takes networks of 1 to 4",
     ),
     "another shape": (
         saved(lambda s: {**s, "stage4.1.branches.0.0.bn1.weight": torch.zeros(9)}),

@@ -135,8 +135,8 @@ class PoseTask(Task):
         return self.card.input.width / self.card.input.height
 
     def feed(self, crop: Image) -> Feed:
-        """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H,
-        W), or for an embedded file the pixels themselves (1, H, W, 3)."""
+        """The arrays for one crop (H, W, C) uint8: normalised (1, C, H, W) float32, with the mirror image (2, C, H, W),
+        or for an embedded file the pixels themselves (1, H, W, C)."""
         if self.input_format.embedded:
             return {CROPS: crop[None]}
         x = normalised(crop, self.card.input)
