@@ -17,7 +17,7 @@ from hrnet_deploy.architecture import Architecture, with_known
 from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
-from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, zero_biases
+from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, without_classifier, zero_biases
 from hrnet_deploy.checkpoints.reading import read_content
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.checkpoints.weights import choose_weights
@@ -152,6 +152,7 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
     unwrapped = unwrap(weights.tensors)
     layout, tensors = official_names(unwrapped)
     tensors = background_last(layout, tensors)
+    tensors, unused = without_classifier(tensors)
     try:
         architecture: Architecture | None = recognise(_shapes(tensors), path)
     except IncompleteError:
@@ -166,7 +167,9 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
     check_finite(tensors, path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
-    remarks = tuple(r for r in (weights.remark, *(f"left out: {what}" for what in unwrapped.left_out)) if r)
+    remarks = tuple(
+        r for r in (weights.remark, *(f"left out: {what}" for what in (*unwrapped.left_out, unused) if what)) if r
+    )
     found = Checkpoint(
         path,
         digest,

@@ -32,11 +32,8 @@ OTHERS = {
 # which must be there. They are looked for first, because some have the names of a network that it does take
 OTHER_HEADS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("for ImageNet classification", ("incre_modules.",)),
-    ("for ImageNet classification, as mmpretrain names it", ("neck.0.increase_layers.",)),
-    ("with the head of HigherHRNet (bottom-up poses)", ("final_layers.0.",)),
     ("with the head of DEKR (bottom-up poses)", ("transition_heatmap.",)),
     ("with the head of DEKR (bottom-up poses)", ("heatmap_conv_layers.", "offset_conv_layers.")),
-    ("of DeepLabCut 3", ("heads.bodypart.",)),
     ("with the head of HRNetV2 for landmarks of faces or hands", ("conv_layers.0.", "final_layer.")),
     ("with the head of HRNetV2 for landmarks of faces or hands", ("final_layer.0.", "final_layer.3.")),
     ("with the head of HRNetV2 for landmarks of faces or hands", ("head.0.", "head.3.")),
