@@ -35,6 +35,7 @@ class Input:
 
     `fit` says how an image of another size is brought to that size. `crop`: the task cuts out one crop per result.
     `stretch`: resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up.
+    `place`: not resized, unless it is larger than the input, and the rest filled up.
     With `longest`, no side of a padded image takes more pixels than that.
 
     `channels` names what the channels of the image are where they are not the three colours, such as (grey,) or (red,
@@ -295,7 +296,11 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
         )
     same_body = [c for c in alike if c.architecture.shared_body == architecture.shared_body]
     similar = next((c for c in [*same_body, default, *alike] if c.architecture.labels == architecture.labels), None)
-    size = (similar or default).input.for_channels(architecture.image_channels)
+    size = (similar or default).input
+    if architecture.usual_input is not None:
+        height, width, fit = architecture.usual_input
+        size = Input(height, width, fit=fit)
+    size = size.for_channels(architecture.image_channels)
     return ModelCard(
         name=f"{architecture.family}_{architecture.scale}_{architecture.labels}{entry.label_kind}_{size.size}",
         architecture=architecture,

@@ -65,6 +65,12 @@ class Architecture(abc.ABC):
         return None
 
     @property
+    def usual_input(self) -> tuple[int, int, str] | None:
+        """Height, width and `fit` (see `cards.Input`) of the input that is assumed where no card tells it; None for
+        that of the most similar card."""
+        return None
+
+    @property
     def open_upsampling(self) -> Upsample | None:
         """The rule by which branches are upsampled, if the weights do not show it; else None."""
         return None

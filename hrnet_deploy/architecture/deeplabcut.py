@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from hrnet_deploy.architecture.base import Architecture
 from hrnet_deploy.architecture.body import Body, of_channels
@@ -16,14 +16,20 @@ class DeepLabCut(Architecture):
 
     With `deconv` a head is a transposed convolution of kernel 3 and stride 2 without padding, so that n rows become
     2 n + 1, at 1/2 of the input size (bottom-up networks). Otherwise it is a 1x1 convolution, at 1/4 (top-down
-    networks)."""
+    networks).
+
+    A keypoint is the place of a heatmap's maximum, moved by `locref` times `locref_std` pixels; a `locref_std` of 0
+    leaves it there. Its score is the value of the heatmap: `clipped` to 0..1, `raw`, or the `sigmoid` of it."""
 
     family: ClassVar[str] = "deeplabcut"
     task: ClassVar[str] = "pose"
     outputs: ClassVar[tuple[str, ...]] = ("heatmaps", "locref")
+    not_in_weights: ClassVar[tuple[str, ...]] = ("locref_std", "scores")
     body: Body
     keypoints: int
     deconv: bool = True
+    locref_std: float = 7.2801
+    scores: Literal["clipped", "raw", "sigmoid"] = "clipped"
     image_channels: int = 3
 
     @property
@@ -31,6 +37,11 @@ class DeepLabCut(Architecture):
         kind = "1/2" if self.deconv else "1/4"
         name = f"DeepLabCut HRNet-{self.body.title} pose, {self.keypoints} keypoints at {kind}"
         return name + of_channels(self.image_channels)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the input per pixel of a heatmap."""
+        return 2 if self.deconv else 4
 
     @property
     def labels(self) -> int:
@@ -47,3 +58,7 @@ class DeepLabCut(Architecture):
     @property
     def shared_body(self) -> Body:
         return self.body
+
+    @property
+    def usual_input(self) -> tuple[int, int, str]:
+        return (448, 448, "place") if self.deconv else (256, 256, "crop")

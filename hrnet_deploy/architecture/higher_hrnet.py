@@ -47,3 +47,7 @@ class HigherHRNet(Architecture):
     @property
     def shared_body(self) -> Body:
         return self.body
+
+    @property
+    def usual_input(self) -> tuple[int, int, str]:
+        return 512, 512, "pad"

@@ -33,7 +33,8 @@ class SegHRNet(Architecture):
     @property
     def title(self) -> str:
         rule = self.body.upsample
-        name = f"HRNetV2-{self.body.title}{' + OCR' if self.ocr else ''} segmentation, {self.classes} classes{of_channels(self.image_channels)}"
+        name = f"HRNetV2-{self.body.title}{' + OCR' if self.ocr else ''} segmentation, {self.classes} classes"
+        name += of_channels(self.image_channels)
         how = ", ".join(["align_corners"] * rule.align_corners + ["fused in two steps"] * rule.two_steps)
         return f"{name} ({how})" if how else name
 

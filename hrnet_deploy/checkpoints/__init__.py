@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_deploy.architecture import Architecture, with_known
+from hrnet_deploy.architecture import Architecture, DeepLabCut, with_known
 from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
+from hrnet_deploy.checkpoints.deeplabcut import beside
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, without_classifier, zero_biases
 from hrnet_deploy.checkpoints.reading import read_content
@@ -45,6 +46,7 @@ class Checkpoint:
         inferred: True if properties that are not in the weights, such as how branches are upsampled, are assumed; False
             if they are known from elsewhere.
         remarks: what was left out of the file, or not taken, one text each.
+        described: what a file beside it leaves to be assumed, with the cure; mostly empty.
         weights_key: the key that was asked for, where the file holds several sets of weights; mostly empty.
     """
 
@@ -57,6 +59,7 @@ class Checkpoint:
     inferred: bool = True
     remarks: tuple[str, ...] = ()
     weights_key: str = ""
+    described: str = ""
 
     def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in an architecture known from elsewhere, for example from a card.
@@ -64,6 +67,8 @@ class Checkpoint:
         Only properties that are not in the weights are taken from it. If the weights contradict it, nothing is taken.
         """
         known = with_known(self.architecture, architecture)
+        if known == self.architecture:
+            return dataclasses.replace(self, inferred=known != architecture)
         return dataclasses.replace(
             self, architecture=known, card=card_for(known, self.sha256), inferred=known != architecture
         )
@@ -84,6 +89,8 @@ class Checkpoint:
         """
         if self.card.is_of(self.sha256):
             return ""
+        if isinstance(self.architecture, DeepLabCut):
+            return self.described
         assumptions = []
         if self.layout.startswith(OLD):
             assumptions.append(
@@ -180,6 +187,9 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
         remarks=remarks,
         weights_key=weights_key,
     )
+    if isinstance(architecture, DeepLabCut):
+        known = beside(path, architecture, found.card)
+        return dataclasses.replace(found, architecture=known.architecture, card=known.card, described=known.assumption)
     return found.with_known(found.card.architecture) if found.card.is_of(digest) else found
 
 

@@ -54,6 +54,8 @@ class Predictor:
         made = open_model(ModelUse(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
         self.description = made.description
         self.card, self.task, self.engine = made.description.card, made.task, made.engine
+        if self.task.unusable_reason:
+            raise BadInput(f"{model} cannot predict: {self.task.unusable_reason} — run it with a program of your own")
 
     def __call__(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> list[Any]:
         """The predictions for one image, of the type of the task.

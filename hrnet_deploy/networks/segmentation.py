@@ -4,9 +4,7 @@ All take normalised images, (N, C, H, W), and give class logits, (N, classes, h,
 (dilated ResNets) of the input's size. The segmentation task upsamples them to the size of the image.
 
 Sources: HRNet-Semantic-Segmentation, lib/models/seg_hrnet.py and seg_hrnet_ocr.py (HighResolutionNet); mmsegmentation,
-mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry. All take
-normalised images, (N, C, H, W), and give class scores before the softmax, (N, classes, h, w): at 1/4 (HRNetV2) or 1/8. The
-task resizes them to the image.
+mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry.
 """
 
 from __future__ import annotations

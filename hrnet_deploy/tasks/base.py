@@ -93,17 +93,19 @@ class Task(Protocol):
 
     card: the model's card. metric: the name of the headline figure of `score`. comparable: whether the outputs of two
     engines can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores
-    may swap. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures that `compare`
-    returns."""
+    may swap. unusable_reason: why predictions are not results that somebody can use, although engines can be compared
+    by them; mostly empty. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures
+    that `compare` returns."""
 
     card: ModelCard
     metric: str
     comparable: bool = True
+    unusable_reason: str = ""
     limits: Mapping[str, Mapping[str, float]]
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
-        """The samples of one image, (H, W, C) uint8 as `channels.read_channels` gives it. A top-down pose network has one per person, most others
-        one."""
+        """The samples of one image, (H, W, C) uint8 as `channels.read_channels` gives it. A top-down pose network has
+        one per person, most others one."""
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Any]:
         """Predictions in pixels of the image. `outputs` has one entry per sample, each (passes, ...)."""

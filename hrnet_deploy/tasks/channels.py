@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.cards import COLOURS, Input
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.images import ARRAY, Image, decoded, of_16_bits, read_image
+from hrnet_deploy.tasks.images import ARRAY, Image, read_image, read_unchanged
 
 PICTURE = Input(0, 0)  # of the three colours
 
@@ -122,15 +122,11 @@ def _array(path: Path) -> NDArray:
 
 def _all_of(path: Path, names: tuple[str, ...]) -> Image:
     """A file with all its channels, which must be as many as `names`."""
-    image = decoded(path, np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise BadInput(f"{path} is not an image that this machine can read — expected PNG, TIFF or .npy")
-    if image.dtype == np.uint16:
-        image = of_16_bits(path, image)
-    found = image.shape[2] if image.ndim == 3 else 1
+    image = read_unchanged(path)
+    found = image.shape[2]
     if image.dtype != np.uint8 or found != len(names):
         raise BadInput(
             f"{path} has {found} channels of {image.dtype}, and the network takes {len(names)} of uint8 "
             f"({', '.join(names)}) — give PNG or TIFF files with that many, or .npy arrays (H, W, {len(names)})"
         )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if found == 4 else cv2.COLOR_BGR2RGB), np.uint8)
+    return np.ascontiguousarray(image, np.uint8)

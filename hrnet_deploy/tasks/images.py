@@ -30,20 +30,36 @@ def read_image(path: Path, upright: bool = False) -> Image:
     require_file(path)
     data = np.fromfile(path, np.uint8)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    bgr = decoded(path, data, flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    bgr = _decoded(path, data, flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None and len(data):
-        bgr = decoded(path, data, cv2.IMREAD_UNCHANGED)
+        bgr = _decoded(path, data, cv2.IMREAD_UNCHANGED)
     if bgr is None:
         raise BadInput(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
     if bgr.dtype == np.uint16:
-        bgr = of_16_bits(path, bgr)
+        bgr = _of_16_bits(path, bgr)
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         what = f"values of {bgr.dtype}" if bgr.dtype != np.uint8 else f"pixels of shape {bgr.shape[2:]}"
         raise BadInput(f"{path} has {what}, whose range is not known — convert it to RGB or grey of 8 bits")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
+def read_unchanged(path: Path) -> NDArray:
+    """An image file with all its channels, (H, W, C): colours as red, green, blue, and a fourth channel after them. It
+    is uint8 unless the file has values of another kind than 8 or 16 bits.
+
+    Raises BadInput where the file is no image.
+    """
+    require_file(path)
+    image = _decoded(path, np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise BadInput(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+    if image.dtype == np.uint16:
+        image = _of_16_bits(path, image)
+    image = image.reshape(*image.shape[:2], -1)
+    return image[..., (2, 1, 0, 3)[: image.shape[2]]] if image.shape[2] in (3, 4) else image
+
+
+def _decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
     """What OpenCV makes of the bytes of an image, None where it makes nothing. Raises BadInput above its limit."""
     try:
         return cv2.imdecode(data, flags)
@@ -56,7 +72,7 @@ def decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
         ) from error
 
 
-def of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
+def _of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
     """An image of 16 bits with 8. Raises BadInput where it fills a part of the range alone: cameras write 10 to 14 bits
     like that, and it would be almost black."""
     bits = int(image.max()).bit_length()
@@ -82,7 +98,7 @@ def read_labels(path: Path) -> Labels:
         raise BadInput(f"{path} is no label map: it is not a PNG — {wanted}")
     if header.colour not in (png.GREY, png.PALETTE):
         raise BadInput(f"{path} is no label map: its pixels are colours — {wanted}; write the number of each colour")
-    found = decoded(path, np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
+    found = _decoded(path, np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.ndim != 2:
         raise BadInput(f"{path} is no label map: it is damaged — {wanted}")
     if header.bits < 8:  # OpenCV spreads them over 0..255

@@ -43,7 +43,9 @@ def test_outputs_equal_those_of_the_authors(name: str) -> None:
 def test_the_heads_of_deeplabcut_are_recognised_at_every_width() -> None:
     body = {k: s for k, s, _ in goldens.meta("dlc_hrnet_w32_topdown")["state_dict"] if not k.startswith("heads")}
     heads = goldens.meta("dlc_hrnet_heads")["heads"]["dlc_hrnet_w32_single"]
-    assert recognise(to_official({**body, **{k: s for k, s, _ in heads}})[1]) == arch.DeepLabCut(arch.Body.of_width(32), 6)
+    assert recognise(to_official({**body, **{k: s for k, s, _ in heads}})[1]) == arch.DeepLabCut(
+        arch.Body.of_width(32), 6
+    )
 
 
 def test_the_classifier_of_mmpretrain_has_the_names_of_timms() -> None:

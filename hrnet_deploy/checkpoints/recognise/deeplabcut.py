@@ -45,4 +45,5 @@ def deeplabcut(tensors: Shapes) -> DeepLabCut | None:
             f"{tensors.path} is a network of DeepLabCut 3 whose head has other layers than one transposed convolution "
             "of kernel 3 or one 1x1 convolution, which is not supported — train it with DeepLabCut's own configuration"
         )
-    return DeepLabCut(hrnet_body(tensors), head[1] if deconv else head[0], deconv, image_channels(tensors))
+    keypoints = head[1] if deconv else head[0]
+    return DeepLabCut(hrnet_body(tensors), keypoints, deconv, image_channels=image_channels(tensors))
