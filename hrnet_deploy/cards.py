@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import made, within
 from hrnet_deploy.files import require_file, sha256
-from hrnet_deploy.registry import Labels, TaskEntry, task_entry
+from hrnet_deploy.normalisation import in_unit_range
+from hrnet_deploy.registry import Labels, TaskEntry, task_entry, task_names
 
 PACKAGE = Path(__file__).parent
 DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # files next to the cards that are not cards
 COLOURS = ("red", "green", "blue")
 MOST_CHANNELS = 4  # of an image: OpenCV cuts crops of up to so many
 GREY_MEAN, GREY_STD = 0.449, 0.226  # of a channel whose statistics are not known: the means over ImageNet's colours
+LARGEST = 2**16  # side of an input, in pixels
 UNKNOWN = "unknown"  # the data set of a checkpoint whose labels are not known
 
 L = TypeVar("L")
@@ -41,13 +44,13 @@ class Input:
     `channels` names what the channels of the image are where they are not the three colours, such as (grey,) or (red,
     green, blue, depth), in the order of the network; `mean` and `std` have one value for each."""
 
-    height: int
-    width: int
+    height: int = within(1, LARGEST, "pixels")
+    width: int = within(1, LARGEST, "pixels")
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    colour: str = "RGB"
-    fit: str = "crop"
-    longest: int | None = None
+    colour: Literal["RGB", "BGR"] = "RGB"
+    fit: Literal["crop", "stretch", "pad", "place"] = "crop"
+    longest: int | None = within(1, LARGEST, "pixels", None)
     channels: tuple[str, ...] = ()
 
     @property
@@ -100,7 +103,7 @@ class Published:
     url: str
     sha256_prefix: str
     metric: str
-    value: float | None = None
+    value: float | None = within(0, 100, "a score in percent", None)
     data: str = ""
 
 
@@ -110,7 +113,8 @@ class ModelCard:
 
     `labels` are of the type that the task of the architecture gives them (`tasks.pose.labels.Keypoints` for pose). In
     YAML and JSON they stand under the task's own key: `keypoints` or `classes`. `checkpoint` is the path of a trained
-    checkpoint that comes with this package, relative to the folder of the cards."""
+    checkpoint that comes with this package, relative to the folder of the cards. `remarks` says what was converted
+    when the card was read: it is about the file that was read, and no part of the card."""
 
     name: str
     architecture: Architecture
@@ -120,6 +124,7 @@ class ModelCard:
     checkpoint: str = ""
     published: tuple[Published, ...] = field(default=())
     note: str = ""
+    remarks: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def task(self) -> str:
@@ -146,6 +151,7 @@ class ModelCard:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` is the inverse."""
         values = dataclasses.asdict(self)
+        del values["remarks"]
         labels = {task_entry(self.task).label_kind: values.pop("labels")}
         return {**values, **labels, "architecture": arch.to_dict(self.architecture)}
 
@@ -153,17 +159,32 @@ class ModelCard:
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         """A card from JSON values. Keys of label kinds that are null are ignored: older files have one for every kind.
 
-        Raises BadInput for an unknown task or network family, KeyError and TypeError for values that are missing or
-        unknown."""
+        Every field is checked. What can be read in one way only is converted to the units of this class, and `remarks`
+        says so.
+
+        Raises BadInput for a field that is missing, unknown, of another type or out of its range, and for lists that do
+        not fit each other or the network."""
         rest = {k: v for k, v in values.items() if v is not None}
-        architecture = arch.from_dict(rest.pop("architecture"))
+        architecture = arch.from_dict(_taken(rest, "architecture"))
         entry = task_entry(architecture.task)
+        for kind in {task_entry(t).label_kind for t in task_names()} - {entry.label_kind}:
+            if kind in rest:
+                raise BadInput(f"it has {kind}, and its network is for {entry.name} — give it {entry.label_kind}")
+        spec, converted = _input(_taken(rest, "input"))
+        labels, counted = _labels(entry, _taken(rest, entry.label_kind))
+        if len(labels.names) != architecture.labels:
+            raise BadInput(
+                f"it names {len(labels.names)} {entry.label_kind}, its network has {architecture.labels} — name every "
+                "one once"
+            )
+        _check_channels(spec, architecture.image_channels)
+        others = made(_Others, rest, "")
         return cls(
             architecture=architecture,
-            input=Input(**_tuples(rest.pop("input"))),
-            labels=entry.labels(**_tuples(rest.pop(entry.label_kind))),
-            published=tuple(Published(**p) for p in rest.pop("published", ())),
-            **rest,
+            input=spec,
+            labels=labels,
+            remarks=(*converted, *counted),
+            **{f.name: getattr(others, f.name) for f in dataclasses.fields(others)},
         )
 
     def published_as(self, digest: str) -> Published | None:
@@ -180,13 +201,57 @@ class ModelCard:
         )
 
 
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values whose lists, also nested ones, are tuples, as frozen dataclasses need them."""
+@dataclass(frozen=True)
+class _Others:
+    """The fields of a card besides its groups."""
 
-    def convert(value: Any) -> Any:
-        return tuple(convert(v) for v in value) if isinstance(value, (list, tuple)) else value
+    name: str
+    dataset: str
+    checkpoint: str = ""
+    published: tuple[Published, ...] = ()
+    note: str = ""
 
-    return {k: convert(v) for k, v in values.items()}
+
+def _taken(values: dict[str, Any], name: str) -> Any:
+    if name not in values:
+        raise BadInput(f"{name} is missing — give it a value")
+    return values.pop(name)
+
+
+def _input(values: Any) -> tuple[Input, list[str]]:
+    """The input of a card in the units of `Input`, and what was converted."""
+    if isinstance(values, Mapping):
+        as_written = {"colour": str.upper, "fit": str.lower}
+        values = {k: as_written[k](v) if k in as_written and isinstance(v, str) else v for k, v in values.items()}
+    spec: Input = made(Input, values, "input")
+    mean, std, converted = in_unit_range(spec.mean, spec.std)
+    return dataclasses.replace(spec, mean=mean, std=std), [converted] if converted else []
+
+
+def _labels(entry: TaskEntry, values: Any) -> tuple[Labels, Sequence[str]]:
+    """The labels of a card, and what was converted in them. Labels with a method `settled` convert and check what lists
+    do not say by their types."""
+    labels: Any = made(entry.labels, values, entry.label_kind)
+    return labels.settled() if hasattr(labels, "settled") else (labels, ())
+
+
+def _check_channels(spec: Input, count: int) -> None:
+    """Raises BadInput where the input of a card does not have the channels of its network, or not a mean and a standard
+    deviation for each."""
+    names = spec.channel_names
+    if len(names) != count:
+        example = "[grey]" if count == 1 else "[red, green, blue, depth]"
+        raise BadInput(
+            f"input has {len(names)} channels ({', '.join(names)}), and its network takes images of {count} — name "
+            f"them under input, such as channels: {example}"
+        )
+    if len(set(names)) != count:
+        raise BadInput(f"input.channels has a name twice ({', '.join(names)}) — give each channel a name of its own")
+    for name, values in (("mean", spec.mean), ("std", spec.std)):
+        if len(values) != count:
+            raise BadInput(
+                f"input.{name} has {len(values)} values for the {count} channels {spec.title} — give one for each"
+            )
 
 
 def folder() -> Path:
@@ -204,45 +269,38 @@ def cards() -> dict[str, ModelCard]:
 
 def read_card(path: Path) -> ModelCard:
     """The card in a YAML file. Labels that the file does not give are taken from `datasets.yaml`. Raises BadInput with
-    the reason if it is not a card, or if the number of labels is not that of the network."""
+    the reason if it is not a card, or if a field of it does not fit."""
     import yaml
 
     require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        kind = task_entry(arch.from_dict(values["architecture"]).task).label_kind
-        if kind not in values:
-            datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
-            values[kind] = datasets[values["dataset"]][kind]
-        read = ModelCard.from_dict({"name": path.stem, **values})
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # text of another encoding is a ValueError
         first = str(error).strip().splitlines()[0]
-        raise BadInput(
-            f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}"
-        ) from error
-    _check_channels(read, path)
-    if len(read.label_names) != read.architecture.labels:
-        raise BadInput(
-            f"{path} names {len(read.label_names)} {kind}, its network has {read.architecture.labels} — name every "
-            "one once"
-        )
-    return read
+        raise BadInput(f"{path} is not a model card ({first[:120]}) — copy one of {folder()}") from error
+    if not isinstance(values, Mapping) or not {"architecture", "input"} & set(values):
+        raise BadInput(f"{path} is not a model card: it has no architecture and no input — copy one of {folder()}")
+    try:
+        return ModelCard.from_dict(_with_labels({"name": path.stem, **values}))
+    except BadInput as error:
+        raise BadInput(f"{path} is not a model card that can be used: {error}") from error
 
 
-def _check_channels(read: ModelCard, path: Path) -> None:
-    """Raise BadInput where a card and its network have different numbers of channels."""
-    spec, count = read.input, read.architecture.image_channels
-    if len(spec.channel_names) != count:
-        example = "[grey]" if count == 1 else "[red, green, blue, depth]"
+def _with_labels(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a card with the labels of its data set, where the card has none."""
+    import yaml
+
+    kind = task_entry(arch.from_dict(values.get("architecture") or {}).task).label_kind
+    if values.get(kind) is not None:
+        return values
+    datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
+    known = [name for name, facts in datasets.items() if kind in facts]
+    if values.get("dataset") not in known:
         raise BadInput(
-            f"{path} names {len(spec.channel_names)} channels ({', '.join(spec.channel_names)}), its network takes "
-            f"images of {count} — name them under input, such as channels: {example}"
+            f"the labels of the data set {values.get('dataset')!r} are not known — give {kind} with their names, or "
+            f"one of the data sets {', '.join(known)}"
         )
-    if len(set(spec.channel_names)) != count:
-        raise BadInput(f"{path} names a channel twice ({', '.join(spec.channel_names)}) — give each a name of its own")
-    for name, values in (("mean", spec.mean), ("std", spec.std)):
-        if len(values) != count:
-            raise BadInput(f"{path} has {len(values)} values of {name} for {count} channels — give one for each")
+    return {**values, kind: datasets[values["dataset"]][kind]}
 
 
 def card(name: str) -> ModelCard:

@@ -140,8 +140,8 @@ def _locref_std(values: _Values) -> float:
 
 
 def _scores(values: _Values) -> Any:
-    """What a score is. DeepLabCut's predictor takes the sigmoid unless told otherwise; its own configurations tell it to
-    clip instead, which is assumed where there is no predictor."""
+    """What a score is. Where there is a predictor it takes the sigmoid unless told otherwise, as in DeepLabCut. Where
+    there is none, the scores of DeepLabCut's own configurations are assumed, which are clipped."""
     predictor = ("model", "heads", "bodypart", "predictor")
     told = bool(values.get(dict, {}, *predictor))
     if values.get(bool, told, *predictor, "apply_sigmoid"):

@@ -36,6 +36,7 @@ def tune(
             "--throughput", help="Let an engine keep several images in flight, and compare the time per image."
         ),
     ] = False,
+    strict: options.Strict = False,
     calibration_cache: options.CalibrationCache = None,
     report: options.Report = None,
     force: options.Force = False,
@@ -57,7 +58,7 @@ def tune(
     request = TuneRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict),
         max_drop=max_drop,
         minutes=minutes,
         threads=tuple(threads or ()),
@@ -93,6 +94,7 @@ def run(
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
+    strict: options.Strict = False,
     seconds: options.Seconds = 5.0,
     json: options.Json = False,
 ) -> None:
@@ -112,7 +114,7 @@ def run(
     request = RunRequest(
         checkpoint=checkpoint,
         folder=output,
-        split=Split(images, annotations, calibration_images, held_out, seed),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict),
         engines=tuple(engine or ()),
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,

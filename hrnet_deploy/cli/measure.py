@@ -64,6 +64,7 @@ def check(
         float | None,
         typer.Option(help="Limit for detection: share of the engine's detections without a match."),
     ] = None,
+    strict: options.Strict = False,
     output: options.Output = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdict to this file, as JUnit XML.")] = None,
     force: options.Force = False,
@@ -93,7 +94,9 @@ def check(
         "extra": max_extra,
     }
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
-    request = CheckRequest(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits)
+    request = CheckRequest(
+        model, against, images, annotations, limit, seed, engine, threads, flip_test, limits, strict=strict
+    )
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output, lambda whole: _write_junit(whole, junit))

@@ -35,6 +35,9 @@ Annotations = Annotated[
         "images."
     ),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse images that cannot be read, in place of leaving them out.")
+]
 Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]
 Seed = Annotated[
     int | None, typer.Option(help="With --limit: choose the images at random with this seed, not the first ones.")

@@ -29,6 +29,7 @@ def predict(
     flip_test: options.FlipTest = False,
     upright: options.Upright = None,
     pictures: Annotated[bool, typer.Option(help="Draw the results.")] = True,
+    strict: options.Strict = False,
     report: options.Report = None,
     force: Annotated[bool, typer.Option("--force", help="Write into an existing folder.")] = False,
     json: options.Json = False,
@@ -47,7 +48,7 @@ def predict(
     check_outputs(force, report)
     use = ModelUse(model, engine, threads, flip_test, upright)
     with shown() as progress:
-        result = job(PredictRequest(use, inputs, output, boxes, pictures, force), progress)
+        result = job(PredictRequest(use, inputs, output, boxes, pictures, force, strict), progress)
     finish(result, json, report)
 
 
@@ -67,6 +68,7 @@ def evaluate(
     scales: Annotated[
         str, typer.Option(help="For segmentation: average over these factors of the input size, for example 0.5,1,1.5.")
     ] = "",
+    strict: options.Strict = False,
     output: options.Output = None,
     force: options.Force = False,
     json: options.Json = False,
@@ -85,7 +87,7 @@ def evaluate(
 
     check_outputs(force, output)
     use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales))
-    request = EvalRequest(use, data, annotations, limit, seed)
+    request = EvalRequest(use, data, annotations, limit, seed, strict)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.cards import COLOURS, Input
-from hrnet_deploy.errors import BadInput
+from hrnet_deploy.errors import BadInput, Damaged
 from hrnet_deploy.tasks.images import ARRAY, Image, read_image, read_unchanged
 
 PICTURE = Input(0, 0)  # of the three colours
@@ -34,7 +34,7 @@ def read_channels(path: Path, spec: Input, upright: bool = False, filled: bool =
     """
     names = spec.channel_names
     if path.suffix.lower() == ARRAY:
-        return checked_image(_array(path), spec, str(path))
+        return checked_image(read_array(path), spec, str(path))
     if is_colour(spec) or len(names) == 1:
         return of_picture(read_image(path, upright), spec)
     if filled:
@@ -109,13 +109,13 @@ def _grey(picture: Image) -> Image:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
 
 
-def _array(path: Path) -> NDArray:
+def read_array(path: Path) -> NDArray:
     """The array in a .npy file. It is mapped and not read, so a file that declares more than it holds takes no
-    memory."""
+    memory. Raises Damaged where it is none."""
     try:
         return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, OSError, EOFError, MemoryError) as error:
-        raise BadInput(
+        raise Damaged(
             f"{path} is not a .npy file of an image — save it with numpy.save, as uint8 (H, W, C)"
         ) from error
 

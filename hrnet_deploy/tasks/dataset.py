@@ -18,6 +18,7 @@ import numpy as np
 from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
+from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.channels import PICTURE, read_channels
@@ -54,14 +55,15 @@ class Item:
 @dataclass(frozen=True)
 class Dataset:
     """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
-    annotated. `boxes_from` says where boxes come from, `facts` what identifies that source, and `remarks` what was left
-    out of it."""
+    annotated. `boxes_from` says where boxes come from, `facts` what identifies that source, `remarks` what was left
+    out of it, and `skipped` the images that were left out because they cannot be read (`tasks.readable`)."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
     boxes_from: str = "the whole image"
     facts: Mapping[str, str] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)

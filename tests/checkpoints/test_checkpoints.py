@@ -274,14 +274,6 @@ def headed(*names: str, before: str = "") -> Callable[[State], State]:
 
 
 OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
-    "HigherHRNet": (
-        headed("final_layers.0.weight", "final_layers.1.weight", "deconv_layers.0.0.0.weight"),
-        "is an HRNet-W8 with the head of HigherHRNet",
-    ),
-    "HigherHRNet of mmpose": (
-        headed("keypoint_head.final_layers.0.weight", "keypoint_head.deconv_layers.0.0.0.weight", before="backbone."),
-        "is an HRNet-W8 with the head of HigherHRNet",
-    ),
     "DEKR": (
         headed("transition_heatmap.0.weight", "head_heatmap.1.weight", "offset_final_layer.0.weight"),
         "is an HRNet-W8 with the head of DEKR",
@@ -299,6 +291,18 @@ OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
         headed("neck.reduction_conv.conv.weight", "bbox_head.conv_cls.weight", before="backbone."),
         "is an HRNet-W8 with the head of FCOS",
     ),
+    "SimCC": (
+        headed("head.final_layer.weight", "head.mlp_head_x.weight", "head.mlp_head_y.weight", before="backbone."),
+        "is an HRNet-W8 with the head of SimCC",
+    ),
+    "CID": (
+        headed("head.iia_module.keypoint_root_conv.conv.weight", "head.gfd_module.out_conv.weight", before="backbone."),
+        "is an HRNet-W8 with the head of CID",
+    ),
+    "an FPN instead of HRFPN": (
+        headed("neck.lateral_convs.0.conv.weight", "rpn_head.rpn_cls.weight", before="backbone."),
+        "is an HRNet-W8 with an FPN instead of HRFPN",
+    ),
     "classification": (
         headed("incre_modules.0.0.conv1.weight", "final_layer.0.weight", "classifier.weight"),
         "is an HRNet-W8 for ImageNet classification",
@@ -306,10 +310,6 @@ OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
     "mmpretrain": (
         headed("neck.0.increase_layers.0.0.conv1.weight", "head.fc.weight", before="backbone."),
         "is an HRNet-W8 for ImageNet classification",
-    ),
-    "DeepLabCut": (
-        headed("heads.bodypart.heatmap_head.deconv_layers.0.weight", before="backbone.model."),
-        "is an HRNet-W8 of DeepLabCut 3",
     ),
     "segmentation_models": (
         headed("decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight", before="encoder.model."),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import within
+from hrnet_deploy.tasks.pairs import checked_flip_pairs, counted_from_0
 
 
 @dataclass(frozen=True)
@@ -17,8 +23,20 @@ class Keypoints:
 
     names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...] = ()
-    sigmas: tuple[float, ...] = ()
+    sigmas: tuple[float, ...] = within(1e-6, 1, "a share of the size of a person", ())
     skeleton: tuple[tuple[int, int], ...] = ()
-    box_padding: float = 1.25
+    box_padding: float = within(1, 10, "a factor (1.25 enlarges a box by a quarter)", 1.25)
     decode: str = "quarter_offset"
     flip_shift: bool = True
+
+    def settled(self) -> tuple[Keypoints, Sequence[str]]:
+        """The same with every pair counted from 0, and what was converted. Raises BadInput where lists do not fit the
+        names."""
+        if len(self.sigmas) not in (0, len(self.names)):
+            raise BadInput(
+                f"keypoints.sigmas has {len(self.sigmas)} values, and there are {len(self.names)} keypoints — give one "
+                "for each, or none"
+            )
+        lists, remarks = counted_from_0({"flip_pairs": self.flip_pairs, "skeleton": self.skeleton}, self.names)
+        checked_flip_pairs(lists["flip_pairs"], self.names)
+        return dataclasses.replace(self, **lists), remarks

@@ -86,6 +86,11 @@ class PoseTask(Task):
             raise BadInput(
                 f"{card.name} needs heatmaps decoded by {self.keypoints.decode!r} — this version only knows {DECODE!r}"
             )
+        if card.input.fit != "crop":
+            raise BadInput(
+                f"{card.name} has fit: {card.input.fit}, and this task cuts out one crop per person — write fit: crop, or "
+                "leave it out"
+            )
         if self.flip_test and input_format.embedded:
             raise BadInput(
                 "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
