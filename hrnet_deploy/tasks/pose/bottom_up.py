@@ -41,6 +41,7 @@ class BottomUpTask(PoseTask):
     """See `tasks.base.Task`. A sample is an image. Results for people are refused, see the module."""
 
     unusable_reason = UNGROUPED
+    fits = ("pad", "place", "stretch")
 
     def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
         """Raises BadInput where a flip test is asked for."""

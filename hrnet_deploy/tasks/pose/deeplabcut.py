@@ -51,6 +51,8 @@ def keypoints(heatmaps: Floats, locref: Floats, shape: DeepLabCut) -> tuple[Floa
 class DeepLabCutTask(PoseTask):
     """See `tasks.base.Task`. A sample is an animal, and a prediction is a `Pose`."""
 
+    fits = ("crop", "place", "pad", "stretch")
+
     def __init__(self, card: ModelCard, input_format: InputFormat, options: TaskOptions = NO_OPTIONS) -> None:
         """Raises BadInput where a flip test is asked for: location refinement has a direction."""
         if options.flip_test:

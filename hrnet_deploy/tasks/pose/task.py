@@ -67,6 +67,7 @@ class PoseTask(Task):
     """See `tasks.base.Task`. A sample is a person, and a prediction is a `Pose`."""
 
     metric = ENTRY.metric
+    fits: tuple[str, ...] = ("crop",)  # how a card may say that images are brought to the input
     # Engines in fp32 differ only in the order in which they add. Where two pixels of a heatmap are equal to seven
     # digits, that can still decide which is the maximum, so even fp32 may move a few keypoints.
     limits: Mapping[str, Mapping[str, float]] = {
@@ -86,7 +87,7 @@ class PoseTask(Task):
             raise BadInput(
                 f"{card.name} needs heatmaps decoded by {self.keypoints.decode!r} — this version only knows {DECODE!r}"
             )
-        if card.input.fit != "crop":
+        if card.input.fit not in self.fits:
             raise BadInput(
                 f"{card.name} has fit: {card.input.fit}, and this task cuts out one crop per person — write fit: crop, or "
                 "leave it out"
