@@ -104,6 +104,8 @@ _FAMILIES: dict[str, FamilyEntry] = {
         ("faster_rcnn", "detection", "FasterRCNN"),
         ("seg_hrnet", "segmentation", "SegHRNet"),
         ("dilated_resnet", "segmentation", "DilatedResNet"),
+        ("deeplabcut", "deeplabcut", "DeepLabCut"),
+        ("higher_hrnet", "higher_hrnet", "HigherHRNet"),
         ("pose_hrnet", "pose", "PoseHRNet"),
         ("simple_baseline", "pose", "SimpleBaseline"),
     )

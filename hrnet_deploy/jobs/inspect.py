@@ -161,7 +161,7 @@ def _card(card: ModelCard) -> _CardFacts:
     return {
         "card": card.name,
         "task": card.task,
-        "input": f"{card.input.size} (height x width), {card.input.colour}",
+        "input": f"{card.input.size} (height x width), {card.input.title}",
         "trained_on": card.dataset,
     }
 
