@@ -1,6 +1,6 @@
 """Kills every command that writes files at random moments, and looks at what is left.
 
-    python benchmarks/kill_campaign.py --kills 200 -o benchmarks/results/kill_campaign.json
+    python benchmarks/kill_campaign.py --kills 200 -o benchmarks/kill_campaign.json
 
 Each command first runs once without a kill. Then it is started again and again in the same folder, and its process
 group is killed (SIGKILL) at a random moment of that time. After each kill, every file under a name that the user gave
