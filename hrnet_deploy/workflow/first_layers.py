@@ -112,7 +112,9 @@ def _observed(
     input over the images; None where there is no batch norm."""
     import torch
 
-    names = {m: n for n, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d) and m.track_running_stats}
+    names: dict[nn.Module, str] = {
+        m: n for n, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d) and m.track_running_stats
+    }
     inputs: list[Tensor] = []
     used: list[nn.Module] = []
 
