@@ -48,8 +48,8 @@ def from_dict(values: Any, where: object) -> Result:
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str):
         raise BadInput(
-            f"{where} is not a result: it has no kind — expected {EXPECTED}, of a command other than inspect, doctor and "
-            "models"
+            f"{where} is not a result: it has no kind — expected {EXPECTED}, of another command than inspect, "
+            "doctor and models"
         )
     schema = values.get("schema")
     if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
