@@ -99,7 +99,8 @@ def test_export_and_check_use_the_weights_that_were_chosen(
     assert (code, err) == (0, "") and "weights taken: state_dict_ema" in out
     for key in ("", "state_dict_ema"):
         onnx = tmp_path / f"of_{key}.onnx"
-        assert run("export", path, "-o", onnx, "--weights-key", key, "--size", "64x64")[0] == 0
+        named = ("--weights-key", key) if key else ()
+        assert run("export", path, "-o", onnx, *named, "--size", "64x64")[0] == 0
         assert run("check", onnx, "--against", path)[0] == 0  # the key is in the file
         made_by = json.loads(run("inspect", onnx, "--json")[1])["made by"]
         assert any("key state_dict_ema" in step for step in made_by) == bool(key)
