@@ -232,7 +232,7 @@ class _Pickled:
             with zipfile.ZipFile(path) as archive:
                 pickles = [n for n in archive.namelist() if n.endswith("data.pkl")]
                 return cls._parsed(io.BytesIO(archive.read(pickles[0])))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, IndexError):
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, IndexError):
             return cls()
 
     @classmethod
@@ -304,10 +304,15 @@ def _torch(path: Path) -> Any:
 
 
 def check_size(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raises BadInput if the tensors are larger than the file.
+    """Raises BadInput if the tensors are larger than the file, or if one has no plain values.
 
     A tensor can be a view that repeats one stored value a billion times, which no file of weights needs.
     """
+    if odd := [n for n, t in tensors.items() if str(t.layout) != "torch.strided" or t.is_quantized or t.is_meta]:
+        raise BadInput(
+            f"{path} has tensors that are sparse, quantized or without values ({', '.join(odd[:3])}) — save the plain "
+            "weights of the network"
+        )
     if sum(t.numel() * t.element_size() for t in tensors.values()) > 2 * path.stat().st_size:
         raise _exhausting(path, "more data than it holds")
 

@@ -167,10 +167,11 @@ def _about_files(error: OSError) -> tuple[str, int]:
 
 
 def _fail(sentence: str, code: int) -> None:
+    printable = "".join(c if c.isprintable() else " " for c in sentence)  # names in a file may hold control characters
     with contextlib.suppress(OSError):  # nobody reads what stdout still holds
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
-        print(f"error: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+        print(f"error: {' '.join(printable.split())}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 
