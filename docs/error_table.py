@@ -8,6 +8,7 @@ if HRNET_DEPLOY_SAID names it (`tests/support/said`). It fails for sentences tha
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def places(package: Path = PACKAGE) -> list[Said]:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in CODES and call.args:
                 said = tuple(dict.fromkeys(" ".join(s.split()) for s in _sentences(call.args[0], helpers)))
                 found.append(Said(module, call.lineno, call.end_lineno or call.lineno, CODES[call.func.id], said))
-    return found
+    return sorted(found, key=lambda p: (p.module, p.first))
 
 
 def _sentences(node: ast.expr, helpers: dict[str, ast.FunctionDef]) -> Iterator[str]:
@@ -70,12 +71,19 @@ def _sentences(node: ast.expr, helpers: dict[str, ast.FunctionDef]) -> Iterator[
     if isinstance(node, ast.IfExp):
         yield from _sentences(node.body, helpers)
         yield from _sentences(node.orelse, helpers)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in helpers:
-        returned = [n.value for n in ast.walk(helpers[node.func.id]) if isinstance(n, ast.Return) and n.value]
+    elif isinstance(node, ast.Call) and (name := _called(node.func)) in helpers:
+        returned = [n.value for n in ast.walk(helpers[name]) if isinstance(n, ast.Return) and n.value]
         for value in returned:
             yield from _sentences(value, {})
     else:
         yield _text(node)
+
+
+def _called(function: ast.expr) -> str:
+    """The name of a function of the module, or of a method of the same object."""
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "self":
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def _text(node: ast.expr) -> str:
@@ -119,7 +127,8 @@ def error_page() -> str:
         groups.setdefault(part, []).append(place)
     lines = [INTRODUCTION]
     for part, found in sorted(groups.items()):
-        rows = {(s, p.code) for p in found for s in p.sentences}
+        # what has no words of its own hands on another error
+        rows = {(s, p.code) for p in found for s in p.sentences if re.sub(r"{\w*}", "", s).strip()}
         lines += [f"## {part}", "", "| What is wrong | What to do | Exit code |", "|---|---|---|"]
         for sentence, code in sorted(rows):
             wrong, _, cure = sentence.partition(" — ")

@@ -161,7 +161,11 @@ def test_keypoints_that_do_not_fit_are_refused(fields: dict[str, Any], sentence:
     ("group", "fields", "sentence"),
     [
         ("classes", {"colours": [[0.1, 0.5, 1.0], [0, 0, 0]]}, "classes.colours[0][0] is 0.1 — it is a whole number"),
-        ("classes", {"colours": [[0, 0, 256], [0, 0, 0]]}, "classes.colours is 256 — it is red, green or blue, 0 to 255"),
+        (
+            "classes",
+            {"colours": [[0, 0, 256], [0, 0, 0]]},
+            "classes.colours is 256 — it is red, green or blue, 0 to 255",
+        ),
         ("classes", {"colours": [[0, 0, 0]]}, "classes.colours has 1 entries, and there are 2 classes"),
         ("classes", {"ids": [1]}, "classes.ids has 1 entries"),
         ("classes", {"ids": [1, 1]}, "classes.ids has a number twice"),
@@ -197,4 +201,6 @@ def test_a_card_inside_a_file_is_checked_and_not_converted(tmp_path: Path) -> No
         from_values(values, Path("a.onnx"))
     values["card"]["input"].update(mean=[0.5], std=[0])
     with pytest.raises(BadInput, match="a.onnx has a damaged model card: input.mean has 1 values"):
-        from_values({**values, "card": {**values["card"], "input": {**values["card"]["input"], "std": [0.1]}}}, Path("a.onnx"))
+        from_values(
+            {**values, "card": {**values["card"], "input": {**values["card"]["input"], "std": [0.1]}}}, Path("a.onnx")
+        )
