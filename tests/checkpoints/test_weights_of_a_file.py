@@ -106,7 +106,6 @@ def test_export_and_check_use_the_weights_that_were_chosen(
         assert any("key state_dict_ema" in step for step in made_by) == bool(key)
 
 
-<<<<<<< HEAD
 def test_a_checkpoint_in_several_files_is_refused_by_name(tmp_path: Path) -> None:
     index = tmp_path / "pytorch_model.bin.index.json"
     index.write_text('{"metadata": {}, "weight_map": {"conv1.weight": "pytorch_model-00001-of-00002.bin"}}')
@@ -115,7 +114,8 @@ def test_a_checkpoint_in_several_files_is_refused_by_name(tmp_path: Path) -> Non
     for path, what in ((index, "the index of a checkpoint"), (part, "one file of a checkpoint")):
         with pytest.raises(BadInput, match=f"is {what} that is spread over several files — join them"):
             checkpoints.load(path)
-=======
+
+
 def test_weights_that_are_no_plain_numbers_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     state, path = torch.load(tiny_checkpoint), tmp_path / "odd.pth"
     for value, sentence in (
@@ -128,4 +128,3 @@ def test_weights_that_are_no_plain_numbers_are_refused(tiny_checkpoint: Path, tm
     path.write_bytes(bytes(4096))
     with pytest.raises(BadInput, match="is empty — the download or copy did not finish"):
         checkpoints.load(path)
->>>>>>> c2b172afca9012a3818ead83b478abd0b0fd56a4
