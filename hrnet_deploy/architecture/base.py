@@ -8,7 +8,6 @@ from typing import ClassVar, Literal, Self
 
 from hrnet_deploy.architecture.body import INPUT, Upsample
 
-
 Fit = Literal["crop", "stretch", "pad", "place"]  # how an image is brought to the input, see `cards.Input`
 
 
