@@ -18,6 +18,7 @@ from hrnet_deploy.tasks.base import embedding_of, task_of
 from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.pose.deeplabcut import keypoints
+from hrnet_deploy.tasks.pose.training import random_loss
 from hrnet_deploy.tasks.pose.whole import of_box, of_image
 
 SHAPES = {
