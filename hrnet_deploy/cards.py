@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.architecture.base import Fit
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.fields import made, within
 from hrnet_deploy.files import require_file, sha256
@@ -49,7 +50,7 @@ class Input:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     colour: Literal["RGB", "BGR"] = "RGB"
-    fit: Literal["crop", "stretch", "pad", "place"] = "crop"
+    fit: Fit = "crop"
     longest: int | None = within(1, LARGEST, "pixels", None)
     channels: tuple[str, ...] = ()
 
