@@ -63,6 +63,7 @@ class TaskEntry:
 # options of the command line that not every task supports, and what each is
 TASK_OPTIONS = {
     "--flip-test": "the flip test",
+    "--boxes": "the boxes of a detector",
     "--upright": "the second, upright input",
     "--scales": "the multi-scale test",
 }

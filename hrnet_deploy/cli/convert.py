@@ -12,7 +12,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import PREPARE, command, renamed
 from hrnet_deploy.cli.output import check_outputs, finish
-from hrnet_deploy.cli.parsing import optional_size, parse_bounds, parse_count, parse_list, parse_size
+from hrnet_deploy.cli.parsing import detector_boxes, optional_size, parse_bounds, parse_count, parse_list, parse_size
 
 if TYPE_CHECKING:
     from hrnet_deploy.results.quantization import QuantizeResult
@@ -128,6 +128,9 @@ def quantize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -182,13 +185,14 @@ def quantize(
     from hrnet_deploy.results import sensitivity as tables
     from hrnet_deploy.workflow.split import Split
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     wanted = sensitivity or []
     tables.check_outputs(wanted, force)
     check_outputs(force, report)
     request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed),
+        split=Split(images, annotations, calibration_images, held_out, seed, detected),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),

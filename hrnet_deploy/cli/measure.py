@@ -12,7 +12,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import MEASURE, command, notes
 from hrnet_deploy.cli.output import check_outputs, command_line, finish
-from hrnet_deploy.cli.parsing import optional_size, parse_list
+from hrnet_deploy.cli.parsing import detector_boxes, optional_size, parse_list
 
 if TYPE_CHECKING:
     from hrnet_deploy.results.check import CheckResult
@@ -30,6 +30,9 @@ def check(
     ],
     images: options.SomeImages = None,
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
     engine: Annotated[str, typer.Option(help="The engine to compare with the reference.")] = "ort",
@@ -83,6 +86,7 @@ def check(
     from hrnet_deploy.jobs.check import check as job
     from hrnet_deploy.results.figures import Budget
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output, junit)
     distances = {
         "pixels_mean": max_pixels,
@@ -93,7 +97,7 @@ def check(
         "extra": max_extra,
     }
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
-    request = CheckRequest(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits)
+    request = CheckRequest(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits, boxes=detected)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output, lambda whole: _write_junit(whole, junit))

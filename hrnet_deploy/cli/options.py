@@ -31,8 +31,23 @@ SomeImages = Annotated[
 Annotations = Annotated[
     Path | None,
     typer.Option(
-        help="A file of COCO annotations or detections, or a folder of label maps. It replaces those in the folder of "
-        "images."
+        help="A file of COCO annotations, or a folder of label maps. It replaces those in the folder of images."
+    ),
+]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        help="For pose: the boxes of a detector, as a list of COCO detections. Default: the annotated boxes."
+    ),
+]
+BoxThreshold = Annotated[
+    float | None, typer.Option(help="With --boxes: leave out boxes with a lower score. Default: 0, as published.")
+]
+Nms = Annotated[
+    float | None,
+    typer.Option(
+        help="With --boxes: of two people in one image that are more similar than this (OKS), keep the better one. "
+        "Default: 0.9, as published."
     ),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]

@@ -10,7 +10,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import USE, command
 from hrnet_deploy.cli.output import check_outputs, finish
-from hrnet_deploy.cli.parsing import parse_factors
+from hrnet_deploy.cli.parsing import detector_boxes, parse_factors
 
 
 @command(rich_help_panel=USE)
@@ -24,6 +24,8 @@ def predict(
         Path | None,
         typer.Option(help="COCO annotations or detections with the boxes of people. Default: the whole image."),
     ] = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     engine: options.Engine = "ort",
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
@@ -44,10 +46,11 @@ def predict(
     from hrnet_deploy.jobs.predict import predict as job
     from hrnet_deploy.workflow.open_model import ModelUse
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, report)
     use = ModelUse(model, engine, threads, flip_test, upright)
     with shown() as progress:
-        result = job(PredictRequest(use, inputs, output, boxes, pictures, force), progress)
+        result = job(PredictRequest(use, inputs, output, detected, pictures, force), progress)
     finish(result, json, report)
 
 
@@ -58,6 +61,9 @@ def evaluate(
         Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one.")
     ],
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
     engine: options.Engine = "ort",
@@ -76,16 +82,17 @@ def evaluate(
     Also shows what the figure depends on besides the weights, and the published
     figure of the same weights if it is known.
 
-    Example: hrnet-deploy eval pose.onnx --data val2017 --annotations people.json
+    Example: hrnet-deploy eval pose.onnx --data val2017 --annotations people.json --boxes detections.json
     """
     from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.jobs.evaluate import EvalRequest
     from hrnet_deploy.jobs.evaluate import evaluate as job
     from hrnet_deploy.workflow.open_model import ModelUse
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output)
     use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales))
-    request = EvalRequest(use, data, annotations, limit, seed)
+    request = EvalRequest(use, data, annotations, limit, seed, detected)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output)

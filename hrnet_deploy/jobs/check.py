@@ -22,8 +22,9 @@ from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.figures import Budget, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.samples import NAME, sample_images
-from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.arguments import require_amount, require_boxes, require_count
 
 NOISE_SEEDS = (0, 1, 2)
 TRACED = 40  # the most inputs that are tried to find the first tensor that differs
@@ -42,6 +43,7 @@ class CheckRequest:
         flip_test: whether results are averaged with those of the mirror image.
         limits: replace the budget of the file's precision, field by field.
         dataset: images that are already loaded, in place of the folder.
+        boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
     model: Path
@@ -55,10 +57,13 @@ class CheckRequest:
     flip_test: bool = False
     limits: Budget = dataclasses.field(default_factory=Budget)
     dataset: Dataset | None = None
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
-        if self.images is None and (self.annotations or self.limit is not None or self.seed is not None):
-            raise BadInput("--annotations, --limit and --seed need a folder of images — give it with --images")
+        if self.images is None and (
+            self.annotations or self.boxes or self.limit is not None or self.seed is not None
+        ):
+            raise BadInput("--annotations, --boxes, --limit and --seed need a folder of images — give it with --images")
         require_count("--limit", self.limit)
         require_count("--seed", self.seed, least=0)
         require_count("--threads", self.threads)
@@ -76,6 +81,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     """
     parse(request.engine)
     description = read_description(request.model)
+    require_boxes(request.boxes, description.card, request.model)
     dataset = request.dataset or _images(request)
     progress.stage("opening both models")
     reference, theirs, source = _reference(request, description)
@@ -112,7 +118,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
 def _images(request: CheckRequest) -> Dataset:
     if request.images is None:
         return sample_images()
-    return load_dataset(request.images, request.annotations, request.limit, request.seed)
+    return load_dataset(request.images, request.annotations, request.limit, request.seed, boxes=request.boxes)
 
 
 def _reference(request: CheckRequest, description: Description) -> tuple[Engine, Task, Source | None]:

@@ -9,10 +9,13 @@ from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.parity import score_on_images
 from hrnet_deploy.progress import SILENT, Progress
-from hrnet_deploy.results.base import Figure
+from hrnet_deploy.registry import task_entry
+from hrnet_deploy.results.base import Figure, Setting
 from hrnet_deploy.results.evaluation import EvalResult
-from hrnet_deploy.tasks.dataset import load_dataset
-from hrnet_deploy.workflow.arguments import require_count
+from hrnet_deploy.tasks.base import Task
+from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.workflow.arguments import require_boxes, require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 
@@ -24,6 +27,7 @@ class EvalRequest:
         use: the file, and how to run it.
         data, annotations: the folder of images, and a file or folder of annotations that replaces those in it.
         limit, seed: how many images to use, and the seed of their random choice; without a seed, the first ones.
+        boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
     use: ModelUse
@@ -31,6 +35,7 @@ class EvalRequest:
     annotations: Path | None = None
     limit: int | None = None
     seed: int | None = None
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         require_count("--limit", self.limit)
@@ -45,7 +50,8 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     use = request.use
     progress.stage("opening the model")
     model = open_model(use)
-    dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
+    require_boxes(request.boxes, model.description.card, use.model)
+    dataset = load_dataset(request.data, request.annotations, request.limit, request.seed, boxes=request.boxes)
     progress.stage("scoring", len(dataset))
     score = score_on_images(model.engine, model.task, dataset, progress)
     description, info = model.description, model.engine.info
@@ -58,12 +64,19 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
         engine_info=info,
         metric=model.task.metric,
         figures={name: Figure(value) for name, value in score.figures().items()},
-        protocol={**model.task.protocol(), **model.task.reading(dataset)},
+        protocol={**model.task.protocol(), **_boxes(model.task, dataset), **model.task.reading(dataset)},
         images=len(dataset),
         data=str(request.data),
         annotations=model.task.annotation_source(request.data, request.annotations),
         published=_published(description),
     )
+
+
+def _boxes(task: Task, dataset: Dataset) -> dict[str, Setting]:
+    """Where the boxes come from, of a task that is given boxes."""
+    if "--boxes" not in task_entry(task.card.task).options:
+        return {}
+    return {**dataset.facts} if dataset.detected else {"boxes": f"annotated in {dataset.boxes_from}"}
 
 
 def _published(description: Description) -> str:

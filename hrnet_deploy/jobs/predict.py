@@ -17,6 +17,7 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Record, Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.images import (
     VIDEO_SUFFIXES,
     Image,
@@ -86,7 +87,7 @@ class PredictRequest:
         use: the file, and how to run it.
         inputs: images, folders of images, or one video.
         output: the folder to write.
-        boxes: COCO annotations or detections that say where people are; the whole image unless given.
+        boxes: COCO annotations or the boxes of a detector, which say where people are; the whole image unless given.
         pictures: whether results are drawn.
         force: whether an existing folder is written into.
     """
@@ -94,7 +95,7 @@ class PredictRequest:
     use: ModelUse
     inputs: Sequence[Path]
     output: Path
-    boxes: Path | None = None
+    boxes: Boxes | None = None
     pictures: bool = True
     force: bool = False
 
@@ -142,10 +143,12 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     )
 
 
-def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
+def _dataset(inputs: Sequence[Path], boxes: Boxes | None) -> Dataset:
     """The images with their annotations: a folder with its own, or single files with boxes or without."""
     if len(inputs) == 1 and inputs[0].is_dir():
-        return load_dataset(inputs[0], boxes, every_image=True)
+        if boxes is None:
+            return load_dataset(inputs[0], every_image=True)
+        return load_dataset(inputs[0], boxes.file, every_image=True).within(boxes)
     files: list[Path] = []
     for path in inputs:
         files += [i.path for i in load_dataset(path, every_image=True).items] if path.is_dir() else [path]
@@ -154,9 +157,9 @@ def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
     folders = {p.parent for p in files}
     if len(folders) > 1:
         raise BadInput("--boxes needs all images in one folder — give the folder")
-    known = {i.path.name: i for i in load_dataset(folders.pop(), boxes).items}
+    known = {i.path.name: i for i in load_dataset(folders.pop(), boxes.file).within(boxes).items}
     if unknown := [p.name for p in files if p.name not in known]:
-        raise BadInput(f"{boxes} has nothing about {', '.join(unknown[:3])} — check that they belong together")
+        raise BadInput(f"{boxes.file} has nothing about {', '.join(unknown[:3])} — check that they belong together")
     return Dataset(tuple(known[p.name] for p in files))
 
 

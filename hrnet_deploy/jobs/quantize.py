@@ -28,7 +28,7 @@ from hrnet_deploy.results.figures import Budget
 from hrnet_deploy.results.quantization import BlockCost, QuantizeResult, SpeedComparison, Trial, is_excluded
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset
-from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.arguments import require_amount, require_boxes, require_count
 from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.split import Parts, Split
 
@@ -99,6 +99,7 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
     model = load_model(request.model)
     description = description_of(model, request.model)
     _require_plain_float(request.model, description)
+    require_boxes(request.split.boxes, description.card, request.model)
     in_float = graph.fusion_of(model) if request.branch_fusion == "float" else ()
     graph.place(model, graph.TARGETS[request.target], [*request.exclude, *in_float])  # refuses a wrong pattern early
     task = request.task or task_of(description.card)

@@ -38,7 +38,7 @@ from hrnet_deploy.results.quantization import QuantizeResult
 from hrnet_deploy.results.run import RunResult, RunStage
 from hrnet_deploy.tasks.base import InputFormat
 from hrnet_deploy.threads import available_threads
-from hrnet_deploy.workflow.arguments import require_amount
+from hrnet_deploy.workflow.arguments import require_amount, require_boxes
 from hrnet_deploy.workflow.identity import hardware, images_digest
 from hrnet_deploy.workflow.split import Split
 from hrnet_deploy.workflow.stages import StageFolder
@@ -92,6 +92,7 @@ def run(request: RunRequest, progress: Progress = SILENT) -> RunResult:
         raise BadInput(f"{request.folder} is a file — name a folder")
     runner = _Runner(request, progress)
     if runner.export():
+        require_boxes(request.split.boxes, read_description(runner.float_file).card, request.checkpoint)
         for engine in engines:
             for precision in request.precisions:
                 runner.convert_and_check(engine, precision)

@@ -24,7 +24,7 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult, verdict
 from hrnet_deploy.results.tuning import Candidate, TuneResult
 from hrnet_deploy.stats import Ratio, faster
-from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.arguments import require_amount, require_boxes, require_count
 from hrnet_deploy.workflow.split import Split
 
 
@@ -72,6 +72,7 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
         check_output(request.calibration_cache, force=True)
     started = time.monotonic()
     description = read_description(request.model)
+    require_boxes(request.split.boxes, description.card, request.model)
     with tempfile.TemporaryDirectory() as folder:
         tuner = Tuner(
             model=request.model,

@@ -10,6 +10,7 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.workflow.arguments import require_count
 
 
@@ -38,6 +39,7 @@ class Split:
         held_out: how many other images the test set has. The validation set of a search has as many again. If too few
             images are left, each takes half of them.
         seed: of the random choice of images.
+        boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
     images: Path
@@ -45,6 +47,7 @@ class Split:
     calibration_images: int = 64
     held_out: int = 500
     seed: int = 0
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         if self.calibration_images < 1 or self.held_out < 1:
@@ -60,7 +63,7 @@ class Split:
         Args:
             search: whether a validation set is needed.
         """
-        everything = load_dataset(self.images, self.annotations)
+        everything = load_dataset(self.images, self.annotations, boxes=self.boxes)
         if len(everything) < 2 + search:
             others = "the search and the test each need others" if search else "the test needs others"
             raise BadInput(
@@ -77,5 +80,6 @@ class Split:
     def arguments(self) -> list[str]:
         """The command-line options that make the same split."""
         named = ["--annotations", str(self.annotations)] if self.annotations else []
+        named += self.boxes.arguments() if self.boxes else []
         counts = ["--calibration-images", str(self.calibration_images), "--held-out", str(self.held_out)]
         return ["--images", str(self.images), *named, *counts, "--seed", str(self.seed)]

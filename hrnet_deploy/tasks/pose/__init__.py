@@ -11,7 +11,7 @@ ENTRY = TaskEntry(
     label_kind="keypoints",
     label_word="keypoint",
     default_card="pose_hrnet_w32_256x192",
-    options=frozenset({"--flip-test"}),
+    options=frozenset({"--flip-test", "--boxes"}),
     embedding="hrnet_deploy.tasks.pose.graph:embedding",
     training="hrnet_deploy.tasks.pose.training:TRAINING",
 )

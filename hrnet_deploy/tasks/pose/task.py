@@ -22,6 +22,7 @@ from hrnet_deploy.tasks.average_precision import Matches, area_given
 from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, Feed, InputFormat, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.categories import Categories, match_people
 from hrnet_deploy.tasks.dataset import Dataset, Item
+from hrnet_deploy.tasks.detections import NMS
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.images import Image, normalised
 from hrnet_deploy.tasks.pose import ENTRY
@@ -38,11 +39,13 @@ CONFIDENT = 0.2  # a keypoint with a lower score does not count (official: TEST.
 
 @dataclass(frozen=True)
 class Person:
-    """One person in an image: the crop, and the score of the detected box (1 for an annotated one)."""
+    """One person in an image: the crop, the score of the detected box (1 for an annotated one), and the similarity from
+    which another person in the image is the same one."""
 
     image_id: int
     crop: Crop
     box_score: float
+    nms: float = NMS
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class PoseTask(Task):
         if item.annotations is not None:
             wanted = self._people(item.categories)
             ours = [a for a in item.annotations if a.get("category_id", wanted) == wanted]
-            people = [p for a in ours if (p := self._person(a, item.image_id, height, width))]
+            people = [p for a in ours if (p := self._person(a, item, height, width))]
         return [Sample(item.image_id, self.feed(p.crop.cut(image, *self._size)), p) for p in people]
 
     @staticmethod
@@ -109,7 +112,7 @@ class PoseTask(Task):
         """The number of the category whose boxes are looked at. Raises BadInput where there is none."""
         return PERSON if categories is None else match_people(PEOPLE, PERSON, categories).id
 
-    def _person(self, annotation: Any, image_id: int, height: int, width: int) -> Person | None:
+    def _person(self, annotation: Any, item: Item, height: int, width: int) -> Person | None:
         """The person of one annotation, or None where it does not count. Annotated boxes are clipped to the image as in
         the official code; detected boxes, which have a score, are used as they are."""
         if annotation.get("iscrowd", 0):
@@ -124,7 +127,7 @@ class PoseTask(Task):
         if w <= 0 or h <= 0:
             return None
         crop = crop_of_box((x, y, w, h), self._aspect, self.keypoints.box_padding)
-        return Person(image_id, crop, float(annotation.get("score", 1.0)))
+        return Person(item.image_id, crop, float(annotation.get("score", 1.0)), item.nms)
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -239,8 +242,8 @@ class PoseTask(Task):
         return Matches(truth, self.records(predictions), (PERSON,), self.keypoints.sigmas)
 
     def records(self, predictions: Sequence[Pose]) -> list[Record]:
-        """COCO's keypoint results. Near-duplicates of a person (OKS above 0.9) are dropped, as in the official
-        evaluation."""
+        """COCO's keypoint results. Near-duplicates of a person (OKS above 0.9 unless set) are dropped, as in the
+        official evaluation."""
         by_image: dict[int, list[Pose]] = {}
         for pose in predictions:
             by_image.setdefault(pose.person.image_id, []).append(pose)
@@ -251,7 +254,7 @@ class PoseTask(Task):
             return poses
         areas = np.array([p.person.crop.size[0] * p.person.crop.size[1] for p in poses])
         points, scores = np.stack([p.points for p in poses]), np.array([p.score for p in poses])
-        return [poses[i] for i in oks_nms(points, scores, areas, self.keypoints.sigmas)]
+        return [poses[i] for i in oks_nms(points, scores, areas, self.keypoints.sigmas, poses[0].person.nms)]
 
     def _record(self, pose: Pose) -> Record:
         flat = np.column_stack([pose.points, pose.scores]).round(3).ravel().tolist()
