@@ -184,6 +184,21 @@ def read_card(path: Path) -> ModelCard:
     return read
 
 
+@functools.cache
+def _datasets() -> dict[str, Any]:
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
+    return content
+
+
+def labels_of(dataset: str, kind: str) -> dict[str, Any] | None:
+    """The values of the labels of a data set in `datasets.yaml`, with tuples for lists; None if it has none of that
+    kind."""
+    found = _datasets().get(dataset, {}).get(kind)
+    return None if found is None else _tuples(found)
+
+
 def card(name: str) -> ModelCard:
     """The card of that name, or in the YAML file of that path. Raises BadInput with the most similar names where there
     is none."""

@@ -73,6 +73,8 @@ def export(
         bool | None,
         typer.Option(help="How a segmentation network upsamples, if you know that the card is wrong."),
     ] = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
     opset: Annotated[int | None, typer.Option(help="The ONNX opset. Default: 20.")] = None,
     exporter: Annotated[Exporter, typer.Option(help="Which of PyTorch's exporters to use.")] = Exporter.dynamo,
@@ -104,6 +106,8 @@ def export(
         embed=embed,
         flip_test=flip_test,
         align_corners=align_corners,
+        decode=decode or "",
+        geometry=geometry or "",
     )
     request = ExportRequest(checkpoint, output, graph, images, card, force, weights_key)
     with shown() as progress:

@@ -97,7 +97,9 @@ def check(
         "extra": max_extra,
     }
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
-    request = CheckRequest(model, against, images, annotations, limit, seed, engine, threads, flip_test, limits, boxes=detected)
+    request = CheckRequest(
+        model, against, images, annotations, limit, seed, engine, threads, flip_test, limits, boxes=detected
+    )
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output, lambda whole: _write_junit(whole, junit))

@@ -30,6 +30,8 @@ def predict(
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
     upright: options.Upright = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     pictures: Annotated[bool, typer.Option(help="Draw the results.")] = True,
     report: options.Report = None,
     force: Annotated[bool, typer.Option("--force", help="Write into an existing folder.")] = False,
@@ -48,7 +50,7 @@ def predict(
 
     detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, report)
-    use = ModelUse(model, engine, threads, flip_test, upright)
+    use = ModelUse(model, engine, threads, flip_test, upright, (), decode or "", geometry or "")
     with shown() as progress:
         result = job(PredictRequest(use, inputs, output, detected, pictures, force), progress)
     finish(result, json, report)
@@ -70,6 +72,8 @@ def evaluate(
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
     upright: options.Upright = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     scales: Annotated[
         str, typer.Option(help="For segmentation: average over these factors of the input size, for example 0.5,1,1.5.")
     ] = "",
@@ -91,7 +95,7 @@ def evaluate(
 
     detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output)
-    use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales))
+    use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales), decode or "", geometry or "")
     request = EvalRequest(use, data, annotations, limit, seed, detected)
     with shown() as progress:
         result = job(request, progress)

@@ -60,9 +60,7 @@ class CheckRequest:
     boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
-        if self.images is None and (
-            self.annotations or self.boxes or self.limit is not None or self.seed is not None
-        ):
+        if self.images is None and (self.annotations or self.boxes or self.limit is not None or self.seed is not None):
             raise BadInput("--annotations, --boxes, --limit and --seed need a folder of images — give it with --images")
         require_count("--limit", self.limit)
         require_count("--seed", self.seed, least=0)

@@ -43,6 +43,8 @@ class Predictor:
         threads: int | None = None,
         flip_test: bool = False,
         upright: str | Path | None = None,
+        decode: str = "",
+        geometry: str = "",
     ) -> None:
         """Open a file. Raises BadInput if it cannot be read, and Unavailable if the engine cannot run here.
 
@@ -52,8 +54,10 @@ class Predictor:
             threads: number of threads; all available ones unless given.
             flip_test: whether results are averaged with those of the mirror image.
             upright: a second file of a detector for upright images, see `ModelUse`.
+            decode, geometry: of a pose network, see `ModelUse`.
         """
-        made = open_model(ModelUse(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
+        other = None if upright is None else Path(upright)
+        made = open_model(ModelUse(Path(model), engine, threads, flip_test, other, (), decode, geometry))
         self.description = made.description
         self.card, self.task, self.engine = made.description.card, made.task, made.engine
 
@@ -115,7 +119,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     if not output.absolute().parent.is_dir():
         raise BadInput(f"the folder {output.parent} does not exist — create it first")
     progress.stage("opening the model")
-    predictor = Predictor(use.model, use.engine, use.threads, use.flip_test, use.upright)
+    predictor = Predictor(use.model, use.engine, use.threads, use.flip_test, use.upright, use.decode, use.geometry)
     videos = [p for p in request.inputs if p.suffix.lower() in VIDEO_SUFFIXES]
     if videos and (len(request.inputs) > 1 or request.boxes is not None):
         raise BadInput("give a video alone and without boxes — the whole frame is used as the box")

@@ -115,14 +115,11 @@ def load_dataset(
     or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images
     are used; an annotations.json of another tool is left out, and `remarks` says so. `limit` keeps that many images:
     the first ones, or a random choice where `seed` is given. Images that the annotations do not list are left out and
-    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With `boxes`, results are looked
-    for in the boxes of a detector, and scored against the annotations if there are any. Raises BadInput where the
-    annotations or the boxes are not of these images or are damaged."""
+    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With `boxes`, results are
+    looked for in the boxes of a detector, and scored against the annotations if there are any. Raises BadInput where
+    the annotations or the boxes are not of these images or are damaged."""
     source = None if annotations and annotations.is_dir() else annotations
-    if boxes is None:
-        found = _boxed(images, source, every_image)
-    else:
-        found = _detected(images, source, boxes, every_image)
+    found = _boxed(images, source, every_image) if boxes is None else _detected(images, source, boxes, every_image)
     items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
     return replace(found, items=tuple(items), truth=_cut(found.truth, items))
 
@@ -260,7 +257,7 @@ def _detected(images: Path, annotations: Path | None, boxes: Boxes, every_image:
     if source is None or found.truth is None:
         alone = _boxed(images, boxes.file, every_image).within(boxes)
         return replace(alone, truth=None, remarks={**alone.remarks, "no_truth": "boxes are given, but no annotations"})
-    facts = {
+    facts: dict[str, Setting] = {
         "boxes": boxes.file.name,
         "boxes_sha256": sha256(boxes.file),
         "box_threshold": boxes.threshold,
@@ -284,9 +281,7 @@ def _detected(images: Path, annotations: Path | None, boxes: Boxes, every_image:
     remarks = {**found.remarks}
     if there < len(items):
         remarks["without_boxes"] = f"{len(items) - there} of {len(items)} images, in which nothing was detected"
-    return replace(
-        found, items=tuple(items), boxes_from=boxes.file.name, facts=facts, remarks=remarks, detected=True
-    )
+    return replace(found, items=tuple(items), boxes_from=boxes.file.name, facts=facts, remarks=remarks, detected=True)
 
 
 def _boxes_by_image(file: Path) -> ByImage:

@@ -66,8 +66,8 @@ def detections_by_image(content: Sequence[Any], source: Path) -> ByImage:
 def paths_of(by_image: ByImage, paths: Sequence[Path], source: Path) -> dict[int | str, Path]:
     """The image file of every number or name, as far as it is among `paths`.
 
-    COCO's own images are named by their numbers (000000397133.jpg, COCO_val2014_000000397133.jpg). Raises BadInput where
-    two files have the same number in their names.
+    COCO's own images are named by their numbers (000000397133.jpg, COCO_val2014_000000397133.jpg). Raises BadInput
+    where two files have the same number in their names.
     """
     found: dict[int | str, Path] = {}
     for path in sorted(paths, key=lambda p: not WHOLE_NUMBER.fullmatch(p.stem)):

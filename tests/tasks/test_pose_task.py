@@ -144,12 +144,6 @@ def test_scoring_without_keypoints_or_sigmas_is_refused() -> None:
         task().score([], Dataset(()))
 
 
-def test_a_decoding_this_version_does_not_know_is_refused() -> None:
-    other = dataclasses.replace(CARD, labels=dataclasses.replace(CARD.labels_as(Keypoints), decode="dark"))
-    with pytest.raises(BadInput, match="needs heatmaps decoded by 'dark'"):
-        PoseTask(other, InputFormat())
-
-
 def test_where_the_reference_is_confident_of_nothing_everything_is_compared() -> None:
     points = np.full((17, 2), 50.0)
     found = task().compare([pose(points, np.full(17, 0.1))], [pose(points + 3, np.full(17, 0.7))])

@@ -11,7 +11,8 @@ ENTRY = TaskEntry(
     label_kind="keypoints",
     label_word="keypoint",
     default_card="pose_hrnet_w32_256x192",
-    options=frozenset({"--flip-test", "--boxes"}),
+    options=frozenset({"--flip-test", "--boxes", "--decode", "--geometry"}),
     embedding="hrnet_deploy.tasks.pose.graph:embedding",
     training="hrnet_deploy.tasks.pose.training:TRAINING",
+    trained="hrnet_deploy.tasks.pose.trained:from_file",
 )

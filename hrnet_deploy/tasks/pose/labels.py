@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+DECODINGS = ("quarter_offset", "dark", "udp")  # see tasks.pose.decoding
+GEOMETRIES = ("standard", "udp")  # see tasks.geometry
 
 
 @dataclass(frozen=True)
@@ -12,8 +15,11 @@ class Keypoints:
     names: in the order of the heatmaps. flip_pairs: pairs of numbers that swap in a mirror image. sigmas: the constants
     of object keypoint similarity (OKS), one per keypoint, empty if the data set has none. skeleton: pairs of
     keypoints that are joined by a line. box_padding: by how much a person's box is enlarged before it is cropped.
-    decode: how a position is read from a heatmap. flip_shift: whether a flip test moves the heatmaps of the mirror
-    image by one pixel to align them."""
+
+    decode: how a position is read from a heatmap. geometry: how a box becomes a crop; that of the decoding unless
+    given. flip_shift: whether a flip test moves the heatmaps of the mirror image by one pixel to align them; unless
+    given, in all geometries but `udp`. blur: the side of the Gaussian kernel that `dark` and `udp` smooth heatmaps
+    with, in pixels of the heatmap."""
 
     names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...] = ()
@@ -21,4 +27,21 @@ class Keypoints:
     skeleton: tuple[tuple[int, int], ...] = ()
     box_padding: float = 1.25
     decode: str = "quarter_offset"
-    flip_shift: bool = True
+    flip_shift: bool | None = None
+    geometry: str = ""
+    blur: int = 11
+
+    @property
+    def crop_geometry(self) -> str:
+        """How a box becomes a crop: the given geometry, or the one with which networks of this decoding are trained."""
+        return self.geometry or ("udp" if self.decode == "udp" else "standard")
+
+    @property
+    def shifts_mirrored(self) -> bool:
+        """Whether a flip test moves the heatmaps of the mirror image by one pixel."""
+        return self.crop_geometry != "udp" if self.flip_shift is None else self.flip_shift
+
+    def decoded(self, decode: str = "", geometry: str = "") -> Keypoints:
+        """The same keypoints by another decoding or in another geometry. A flip test then shifts as is usual there."""
+        made = replace(self, decode=decode or self.decode, geometry=geometry or ("" if decode else self.geometry))
+        return made if made.crop_geometry == self.crop_geometry else replace(made, flip_shift=None)

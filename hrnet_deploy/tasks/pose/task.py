@@ -26,14 +26,14 @@ from hrnet_deploy.tasks.detections import NMS
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.images import Image, normalised
 from hrnet_deploy.tasks.pose import ENTRY
+from hrnet_deploy.tasks.pose.decoding import decoder
 from hrnet_deploy.tasks.pose.drawing import draw_skeleton
-from hrnet_deploy.tasks.pose.heatmaps import keypoints, merge_flip
-from hrnet_deploy.tasks.pose.labels import Keypoints
+from hrnet_deploy.tasks.pose.heatmaps import merge_flip, strides
+from hrnet_deploy.tasks.pose.labels import GEOMETRIES, Keypoints
 from hrnet_deploy.tasks.pose.oks import oks_nms
 
 PERSON = 1  # COCO's category
 PEOPLE = ("person", "people", "human", "pedestrian")  # what the category is called whose boxes are looked at
-DECODE = "quarter_offset"  # see heatmaps.keypoints: the maximum, moved a quarter pixel towards the higher neighbour
 CONFIDENT = 0.2  # a keypoint with a lower score does not count (official: TEST.IN_VIS_THRE)
 
 
@@ -85,9 +85,11 @@ class PoseTask(Task):
         # an embedded graph that averages by itself needs no second pass
         self.flip_test = options.flip_test and not input_format.flip_test
         self.keypoints = card.labels_as(Keypoints)
-        if self.keypoints.decode != DECODE:
+        self._keypoints_of = decoder(self.keypoints, card.name)
+        if self.keypoints.crop_geometry not in GEOMETRIES:
             raise BadInput(
-                f"{card.name} needs heatmaps decoded by {self.keypoints.decode!r} — this version only knows {DECODE!r}"
+                f"{card.name} needs crops in the geometry {self.keypoints.geometry!r} — this version only knows "
+                f"{', '.join(GEOMETRIES)}"
             )
         if self.flip_test and input_format.embedded:
             raise BadInput(
@@ -98,9 +100,7 @@ class PoseTask(Task):
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         height, width = image.shape[:2]
-        people = [
-            Person(item.image_id, crop_of_box((0, 0, width, height), self._aspect, self.keypoints.box_padding), 1.0)
-        ]
+        people = [Person(item.image_id, self._crop((0, 0, width, height)), 1.0)]
         if item.annotations is not None:
             wanted = self._people(item.categories)
             ours = [a for a in item.annotations if a.get("category_id", wanted) == wanted]
@@ -126,16 +126,15 @@ class PoseTask(Task):
             w, h = right - x, bottom - y
         if w <= 0 or h <= 0:
             return None
-        crop = crop_of_box((x, y, w, h), self._aspect, self.keypoints.box_padding)
-        return Person(item.image_id, crop, float(annotation.get("score", 1.0)), item.nms)
+        return Person(item.image_id, self._crop((x, y, w, h)), float(annotation.get("score", 1.0)), item.nms)
 
     @property
     def _size(self) -> tuple[int, int]:
         return self.card.input.width, self.card.input.height
 
-    @property
-    def _aspect(self) -> float:
-        return self.card.input.width / self.card.input.height
+    def _crop(self, box: tuple[float, ...]) -> Crop:
+        width, height = self._size
+        return crop_of_box(box, width / height, self.keypoints.box_padding, self.keypoints.crop_geometry)
 
     def feed(self, crop: Image) -> Feed:
         """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H,
@@ -155,9 +154,11 @@ class PoseTask(Task):
         else:
             heatmaps = np.asarray(outputs["heatmaps"], np.float32)
             if self.flip_test:
-                heatmaps = merge_flip(heatmaps[:1], heatmaps[1:2], self.keypoints.flip_pairs, self.keypoints.flip_shift)
-            found, sure = keypoints(heatmaps)
-            points, scores = found[0] * np.float32(width / heatmaps.shape[-1]), sure[0]
+                pairs, shift = self.keypoints.flip_pairs, self.keypoints.shifts_mirrored
+                heatmaps = merge_flip(heatmaps[:1], heatmaps[1:2], pairs, shift)
+            found, sure = self._keypoints_of(heatmaps)
+            stride = strides(self.card.input, (heatmaps.shape[3], heatmaps.shape[2]), self.keypoints.crop_geometry)
+            points, scores = found[0] * np.array(stride, np.float32), sure[0]
         return Pose(person, person.crop.to_image(points, width, height), points, scores)
 
     def compare(self, reference: Sequence[Pose], other: Sequence[Pose]) -> Distance:
@@ -187,7 +188,9 @@ class PoseTask(Task):
 
     def protocol(self) -> dict[str, Setting]:
         flip = self.flip_test or self.input_format.flip_test
-        return {"flip_test": flip, "flip_shift": self.keypoints.flip_shift, "decode": self.keypoints.decode}
+        found: dict[str, Setting] = {"flip_test": flip, "flip_shift": self.keypoints.shifts_mirrored}
+        found |= {"decode": self.keypoints.decode, "geometry": self.keypoints.crop_geometry}
+        return found if self.keypoints.decode == "quarter_offset" else {**found, "blur": self.keypoints.blur}
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
         known = super().reading(dataset)
