@@ -159,7 +159,7 @@ def cards() -> dict[str, ModelCard]:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card in a YAML file. Labels that the file does not give are taken from `datasets.yaml`. Raises BadInput with
+    """The card in a YAML file. Labels that the file does not name are taken from `datasets.yaml`. Raises BadInput with
     the reason if it is not a card, or if the number of labels is not that of the network."""
     import yaml
 
@@ -167,9 +167,8 @@ def read_card(path: Path) -> ModelCard:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         kind = task_entry(arch.from_dict(values["architecture"]).task).label_kind
-        if kind not in values:
-            datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
-            values[kind] = datasets[values["dataset"]][kind]
+        if "names" not in values.get(kind, {}):
+            values[kind] = {**_datasets()[values["dataset"]][kind], **values.get(kind, {})}
         read = ModelCard.from_dict({"name": path.stem, **values})
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().splitlines()[0]

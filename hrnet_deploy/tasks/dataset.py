@@ -21,6 +21,7 @@ from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
 from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
+from hrnet_deploy.tasks.mpii import as_coco, is_mpii
 
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
@@ -142,6 +143,11 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
     if source is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
+    if source.suffix.lower() == ".mat":
+        raise BadInput(
+            f"{source} is a file of MATLAB — give MPII's annotations as JSON, such as the valid.json of the official "
+            "repository of HRNet pose estimation"
+        )
     content = read_json(source, "a COCO annotation file or a list of COCO detections")
     if tool := tool_of(content):
         if annotations is None:
@@ -149,6 +155,8 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
             return Dataset(tuple(items), remarks={"not_used": f"{source.name} is a file of {tool}, not of COCO"})
         raise BadInput(f"{source} is a file of {tool} — export the annotations from it in COCO's format")
     truth = None
+    if is_mpii(content):
+        content = as_coco(content, source)
     if isinstance(content, list):
         items = _detections(paths, detections_by_image(content, source), source)
     elif isinstance(content, dict) and isinstance(content.get("images"), list):

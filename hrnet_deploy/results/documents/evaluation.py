@@ -6,7 +6,7 @@ from hrnet_deploy.results.document import Document, Element, Line, Table, Text
 from hrnet_deploy.results.documents.figures import DIGEST
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.evaluation import EvalResult
-from hrnet_deploy.results.wording import counted, points, said, sentence
+from hrnet_deploy.results.wording import counted, figure, points, said, sentence
 
 
 def document(result: EvalResult, name: str) -> Document:
@@ -14,7 +14,7 @@ def document(result: EvalResult, name: str) -> Document:
     model = f"{result.model} ({result.precision}) in {result.engine}"
     found: list[Element] = [Text(f"{model}: {result.metric} {points(result.figures[result.metric])}.", "good")]
     images = counted(result.images, "image")
-    line: Line = [result.engine, *map(points, result.figures.values())]
+    line: Line = [result.engine, *(figure(n, v) for n, v in result.figures.items())]
     found.append(Table(f"Figures on {images}, in points", ["engine", *result.figures], [line]))
     if result.published:
         found.append(Text(f"Published for these weights: {sentence(result.published)}"))

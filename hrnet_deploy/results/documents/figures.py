@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hrnet_deploy.results.document import Cell, Element, Line, Table, Text
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures
-from hrnet_deploy.results.wording import NONE, between, counted, points, said, sentence, signed
+from hrnet_deploy.results.wording import NONE, between, counted, figure, said, sentence, signed
 
 DIGEST = 16  # how many characters of a digest are shown
 
@@ -41,8 +41,8 @@ def task(figures: TaskFigures, more: Sequence[TensorFigures] = ()) -> list[Eleme
         found.append(Text(sentence(f"No {figures.metric or 'score'}: {reason}"), "note"))
     else:
         scores: list[Line] = [
-            ["reference", *map(points, figures.reference.values())],
-            ["engine", *map(points, figures.engine.values())],
+            ["reference", *(figure(n, v) for n, v in figures.reference.items())],
+            ["engine", *(figure(n, v) for n, v in figures.engine.items())],
         ]
         caption = f"Score on {counted(figures.images, 'image')}, in points"
         found.append(Table(caption, ["model", *figures.reference], scores))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 DECODINGS = ("quarter_offset", "dark", "udp")  # see tasks.pose.decoding
+PEOPLE = ("person", "people", "human", "pedestrian")  # what the category is called whose boxes are looked at
 GEOMETRIES = ("standard", "udp")  # see tasks.geometry
 
 
@@ -19,7 +20,12 @@ class Keypoints:
     decode: how a position is read from a heatmap. geometry: how a box becomes a crop; that of the decoding unless
     given. flip_shift: whether a flip test moves the heatmaps of the mirror image by one pixel to align them; unless
     given, in all geometries but `udp`. blur: the side of the Gaussian kernel that `dark` and `udp` smooth heatmaps
-    with, in pixels of the heatmap."""
+    with, in pixels of the heatmap.
+
+    boxes_of: the names of the category whose boxes are looked at; empty for all categories. parts: the lists that an
+    annotation has for keypoints, and how many each holds, where there are several. metric: AP, PCKh or PCK; AP where
+    there are sigmas and PCK where there are none unless given. area_of_box: which share of its box is the area of a
+    person in the data set's own evaluation, where that does not take the annotated area."""
 
     names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...] = ()
@@ -30,6 +36,15 @@ class Keypoints:
     flip_shift: bool | None = None
     geometry: str = ""
     blur: int = 11
+    boxes_of: tuple[str, ...] = PEOPLE
+    parts: tuple[tuple[str, int], ...] = ()
+    metric: str = ""
+    area_of_box: float | None = None
+
+    @property
+    def metric_name(self) -> str:
+        """The metric by which the keypoints are scored."""
+        return self.metric or ("AP" if self.sigmas else "PCK")
 
     @property
     def crop_geometry(self) -> str:

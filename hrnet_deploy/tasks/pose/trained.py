@@ -45,7 +45,8 @@ def from_file(dataset: str, labels: Labels, config: str, file_name: str) -> From
     if told is None:
         told = next((labels.decoded(rule) for rule in ("udp", "dark") if rule in words), None)
         source = "the name of the file says so"
-    if told is None:
+    if told is None:  # a card of the same network may be of another method
+        labels = replace(labels.decoded("quarter_offset"), flip_shift=None, blur=11)
         return FromFile(
             dataset,
             labels,
