@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import made, within
 from hrnet_deploy.files import require_file, sha256
-from hrnet_deploy.registry import Labels, TaskEntry, task_entry
+from hrnet_deploy.normalisation import in_unit_range
+from hrnet_deploy.registry import Labels, TaskEntry, task_entry, task_names
 
 PACKAGE = Path(__file__).parent
 DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # files next to the cards that are not cards
+LARGEST = 2**16  # side of an input, in pixels
 UNKNOWN = "unknown"  # the data set of a checkpoint whose labels are not known
 
 L = TypeVar("L")
@@ -34,13 +37,13 @@ class Input:
     `stretch`: resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up.
     With `longest`, no side of a padded image takes more pixels than that."""
 
-    height: int
-    width: int
+    height: int = within(1, LARGEST, "pixels")
+    width: int = within(1, LARGEST, "pixels")
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    colour: str = "RGB"
-    fit: str = "crop"
-    longest: int | None = None
+    colour: Literal["RGB", "BGR"] = "RGB"
+    fit: Literal["crop", "stretch", "pad"] = "crop"
+    longest: int | None = within(1, LARGEST, "pixels", None)
 
     @property
     def size(self) -> str:
@@ -56,7 +59,7 @@ class Published:
     url: str
     sha256_prefix: str
     metric: str
-    value: float | None = None
+    value: float | None = within(0, 100, "a score in percent", None)
     data: str = ""
 
 
@@ -66,7 +69,8 @@ class ModelCard:
 
     `labels` are of the type that the task of the architecture gives them (`tasks.pose.labels.Keypoints` for pose). In
     YAML and JSON they stand under the task's own key: `keypoints` or `classes`. `checkpoint` is the path of a trained
-    checkpoint that comes with this package, relative to the folder of the cards."""
+    checkpoint that comes with this package, relative to the folder of the cards. `remarks` says what was converted
+    when the card was read: it is about the file that was read, and no part of the card."""
 
     name: str
     architecture: Architecture
@@ -76,6 +80,7 @@ class ModelCard:
     checkpoint: str = ""
     published: tuple[Published, ...] = field(default=())
     note: str = ""
+    remarks: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def task(self) -> str:
@@ -102,6 +107,7 @@ class ModelCard:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` is the inverse."""
         values = dataclasses.asdict(self)
+        del values["remarks"]
         labels = {task_entry(self.task).label_kind: values.pop("labels")}
         return {**values, **labels, "architecture": arch.to_dict(self.architecture)}
 
@@ -109,17 +115,32 @@ class ModelCard:
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         """A card from JSON values. Keys of label kinds that are null are ignored: older files have one for every kind.
 
-        Raises BadInput for an unknown task or network family, KeyError and TypeError for values that are missing or
-        unknown."""
+        Every field is checked. What can be read in one way only is converted to the units of this class, and `remarks`
+        says so.
+
+        Raises BadInput for a field that is missing, unknown, of another type or out of its range, and for lists that do
+        not fit each other or the network."""
         rest = {k: v for k, v in values.items() if v is not None}
-        architecture = arch.from_dict(rest.pop("architecture"))
+        architecture = arch.from_dict(_taken(rest, "architecture"))
         entry = task_entry(architecture.task)
+        for kind in {task_entry(t).label_kind for t in task_names()} - {entry.label_kind}:
+            if kind in rest:
+                raise BadInput(f"it has {kind}, and its network is for {entry.name} — give it {entry.label_kind}")
+        spec, converted = _input(_taken(rest, "input"))
+        labels, counted = _labels(entry, _taken(rest, entry.label_kind))
+        if len(labels.names) != architecture.labels:
+            raise BadInput(
+                f"it names {len(labels.names)} {entry.label_kind}, its network has {architecture.labels} — name every "
+                "one once"
+            )
+        _check_channels(spec)
+        others = made(_Others, rest, "")
         return cls(
             architecture=architecture,
-            input=Input(**_tuples(rest.pop("input"))),
-            labels=entry.labels(**_tuples(rest.pop(entry.label_kind))),
-            published=tuple(Published(**p) for p in rest.pop("published", ())),
-            **rest,
+            input=spec,
+            labels=labels,
+            remarks=(*converted, *counted),
+            **{f.name: getattr(others, f.name) for f in dataclasses.fields(others)},
         )
 
     def published_as(self, digest: str) -> Published | None:
@@ -136,13 +157,47 @@ class ModelCard:
         )
 
 
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values whose lists, also nested ones, are tuples, as frozen dataclasses need them."""
+@dataclass(frozen=True)
+class _Others:
+    """The fields of a card besides its groups."""
 
-    def convert(value: Any) -> Any:
-        return tuple(convert(v) for v in value) if isinstance(value, (list, tuple)) else value
+    name: str
+    dataset: str
+    checkpoint: str = ""
+    published: tuple[Published, ...] = ()
+    note: str = ""
 
-    return {k: convert(v) for k, v in values.items()}
+
+def _taken(values: dict[str, Any], name: str) -> Any:
+    if name not in values:
+        raise BadInput(f"{name} is missing — give it a value")
+    return values.pop(name)
+
+
+def _input(values: Any) -> tuple[Input, list[str]]:
+    """The input of a card in the units of `Input`, and what was converted."""
+    if isinstance(values, Mapping):
+        as_written = {"colour": str.upper, "fit": str.lower}
+        values = {k: as_written[k](v) if k in as_written and isinstance(v, str) else v for k, v in values.items()}
+    spec: Input = made(Input, values, "input")
+    mean, std, converted = in_unit_range(spec.mean, spec.std)
+    return dataclasses.replace(spec, mean=mean, std=std), [converted] if converted else []
+
+
+def _labels(entry: TaskEntry, values: Any) -> tuple[Labels, Sequence[str]]:
+    """The labels of a card, and what was converted in them. Labels with a method `settled` convert and check what lists
+    do not say by their types."""
+    labels: Any = made(entry.labels, values, entry.label_kind)
+    return labels.settled() if hasattr(labels, "settled") else (labels, ())
+
+
+def _check_channels(spec: Input) -> None:
+    """Raises BadInput where a card does not have a mean for every channel of its input."""
+    if len(spec.mean) != len(spec.colour):
+        raise BadInput(
+            f"input.mean has {len(spec.mean)} values for the {len(spec.colour)} channels {spec.colour} — give one for "
+            "each"
+        )
 
 
 def folder() -> Path:
@@ -160,27 +215,38 @@ def cards() -> dict[str, ModelCard]:
 
 def read_card(path: Path) -> ModelCard:
     """The card in a YAML file. Labels that the file does not name are taken from `datasets.yaml`. Raises BadInput with
-    the reason if it is not a card, or if the number of labels is not that of the network."""
+    the reason if it is not a card, or if a field of it does not fit."""
     import yaml
 
     require_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        kind = task_entry(arch.from_dict(values["architecture"]).task).label_kind
-        if "names" not in values.get(kind, {}):
-            values[kind] = {**_datasets()[values["dataset"]][kind], **values.get(kind, {})}
-        read = ModelCard.from_dict({"name": path.stem, **values})
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # text of another encoding is a ValueError
         first = str(error).strip().splitlines()[0]
+        raise BadInput(f"{path} is not a model card ({first[:120]}) — copy one of {folder()}") from error
+    if not isinstance(values, Mapping) or not {"architecture", "input"} & set(values):
+        raise BadInput(f"{path} is not a model card: it has no architecture and no input — copy one of {folder()}")
+    try:
+        return ModelCard.from_dict(_with_labels({"name": path.stem, **values}))
+    except BadInput as error:
+        raise BadInput(f"{path} is not a model card that can be used: {error}") from error
+
+
+def _with_labels(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a card with the labels of its data set, where the card does not name its own. What the card says
+    of them, such as how they are decoded, goes before what the data set says."""
+    kind = task_entry(arch.from_dict(values.get("architecture") or {}).task).label_kind
+    own = values.get(kind)
+    if own is not None and not (isinstance(own, Mapping) and own and "names" not in own):
+        return values
+    datasets = _datasets()
+    known = [name for name, facts in datasets.items() if kind in facts]
+    if values.get("dataset") not in known:
         raise BadInput(
-            f"{path} is not a model card ({type(error).__name__}: {first[:120]}) — copy one of {folder()}"
-        ) from error
-    if len(read.label_names) != read.architecture.labels:
-        raise BadInput(
-            f"{path} names {len(read.label_names)} {kind}, its network has {read.architecture.labels} — name every "
-            "one once"
+            f"the labels of the data set {values.get('dataset')!r} are not known — give {kind} with their names, or "
+            f"one of the data sets {', '.join(known)}"
         )
-    return read
+    return {**values, kind: {**datasets[values["dataset"]][kind], **(own or {})}}
 
 
 @functools.cache
@@ -191,11 +257,11 @@ def _datasets() -> dict[str, Any]:
     return content
 
 
-def labels_of(dataset: str, kind: str) -> dict[str, Any] | None:
-    """The values of the labels of a data set in `datasets.yaml`, with tuples for lists; None if it has none of that
-    kind."""
-    found = _datasets().get(dataset, {}).get(kind)
-    return None if found is None else _tuples(found)
+def labels_of(dataset: str, task: str) -> Labels | None:
+    """The labels of a data set in `datasets.yaml` for a task; None if it has none."""
+    entry = task_entry(task)
+    values = _datasets().get(dataset, {}).get(entry.label_kind)
+    return None if values is None else _labels(entry, values)[0]
 
 
 def card(name: str) -> ModelCard:

@@ -21,6 +21,10 @@ class BadInput(DeployError):
     exit_code = 2
 
 
+class Damaged(BadInput):
+    """One file among others cannot be read. The others can be used without it."""
+
+
 class Unavailable(DeployError):
     """A library, a device or a file is not available on this machine."""
 

@@ -1,18 +1,26 @@
-"""Checks and helpers for input and output files. An output file is either complete or absent."""
+"""Checks and helpers for input and output files. An output file is either complete or absent, and a file or folder that
+is not finished is removed when its command ends, also by a signal (`remove_unfinished`)."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.errors import BadInput
+from hrnet_deploy.errors import BadInput, Unavailable
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+FULL = 2**16  # a disk with fewer free bytes than this is full
+UNFINISHED: set[Path] = set()  # files and folders of this process that no other run may find
 
 
 def check_output(path: Path, force: bool) -> None:
@@ -40,21 +48,83 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file atomically.
 
     The block gets a temporary path in the folder of `path`. If it ends without an exception, the temporary file
-    replaces `path`; otherwise it is deleted.
+    replaces `path`; otherwise it is deleted. Raises Unavailable if the disk is full.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    where = f"no space is left in {path.parent} for {path.name} — free some, or name an output on another disk"
+    with _unfinished(part, where):
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))  # the umask applies
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
         part.replace(path)
+
+
+@contextlib.contextmanager
+def temporary_folder(inside: Path | None = None) -> Iterator[Path]:
+    """A folder that is removed when the block ends, `inside` another one or among the system's temporary files.
+
+    Raises Unavailable if there is no room for what is written into it.
+    """
+    place, cure = inside, "name an output on another disk"
+    if place is None:
+        try:
+            place = Path(tempfile.gettempdir())
+        except FileNotFoundError as error:
+            raise Unavailable(
+                "there is no folder for temporary files with room in it — free some, or name a folder with TMPDIR"
+            ) from error
+        cure = "name another folder of temporary files with TMPDIR"
+    folder = place / f".hrnet-deploy-{secrets.token_hex(6)}"
+    with _unfinished(folder, f"no space is left in {place} for temporary files — free some, or {cure}"):
+        folder.mkdir(0o700)
+        yield folder
+
+
+@contextlib.contextmanager
+def _unfinished(path: Path, no_room: str) -> Iterator[None]:
+    """Remove a file or folder when the block ends, and raise Unavailable(`no_room`) if the block failed because its
+    disk is full, whatever a library made of that."""
+    UNFINISHED.add(path)
+    try:
+        yield
+    except Exception as error:
+        full = lacks_room(error) or (not isinstance(error, BadInput) and _is_full(path.parent))
+        if full and not isinstance(error, Unavailable):
+            raise Unavailable(no_room) from error
+        raise
     finally:
-        part.unlink(missing_ok=True)
+        _remove(path)
+        UNFINISHED.discard(path)
+
+
+def lacks_room(error: BaseException | None) -> bool:
+    """Whether a full disk caused an exception; libraries report it as failures of their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < FULL
+    except OSError:
+        return False
+
+
+def remove_unfinished() -> None:
+    """Remove what this process has not finished, for an end in which no `finally` runs."""
+    for path in list(UNFINISHED):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def json_text(value: Any) -> str:

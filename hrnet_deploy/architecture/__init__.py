@@ -7,17 +7,16 @@ from the tensors of a state dict, and a model card carries one. Every family imp
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body, Stage, Upsample
+from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, MOST, RESNET_DEPTHS, Body, Stage, Upsample
 from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposals, ResNetBody
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import Range, made
 from hrnet_deploy.registry import family_entry, load
 
 __all__ = [
@@ -51,27 +50,20 @@ def to_dict(architecture: Architecture) -> dict[str, Any]:
 
 def from_dict(values: Mapping[str, Any]) -> Architecture:
     """The architecture of a card or an ONNX file: the inverse of `to_dict`. A card may say `width: 32` instead of the
-    whole body, and `upsample` beside it. Raises BadInput for a family this version does not know."""
+    whole body, and `upsample` beside it. Raises BadInput for a family this version does not know, and for a field that
+    does not fit."""
+    if not isinstance(values, Mapping):
+        raise BadInput("architecture is not a group of fields — give it a family and what that family has")
     rest = dict(values)
     kind = load(family_entry(rest.pop("family", None)).architecture)
     if "width" in rest:
-        rest["body"] = Body.of_width(rest.pop("width"), upsample=Upsample(**rest.pop("upsample", {})))
-    made: Architecture = _made(kind, rest)
-    return made
-
-
-def _made(kind: Any, value: Any) -> Any:
-    """A value of JSON or YAML, as the type with which a field is declared: dataclasses and tuples, also nested."""
-    if isinstance(kind, types.UnionType) and isinstance(value, Mapping):
-        kinds = [k for k in typing.get_args(kind) if dataclasses.is_dataclass(k)]
-        kind = next((k for k in kinds if set(value) <= {f.name for f in dataclasses.fields(k)}), kind)
-    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        hints = typing.get_type_hints(kind)
-        return kind(**{k: _made(hints.get(k), v) for k, v in value.items()})  # type: ignore[operator]
-    if isinstance(value, (list, tuple)):
-        inner = (typing.get_args(kind) or (None,))[0]
-        return tuple(_made(inner, v) for v in value)
-    return value
+        width = made(int, rest.pop("width"), "architecture.width")
+        Range(1, MOST, "a number of channels").check("architecture.width", width)
+        upsample = made(Upsample, rest.pop("upsample", {}), "architecture.upsample")
+        rest["body"] = Body.of_width(width, upsample=upsample)
+    found: Architecture = made(kind, rest, "architecture")
+    Range(0, MOST, "a size").check("a number of the architecture", found)
+    return found
 
 
 def check_size(architecture: Architecture, height: int, width: int) -> None:

@@ -21,6 +21,7 @@ class Architecture(abc.ABC):
     * `inputs`, `outputs`: the names of the tensors it takes and gives. `image` (N, 3, H, W) is the normalised image;
       `image_size` (N, 2) is the height and width of the part of it that is not padding.
     * `not_in_weights`: fields that cannot be inferred from the tensors of a checkpoint, and so need a default.
+    * `oldest_opset`, `opset_reason`: the oldest ONNX opset its graph can have, and why that is so.
     * `static_reason`: why a graph of it cannot have open axes; empty if it can.
     """
 
@@ -30,6 +31,8 @@ class Architecture(abc.ABC):
     outputs: ClassVar[tuple[str, ...]]
     not_in_weights: ClassVar[tuple[str, ...]] = ()
     static_reason: ClassVar[str] = ""
+    oldest_opset: ClassVar[int] = 1
+    opset_reason: ClassVar[str] = ""
 
     @property
     @abc.abstractmethod

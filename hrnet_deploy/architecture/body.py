@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hrnet_deploy.fields import among
+
 INPUT = "image"  # the name of the input of every network, in PyTorch and in a graph
 IMAGE_SIZE = "image_size"  # (N, 2) height and width of the image inside a padded input, for networks that take it
+MOST = 2**16  # of every number of an architecture: channels, units, labels, boxes
 EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a residual unit per channel of its first convolution
 # the number of units in each of the four layers, by depth
 RESNET_DEPTHS: dict[int, tuple[int, int, int, int]] = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -47,7 +50,7 @@ class Stage:
     modules: int
     blocks: tuple[int, ...]
     channels: tuple[int, ...]
-    block: str = "basic"
+    block: str = among("basic", "bottleneck", default="basic")
 
     @property
     def outputs(self) -> list[int]:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, Body
+from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body
+from hrnet_deploy.fields import among, within
+
+SHARE = "a share, not a percentage"
 
 STRIDES = (4, 8, 16, 32, 64)  # of the pyramid's levels p2 to p6, in pixels of the input
 POOLED = 4  # regions are pooled from the first four levels, p2 to p5
@@ -18,7 +21,7 @@ class ResNetBody:
     """A ResNet of bottleneck units. With more than one of `groups` it is a ResNeXt, and each group has `base_width`
     channels in the first layer."""
 
-    depth: int = 101
+    depth: int = among(*RESNET_DEPTHS, default=101)
     groups: int = 1
     base_width: int = 64
 
@@ -38,7 +41,7 @@ class Proposals:
     proposals."""
 
     candidates: int = 1000
-    iou: float = 0.7
+    iou: float = within(0, 1, SHARE, 0.7)
     kept: int = 1000
 
 
@@ -48,8 +51,8 @@ class Detections:
     those that overlap a better one by more than `iou`. Of what all classes leave together, the best `kept` are
     returned."""
 
-    score: float = 0.05
-    iou: float = 0.5
+    score: float = within(0, 1, SHARE, 0.05)
+    iou: float = within(0, 1, SHARE, 0.5)
     kept: int = 100
 
 
@@ -67,6 +70,8 @@ class FasterRCNN(Architecture):
     inputs: ClassVar[tuple[str, ...]] = (INPUT, IMAGE_SIZE)
     outputs: ClassVar[tuple[str, ...]] = ("boxes", "scores", "labels", "count")
     not_in_weights: ClassVar[tuple[str, ...]] = ("anchor_scale", "ratios", "proposals", "detections")
+    oldest_opset: ClassVar[int] = 18
+    opset_reason: ClassVar[str] = "only the dynamo exporter writes its non-maximum suppression"
     static_reason: ClassVar[str] = "the number of boxes it proposes depends on them"
     body: Body | ResNetBody
     classes: int = 80

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import Body
+from hrnet_deploy.architecture.body import RESNET_DEPTHS, Body
+from hrnet_deploy.fields import among
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SimpleBaseline(Architecture):
     family: ClassVar[str] = "simple_baseline"
     task: ClassVar[str] = "pose"
     outputs: ClassVar[tuple[str, ...]] = ("heatmaps",)
-    depth: int
+    depth: int = among(*RESNET_DEPTHS)
     keypoints: int = 17
     deconv: tuple[int, ...] = (256, 256, 256)
     deconv_kernels: tuple[int, ...] = (4, 4, 4)

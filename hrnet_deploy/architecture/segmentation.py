@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import Body, Upsample
+from hrnet_deploy.architecture.body import RESNET_DEPTHS, Body, Upsample
+from hrnet_deploy.fields import among
 
 HEADS = {"psp": "PSPNet", "aspp": "DeepLabV3"}  # the name of a dilated ResNet with each head
 
@@ -74,7 +75,7 @@ class DilatedResNet(Architecture):
     family: ClassVar[str] = "dilated_resnet"
     task: ClassVar[str] = "segmentation"
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
-    depth: int
+    depth: int = among(*RESNET_DEPTHS)
     head: Literal["psp", "aspp"]
     classes: int = 19
     channels: int = 512

@@ -14,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
+import threading
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -108,6 +110,7 @@ def serve(pipe: Connection, spec: WorkerSpec) -> None:
     An answer is ("ok", result) or ("error", sentence, exit code).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the group; the parent handles it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         opened = spec.open()
     except BaseException as error:
@@ -122,6 +125,14 @@ def serve(pipe: Connection, spec: WorkerSpec) -> None:
             pipe.send(("ok", getattr(opened, name)(*arguments)))
         except BaseException as error:
             _send_error(pipe, error)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent has died, also in the middle of a request."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _send_error(pipe: Connection, error: BaseException) -> None:

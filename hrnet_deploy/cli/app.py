@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -80,27 +82,41 @@ def _new_name(argument: str, names: Mapping[str, str]) -> str:
 
 def main() -> None:
     """Run a command. Every error is one sentence on stderr and a stable exit code."""
+    from hrnet_deploy.cli.signals import stoppable
+
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell has closed it (>&-)
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (open until the process ends)
+    with stoppable() as stop:
+        try:
+            _run()
+        except KeyboardInterrupt:
+            if stop.number:
+                stop.end()
+            _fail(stop.sentence, stop.code)
+
+
+def _run() -> None:
     try:
         code = app(standalone_mode=False) or 0
         if code == INTERRUPTED:  # the command line library has already caught Ctrl-C
             raise KeyboardInterrupt
+        sys.stdout.flush()
         sys.exit(code)
     except DeployError as error:
         _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail(
-            "interrupted — no output was written, but a --calibration-cache and the folder of `run` keep finished "
-            "work; run the same command again to resume",
-            INTERRUPTED,
-        )
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except SystemExit as stop:
         # If the reader of a pipe has exited, the library exits with the code of a failed verdict.
         broken_pipe = isinstance(stop.__context__, BrokenPipeError)
         os._exit(0) if broken_pipe else sys.exit(stop.code)
+    except BrokenPipeError:
+        os._exit(0)
     except MemoryError:
         _fail("out of memory — close other programs, or use a smaller --size or --batch", 3)
     except OSError as error:
-        _fail(f"{error.strerror or error} ({error.filename or 'no file'}) — check disk space and permissions", 2)
+        _fail(*_about_files(error))
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong arguments: the library explains them
             error.show()
@@ -114,8 +130,21 @@ def main() -> None:
         )
 
 
+def _about_files(error: OSError) -> tuple[str, int]:
+    """The sentence and the exit code of an error of the file system."""
+    from hrnet_deploy.files import lacks_room
+
+    if lacks_room(error):
+        where = error.filename or "where the output, stdout or a temporary file goes"
+        return f"no space is left on the disk ({where}) — free some, or set TMPDIR for temporary files", 3
+    return f"{error.strerror or error} ({error.filename or 'no file'}) — check the path and its permissions", 2
+
+
 def _fail(sentence: str, code: int) -> None:
-    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads what stdout still holds
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
+        print(f"error: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 

@@ -39,6 +39,7 @@ def tune(
             "--throughput", help="Let an engine keep several images in flight, and compare the time per image."
         ),
     ] = False,
+    strict: options.Strict = False,
     calibration_cache: options.CalibrationCache = None,
     report: options.Report = None,
     force: options.Force = False,
@@ -61,7 +62,7 @@ def tune(
     request = TuneRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, detected),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, detected),
         max_drop=max_drop,
         minutes=minutes,
         threads=tuple(threads or ()),
@@ -100,6 +101,7 @@ def run(
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
+    strict: options.Strict = False,
     seconds: options.Seconds = 5.0,
     json: options.Json = False,
 ) -> None:
@@ -120,7 +122,7 @@ def run(
     request = RunRequest(
         checkpoint=checkpoint,
         folder=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, detected),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, detected),
         engines=tuple(engine or ()),
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,

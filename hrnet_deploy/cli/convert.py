@@ -76,8 +76,13 @@ def export(
     decode: options.Decode = None,
     geometry: options.Geometry = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
-    opset: Annotated[int | None, typer.Option(help="The ONNX opset. Default: 20.")] = None,
-    exporter: Annotated[Exporter, typer.Option(help="Which of PyTorch's exporters to use.")] = Exporter.dynamo,
+    strict: options.Strict = False,
+    opset: Annotated[
+        int | None, typer.Option(help="The ONNX opset, 11 to 23. Default: 20. Under 18, the exporter is torchscript.")
+    ] = None,
+    exporter: Annotated[
+        Exporter | None, typer.Option(help="Which of PyTorch's exporters to use. Default: the one that fits the opset.")
+    ] = None,
     simplify: Annotated[bool, typer.Option(help="Run onnxsim in a separate process, and compare its result.")] = True,
     report: options.Report = None,
     force: options.Force = False,
@@ -101,7 +106,7 @@ def export(
         batch=batch,
         dynamic=tuple(parse_list(dynamic)),
         opset=opset,
-        exporter=exporter.value,
+        exporter=None if exporter is None else exporter.value,
         simplify=simplify,
         embed=embed,
         flip_test=flip_test,
@@ -109,7 +114,7 @@ def export(
         decode=decode or "",
         geometry=geometry or "",
     )
-    request = ExportRequest(checkpoint, output, graph, images, card, force, weights_key)
+    request = ExportRequest(checkpoint, output, graph, images, card, force, weights_key, strict=strict)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, report)
@@ -169,6 +174,7 @@ def quantize(
         bool | None,
         typer.Option(help="Quantize weights to 7 bits, for x86 without VNNI. Default: what this processor needs."),
     ] = None,
+    strict: options.Strict = False,
     calibration_cache: options.CalibrationCache = None,
     threads: options.Threads = None,
     report: options.Report = None,
@@ -196,7 +202,7 @@ def quantize(
     request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, detected),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, detected),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),
@@ -226,6 +232,7 @@ def half(
     images: Annotated[
         Path | None, typer.Option(help="A folder of real images, on which to measure how large values become.")
     ] = None,
+    strict: options.Strict = False,
     report: options.Report = None,
     force: options.Force = False,
     json: options.Json = False,
@@ -243,7 +250,7 @@ def half(
 
     check_outputs(force, report)
     with shown() as progress:
-        result = job(HalfRequest(model, output, images, force), progress)
+        result = job(HalfRequest(model, output, images, force, strict), progress)
     finish(result, json, report)
 
 

@@ -67,6 +67,7 @@ def check(
         float | None,
         typer.Option(help="Limit for detection: share of the engine's detections without a match."),
     ] = None,
+    strict: options.Strict = False,
     output: options.Output = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdict to this file, as JUnit XML.")] = None,
     force: options.Force = False,
@@ -98,7 +99,18 @@ def check(
     }
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
     request = CheckRequest(
-        model, against, images, annotations, limit, seed, engine, threads, flip_test, limits, boxes=detected
+        model,
+        against,
+        images,
+        annotations,
+        limit,
+        seed,
+        engine,
+        threads,
+        flip_test,
+        limits,
+        strict=strict,
+        boxes=detected,
     )
     with shown() as progress:
         result = job(request, progress)

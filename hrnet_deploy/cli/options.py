@@ -61,6 +61,9 @@ Nms = Annotated[
         "Default: 0.9, as published."
     ),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse images that cannot be read, in place of leaving them out.")
+]
 Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]
 Seed = Annotated[
     int | None, typer.Option(help="With --limit: choose the images at random with this seed, not the first ones.")

@@ -33,6 +33,7 @@ def predict(
     decode: options.Decode = None,
     geometry: options.Geometry = None,
     pictures: Annotated[bool, typer.Option(help="Draw the results.")] = True,
+    strict: options.Strict = False,
     report: options.Report = None,
     force: Annotated[bool, typer.Option("--force", help="Write into an existing folder.")] = False,
     json: options.Json = False,
@@ -52,7 +53,7 @@ def predict(
     check_outputs(force, report)
     use = ModelUse(model, engine, threads, flip_test, upright, (), decode or "", geometry or "")
     with shown() as progress:
-        result = job(PredictRequest(use, inputs, output, detected, pictures, force), progress)
+        result = job(PredictRequest(use, inputs, output, detected, pictures, force, strict), progress)
     finish(result, json, report)
 
 
@@ -77,6 +78,7 @@ def evaluate(
     scales: Annotated[
         str, typer.Option(help="For segmentation: average over these factors of the input size, for example 0.5,1,1.5.")
     ] = "",
+    strict: options.Strict = False,
     output: options.Output = None,
     force: options.Force = False,
     json: options.Json = False,
@@ -96,7 +98,7 @@ def evaluate(
     detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output)
     use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales), decode or "", geometry or "")
-    request = EvalRequest(use, data, annotations, limit, seed, detected)
+    request = EvalRequest(use, data, annotations, limit, seed, strict, detected)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output)

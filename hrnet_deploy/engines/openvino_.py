@@ -93,10 +93,12 @@ class OpenvinoEngine:
             results[index] = {name: np.array(array) for name, array in found}
 
         queue.set_callback(done)
-        for index, each in enumerate(feeds):
-            check_feeds(self.inputs, each)
-            queue.start_async(dict(each), index)
-        queue.wait_all()
+        try:
+            for index, each in enumerate(feeds):
+                check_feeds(self.inputs, each)
+                queue.start_async(dict(each), index)
+        finally:  # a callback that ran while the interpreter ends would abort the process
+            queue.wait_all()
         return results
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
@@ -110,9 +112,11 @@ class OpenvinoEngine:
             _fill(each, feeds)
 
         def call() -> None:
-            for _ in range(self.info.inferences_per_call):
-                queue.start_async()
-            queue.wait_all()
+            try:
+                for _ in range(self.info.inferences_per_call):
+                    queue.start_async()
+            finally:
+                queue.wait_all()
 
         return call
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
@@ -21,6 +19,7 @@ import onnx
 from hrnet_deploy.architecture import INPUT, Architecture
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
+from hrnet_deploy.files import temporary_folder
 from hrnet_deploy.graph.names import rename_by_module, strip_traces
 from hrnet_deploy.graph.operators import translations
 from hrnet_deploy.tasks.base import noise
@@ -73,8 +72,8 @@ def export_graph(
     # the dynamo exporter treats an axis of size 1 as a constant, so a dynamic batch is traced with 2
     feed = noise(card, 2 if "batch" in dynamic else batch, seed=0)
     sample = tuple(torch.from_numpy(feed[i]) for i in inputs)
-    with tempfile.TemporaryDirectory() as folder, _quiet(), torch.no_grad():
-        path = Path(folder, "graph.onnx")
+    with temporary_folder() as folder, _quiet(), torch.no_grad():
+        path = folder / "graph.onnx"
         common: dict[str, Any] = {"input_names": inputs, "output_names": outputs, "opset_version": opset}
         try:
             if exporter == "dynamo":

@@ -18,7 +18,8 @@ import onnx
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import require_file
+from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.graph.external import digest_with_external, external_files, load_external
 from hrnet_deploy.graph.plan import is_plan, read_manifest
 from hrnet_deploy.tasks.base import InputFormat
 
@@ -82,15 +83,28 @@ def from_values(values: Any, path: Path) -> Description:
                 f"{path} was made by another version of hrnet-deploy (schema {values['schema']}, here {SCHEMA}) — "
                 "export it again"
             )
+        card = _card(values["card"], path)
         return Description(
-            card=ModelCard.from_dict(values["card"]),
+            card=card,
             input_format=InputFormat(**values["contract"]),
             precision=values["precision"],
             provenance=values["provenance"],
             history=tuple(values["history"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
+
+
+def _card(values: Any, path: Path) -> ModelCard:
+    """The card in a file. Raises BadInput where it is damaged, and where it has a unit that earlier versions took
+    wrongly: such a file was verified and calibrated on images that were prepared in another way."""
+    try:
+        card = ModelCard.from_dict(values)
+    except BadInput as error:
+        raise BadInput(f"{path} has a damaged model card: {error}, and export the file again") from error
+    if card.remarks:
+        raise BadInput(f"{path} was exported with a card that was not understood ({card.remarks[0]}) — export it again")
+    return card
 
 
 def describe(model: onnx.ModelProto, description: Description) -> None:
@@ -112,7 +126,19 @@ def description_of(model: onnx.ModelProto, path: Path) -> Description:
 
 
 def load_model(path: Path) -> onnx.ModelProto:
-    """Read an ONNX model. Raises BadInput if the file cannot be read or is not an ONNX model."""
+    """Read an ONNX model, with its tensors also where they are in other files. Raises BadInput if the file cannot be
+    read or is not an ONNX model."""
+    model = _without_external(path)
+    load_external(model, path)
+    return model
+
+
+def file_digest(path: Path) -> str:
+    """The digest of everything that an ONNX file, or a plan, computes with."""
+    return sha256(path) if is_plan(path) else digest_with_external(_without_external(path), path)
+
+
+def _without_external(path: Path) -> onnx.ModelProto:
     require_file(path)
     try:
         model = onnx.load_model(str(path), load_external_data=False)
@@ -132,7 +158,9 @@ def read_description(path: Path) -> Description:
     if is_plan(path):
         require_file(path)
         return from_values(read_manifest(path).description, path)
-    return description_of(load_model(path), path)
+    model = _without_external(path)
+    external_files(model, path)
+    return description_of(model, path)
 
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:

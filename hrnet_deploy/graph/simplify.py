@@ -6,9 +6,10 @@ no harm. If onnxsim fails or an output changes, the model stays unsimplified and
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,6 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 import onnx
 
+from hrnet_deploy.files import temporary_folder
 from hrnet_deploy.graph.metadata import save_model
 
 # The largest change of an output that is accepted, relative to its maximum. Folding constants changes the order of
@@ -47,12 +49,12 @@ def simplify(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> tuple[onnx.Mod
         The simplified model and the facts, or the given model and the reason why it was not simplified.
     """
     before = len(model.graph.node)
-    with tempfile.TemporaryDirectory() as folder:
-        given, result = Path(folder, "given.onnx"), Path(folder, "simplified.onnx")
+    with temporary_folder() as folder:
+        given, result = folder / "given.onnx", folder / "simplified.onnx"
         save_model(model, given)
         problem = _in_child(given, result) or _output_change(given, result, feeds)
         if problem:
-            return model, {"applied": False, "reason": problem.replace(folder, "").strip()}
+            return model, {"applied": False, "reason": problem.replace(str(folder), "").strip()}
         simpler = onnx.load_model(str(result))
     return simpler, {"applied": True, "nodes": [before, len(simpler.graph.node)]}
 
@@ -65,6 +67,8 @@ def _in_child(given: Path, result: Path) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return f"onnxsim took over {TIMEOUT} s"
+    if done.returncode == errno.ENOSPC:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if done.returncode < 0:
         return f"onnxsim died of signal {-done.returncode}"
     if done.returncode or not result.exists():
@@ -100,7 +104,10 @@ def _main(given: str, result: str) -> None:
     simpler, same = onnxsim.simplify(onnx.load_model(given))
     if not same:
         raise SystemExit("onnxsim's own check of the outputs failed")
-    save_model(simpler, Path(result))
+    try:
+        save_model(simpler, Path(result))
+    except OSError as error:
+        sys.exit(error.errno)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, Unavailable, need
-from hrnet_deploy.files import sha256
+from hrnet_deploy.files import sha256, temporary_folder
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.stats import FEWEST_ROUNDS
@@ -84,13 +83,13 @@ def bench(request: BenchRequest, progress: Progress = SILENT, launcher: Launcher
         Unavailable: none of the engines can run.
     """
     progress.stage("looking at the machine")
-    with Machine(launcher) as machine, tempfile.TemporaryDirectory() as folder:
+    with Machine(launcher) as machine, temporary_folder() as folder:
         threads = request.threads or (machine.threads(),)
         _require_cores(threads, machine.threads())
         missing = machine.unavailable_reasons(request.engines)
         if all(missing.values()):
             raise Unavailable("; ".join(f"the {e} engine cannot run here: {r}" for e, r in missing.items()))
-        subjects = _files(request) if request.models else _of_card(request, missing, Path(folder), progress)
+        subjects = _files(request) if request.models else _of_card(request, missing, folder, progress)
         combinations = itertools.product(subjects, request.engines, request.batches, threads)
         rows = without_repeats(row_of(s, e, batch, count, missing[e]) for s, e, batch, count in combinations)
         schedule = request.schedule or Schedule(request.seconds, request.rounds, layers=request.layers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from hrnet_deploy.engines import open_engine, require
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.engines.driver import probe
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import check_output, sha256
-from hrnet_deploy.graph.metadata import description_of, load_model, to_values
+from hrnet_deploy.files import check_output, temporary_folder
+from hrnet_deploy.graph.metadata import description_of, file_digest, load_model, to_values
 from hrnet_deploy.graph.plan import SUFFIXES, BuildOptions, Manifest, manifest_path, write_plan
 from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.progress import SILENT, Progress
@@ -68,7 +67,7 @@ def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
     made = build_plan(model, description.card, options, gpu, progress)
     progress.stage("opening the plan")
     manifest = Manifest(
-        onnx={"name": str(model), "sha256": sha256(model)},
+        onnx={"name": str(model), "sha256": file_digest(model)},
         plan=hashlib.sha256(made.plan).hexdigest(),
         tensorrt=_version(),
         identity=gpu.identity,
@@ -98,8 +97,8 @@ def build(request: BuildRequest, progress: Progress = SILENT) -> BuildResult:
 
 def _try_plan(plan: bytes, manifest: Manifest, card: ModelCard, output: Path) -> EngineInfo:
     """What the engine reports about the plan, opened from a temporary file next to the output."""
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
-        trial = Path(place, "trial.plan")
+    with temporary_folder(output.absolute().parent) as place:
+        trial = place / "trial.plan"
         write_plan(trial, plan, manifest)
         engine = open_engine(ENGINE, Source(card, trial))
         try:

@@ -14,12 +14,12 @@ from hrnet_deploy.bench.rows import REFERENCE, RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule, run
 from hrnet_deploy.engines import ENGINES, open_engine, parse, unavailable_reason
 from hrnet_deploy.engines.base import Source
-from hrnet_deploy.files import sha256
-from hrnet_deploy.graph.metadata import Description
+from hrnet_deploy.graph.metadata import Description, file_digest
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.quantize import QuantizeRequest, quantize
 from hrnet_deploy.parity import as_figures, budget_for, compare_on_images, judge
 from hrnet_deploy.progress import Progress
+from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.figures import Budget, TaskFigures
 from hrnet_deploy.results.quantization import QuantizeResult
@@ -70,6 +70,11 @@ class Tuner:
         self._reference = open_engine("ort", Source(self.description.card, self.model))
         self._cached = FindingsCache(cache_beside(self.cache))
         self._files: dict[tuple[str, str], Path] = {}  # by precision and engine
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The images that cannot be read."""
+        return self._parts.skipped
 
     def file(self, candidate: Candidate) -> Path:
         """The model file of a candidate."""
@@ -188,8 +193,8 @@ class Tuner:
             return dataclasses.asdict(figures)
 
         cache_key = {
-            "parent": sha256(self.model),
-            "file": sha256(file),
+            "parent": file_digest(self.model),
+            "file": file_digest(file),
             "engine": candidate.engine,
             "threads": candidate.threads,
             "task": self._task.protocol(),

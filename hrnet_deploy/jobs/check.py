@@ -23,6 +23,7 @@ from hrnet_deploy.results.figures import Budget, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
 from hrnet_deploy.workflow.arguments import require_amount, require_boxes, require_count
 
@@ -43,6 +44,7 @@ class CheckRequest:
         flip_test: whether results are averaged with those of the mirror image.
         limits: replace the budget of the file's precision, field by field.
         dataset: images that are already loaded, in place of the folder.
+        strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
         boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
@@ -57,6 +59,7 @@ class CheckRequest:
     flip_test: bool = False
     limits: Budget = dataclasses.field(default_factory=Budget)
     dataset: Dataset | None = None
+    strict: bool = False
     boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
@@ -105,6 +108,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
         budget=budget,
         checks=judge(budget, tensors, figures),
         warning=_provenance(source, description),
+        skipped=dataset.skipped,
     )
     if result.passed or source is None or description.input_format.embedded:
         return result
@@ -116,7 +120,8 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
 def _images(request: CheckRequest) -> Dataset:
     if request.images is None:
         return sample_images()
-    return load_dataset(request.images, request.annotations, request.limit, request.seed, boxes=request.boxes)
+    found = load_dataset(request.images, request.annotations, request.limit, request.seed, boxes=request.boxes)
+    return readable(found, request.strict)
 
 
 def _reference(request: CheckRequest, description: Description) -> tuple[Engine, Task, Source | None]:

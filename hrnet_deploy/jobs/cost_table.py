@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import ENGINES, open_engine, parse
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
+from hrnet_deploy.files import temporary_folder
 from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.graph.quantize import TARGETS
 from hrnet_deploy.jobs.export import verify
@@ -201,8 +201,8 @@ class _Table:
             plain = Subject(chosen.name, Source(chosen, weights="random"), InputFormat(), "fp32")
             rows = [self._row(plain, e) for e in engines]
             return dataclasses.replace(entry, result=self._run(rows, progress))
-        with tempfile.TemporaryDirectory() as place:
-            subject, integers, parity = self._files(network, weights, Path(place), progress)
+        with temporary_folder() as place:
+            subject, integers, parity = self._files(network, weights, place, progress)
             rows = []
             for engine in engines:
                 rows.append(self._row(subject, engine))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrnet_deploy.files import sha256
-from hrnet_deploy.graph.metadata import Description
+from hrnet_deploy.graph.metadata import Description, file_digest
 from hrnet_deploy.parity import score_on_images
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.registry import task_entry
@@ -15,6 +14,7 @@ from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.tasks.base import Task
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_boxes, require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
@@ -27,6 +27,7 @@ class EvalRequest:
         use: the file, and how to run it.
         data, annotations: the folder of images, and a file or folder of annotations that replaces those in it.
         limit, seed: how many images to use, and the seed of their random choice; without a seed, the first ones.
+        strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
         boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
@@ -35,6 +36,7 @@ class EvalRequest:
     annotations: Path | None = None
     limit: int | None = None
     seed: int | None = None
+    strict: bool = False
     boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
@@ -51,13 +53,15 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     progress.stage("opening the model")
     model = open_model(use)
     require_boxes(request.boxes, model.description.card, use.model)
+    progress.stage("looking for images that cannot be read")
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed, boxes=request.boxes)
+    dataset = readable(dataset, request.strict)
     progress.stage("scoring", len(dataset))
     score = score_on_images(model.engine, model.task, dataset, progress)
     description, info = model.description, model.engine.info
     return EvalResult(
         model=str(use.model),
-        model_sha256=sha256(use.model),
+        model_sha256=file_digest(use.model),
         card=description.card.name,
         precision=info.precision or description.precision,
         engine=use.engine,
@@ -69,6 +73,7 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
         data=str(request.data),
         annotations=model.task.annotation_source(request.data, request.annotations),
         published=_published(description),
+        skipped=dataset.skipped,
     )
 
 

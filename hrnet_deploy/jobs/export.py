@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hrnet_deploy.architecture import require_same, with_known
 from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput, need
-from hrnet_deploy.files import atomic_write, check_output
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.registry import FromFile
@@ -45,6 +44,7 @@ class ExportRequest:
         card: the name or file of a card, if the weights fit several.
         force: whether an existing file is replaced.
         weights_key: which weights to take, where the checkpoint holds several; the plain ones unless given.
+        strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
     checkpoint: str
@@ -54,6 +54,7 @@ class ExportRequest:
     card: str = ""
     force: bool = False
     weights_key: str = ""
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,22 +78,29 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     from hrnet_deploy.engines.base import Source
     from hrnet_deploy.graph.metadata import WEIGHTS_STEP, describe, save_model
     from hrnet_deploy.tasks.dataset import load_dataset
-    from hrnet_deploy.tasks.samples import sample_images
+    from hrnet_deploy.tasks.readable import readable
+    from hrnet_deploy.tasks.samples import NAME, sample_images
+    from hrnet_deploy.workflow.first_layers import activation_fit
 
     check_output(request.output, request.force)
     progress.stage("loading PyTorch")
     need("torch", "export")
-    dataset = load_dataset(request.images, limit=IMAGES) if request.images else sample_images()
+    given = load_dataset(request.images, limit=IMAGES) if request.images else None
+    dataset = sample_images() if given is None else readable(given, request.strict)
+    images = f"images of {request.images}" if request.images else NAME
     dataset = dataset.unjudged()  # a score on so few images means nothing; `check` scores a data set
     progress.stage("reading the checkpoint")
     found = _with_given_facts(checkpoints.load(request.checkpoint, request.weights_key), request.card, request.options)
     chosen = _card(found, request.card, request.options)
+    progress.stage("looking at the first layers")
+    network = found.network()
+    activations = activation_fit(network, chosen, dataset, images)
     provenance = {"checkpoint": found.sha256}
-    model, description = export_network(found.network(), chosen, request.options, provenance, progress)
+    model, description = export_network(network, chosen, request.options, provenance, progress)
     if request.weights_key:
         description = description.with_step(WEIGHTS_STEP, key=request.weights_key)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "graph.onnx")
+    with temporary_folder() as folder:
+        path = folder / "graph.onnx"
         save_model(model, path)
         verified = verify(
             Source(chosen, path, found.path, weights_key=request.weights_key), description, dataset, progress
@@ -118,6 +126,9 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
         checks=verified.checks,
         engine=ENGINE,
         engine_info=verified.info,
+        skipped=dataset.skipped,
+        remarks=[*chosen.remarks, *request.options.remarks],
+        activations=activations,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,17 @@ import onnx
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source, run_rows
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output, sha256
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.fp16 import convertible, to_fp16, too_large
-from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
+from hrnet_deploy.graph.metadata import Description, describe, description_of, file_digest, load_model, save_model
 from hrnet_deploy.parity import budget_for, compare_on_images, judge
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.results.float16 import HalfResult
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import sample_images
 
 IMAGES = 64  # the most images that are used
@@ -31,13 +31,15 @@ IMAGES = 64  # the most images that are used
 
 @dataclass(frozen=True)
 class HalfRequest:
-    """What to convert: the file, the file to write, a folder of images (the package's own samples unless given), and
-    whether an existing file is replaced."""
+    """What to convert: the file, the file to write, a folder of images (the package's own samples unless given),
+    whether an existing file is replaced, and whether an image that cannot be read is an error, not left out and
+    listed."""
 
     model: Path
     output: Path
     images: Path | None = None
     force: bool = False
+    strict: bool = False
 
 
 def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:
@@ -53,21 +55,21 @@ def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:
         raise BadInput(f"{request.model} decodes its own results (--embed) — convert the plain export")
     if description.precision == "fp16" or description.step("half"):
         raise BadInput(f"{request.model} is float16 already — convert the file it was made from")
-    dataset = images_for(request.images)
+    dataset = images_for(request.images, request.strict)
     task = task_of(description.card)
-    with tempfile.TemporaryDirectory() as folder:
-        peaks = _peaks(model, description, task, dataset, Path(folder, "extra_outputs.onnx"), progress)
+    with temporary_folder() as folder:
+        peaks = _peaks(model, description, task, dataset, folder / "extra_outputs.onnx", progress)
         large = too_large(peaks)
         made, kept = to_fp16(model, large)
         precision = "fp16" if description.precision == "fp32" else description.precision
-        candidate = Path(folder, "half.onnx")
+        candidate = folder / "half.onnx"
         save_model(made, candidate)
         progress.stage("comparing on images", len(dataset))
         reference = open_engine("ort", Source(description.card, request.model))
         engine = open_engine("ort", Source(description.card, candidate))
         figures = compare_on_images(reference, task, engine, task, dataset, progress)
     checks = judge(budget_for(precision, task), [], figures)
-    provenance = {**description.provenance, "parent": sha256(request.model)}
+    provenance = {**description.provenance, "parent": file_digest(request.model)}
     new = dataclasses.replace(description, precision=precision, provenance=provenance).with_step("half", kept=kept)
     describe(made, new.with_step("verify", against="parent", on=["images"], passed=all_passed(checks)))
     result = HalfResult(
@@ -78,6 +80,7 @@ def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:
         large=[(n, peaks[n]) for n in large],
         figures=figures,
         checks=checks,
+        skipped=dataset.skipped,
     )
     if not result.passed:
         return result
@@ -86,9 +89,10 @@ def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:
     return dataclasses.replace(result, path=str(request.output), size=request.output.stat().st_size)
 
 
-def images_for(folder: Path | None) -> Dataset:
-    """The images that a conversion uses: the first of a folder, or the package's own samples."""
-    return load_dataset(folder, limit=IMAGES) if folder else sample_images()
+def images_for(folder: Path | None, strict: bool = False) -> Dataset:
+    """The images that a conversion uses: the first of a folder that can be read, or the package's own samples. Raises
+    BadInput if none can be read, or with `strict` if one cannot."""
+    return readable(load_dataset(folder, limit=IMAGES), strict) if folder else sample_images()
 
 
 def _peaks(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from hrnet_deploy.cards import ModelCard
-from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.files import require_file
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.graph.plan import is_plan, read_manifest
 from hrnet_deploy.progress import SILENT, Progress
@@ -91,7 +91,7 @@ def _checkpoint(name: Path, weights_key: str) -> Inspection:
 def _onnx(path: Path) -> Inspection:
     from collections import Counter
 
-    from hrnet_deploy.graph.metadata import description_of, load_model
+    from hrnet_deploy.graph.metadata import description_of, file_digest, load_model
 
     model = load_model(path)
     found = description_of(model, path)
@@ -107,7 +107,7 @@ def _onnx(path: Path) -> Inspection:
         precision=found.precision,
         made_by=[_step(h) for h in found.history],
         made_from=dict(found.provenance),
-        sha256=sha256(path),
+        sha256=file_digest(path),
     )
 
 

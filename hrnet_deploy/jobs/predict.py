@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import shutil
-import tempfile
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import run_samples
-from hrnet_deploy.errors import BadInput
+from hrnet_deploy.errors import BadInput, Damaged
+from hrnet_deploy.files import atomic_write, require_file
+from hrnet_deploy.graph.metadata import file_digest
 from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Record, Task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
@@ -27,7 +30,10 @@ from hrnet_deploy.tasks.images import (
     read_image,
     write_image,
 )
+from hrnet_deploy.tasks.readable import require_some, skipped_file
+from hrnet_deploy.workflow.identity import software
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
+from hrnet_deploy.workflow.partial import PartialFolder
 
 RESULTS = "results.json"
 LABEL_MAPS = "label_maps"  # a folder next to the results, if the task gives label maps
@@ -94,6 +100,7 @@ class PredictRequest:
         boxes: COCO annotations or the boxes of a detector, which say where people are; the whole image unless given.
         pictures: whether results are drawn.
         force: whether an existing folder is written into.
+        strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
     use: ModelUse
@@ -102,13 +109,14 @@ class PredictRequest:
     boxes: Boxes | None = None
     pictures: bool = True
     force: bool = False
+    strict: bool = False
 
 
 def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResult:
     """Run a model over images, folders of images, or one video, and write the folder `output`.
 
-    Everything is written to a temporary folder next to it first, so an interrupted run leaves nothing in `output`.
-    Raises BadInput if an input cannot be read or the folder exists.
+    Results are collected in the folder `OUTPUT.part` first. If the command is interrupted, the same command continues
+    from it (except for a video). Raises BadInput if no input can be read or the folder exists.
     """
     output, use = request.output, request.use
     parse(use.engine)
@@ -118,33 +126,53 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
         raise BadInput(f"{output} exists already — pass --force to replace what is in it, or name another folder")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"the folder {output.parent} does not exist — create it first")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise BadInput(f"the folder {output.absolute().parent} cannot be written to — name another output")
     progress.stage("opening the model")
     predictor = Predictor(use.model, use.engine, use.threads, use.flip_test, use.upright, use.decode, use.geometry)
     videos = [p for p in request.inputs if p.suffix.lower() in VIDEO_SUFFIXES]
     if videos and (len(request.inputs) > 1 or request.boxes is not None):
         raise BadInput("give a video alone and without boxes — the whole frame is used as the box")
-    part = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.absolute().parent))
-    try:
-        part.chmod(0o755)
-        if videos:
-            count, records, names = _video(predictor, videos[0], part, request.pictures, progress)
+    dataset = None if videos else _dataset(request.inputs, request.boxes)
+    with PartialFolder(output.absolute(), _identity(request, dataset)) as part:
+        if dataset is None:
+            found = _video(predictor, videos[0], part.files, request.pictures, progress)
         else:
-            dataset = _dataset(request.inputs, request.boxes)
-            count, records, names = _images(predictor, dataset, part, request.pictures, progress)
-        (part / RESULTS).write_text(json.dumps(records) + "\n")
-        _publish(part, output)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            found = _images(predictor, dataset, part, request, progress)
+        with atomic_write(part.files / RESULTS) as file:
+            file.write_text(json.dumps(found.records) + "\n", encoding="utf-8")
+        part.publish(RESULTS)
     return PredictResult(
         folder=str(output),
         model=str(use.model),
         card=predictor.card.name,
-        images=count,
-        results=len(records),
-        pictures=[str(output / n) for n in names],
+        images=found.images,
+        results=len(found.records),
+        pictures=[str(output / n) for n in found.pictures],
         engine=use.engine,
         engine_info=predictor.engine.info,
+        skipped=found.skipped,
+        continued=part.continued,
     )
+
+
+@dataclass
+class _Found:
+    """What was predicted: the number of images, the entries of the results, the names of the pictures, and the images
+    that cannot be read."""
+
+    images: int = 0
+    records: list[Record] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def _identity(request: PredictRequest, dataset: Dataset | None) -> dict[str, Any]:
+    """What all results depend on besides the image: if it changes, nothing of an interrupted command is used."""
+    use = dataclasses.asdict(request.use)
+    files = [file_digest(p) for p in (request.use.model, request.use.upright) if p is not None]
+    boxes = {} if dataset is None else {"from": dataset.boxes_from, **dataset.facts}
+    return {"use": use, "files": files, "boxes": boxes, "pictures": request.pictures, "software": software()}
 
 
 def _dataset(inputs: Sequence[Path], boxes: Boxes | None) -> Dataset:
@@ -155,6 +183,8 @@ def _dataset(inputs: Sequence[Path], boxes: Boxes | None) -> Dataset:
         return load_dataset(inputs[0], boxes.file, every_image=True).within(boxes)
     files: list[Path] = []
     for path in inputs:
+        if not path.is_dir():
+            require_file(path)
         files += [i.path for i in load_dataset(path, every_image=True).items] if path.is_dir() else [path]
     if boxes is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(files, start=1)))
@@ -168,25 +198,48 @@ def _dataset(inputs: Sequence[Path], boxes: Boxes | None) -> Dataset:
 
 
 def _images(
-    predictor: Predictor, dataset: Dataset, folder: Path, pictures: bool, progress: Progress
-) -> tuple[int, list[Record], list[str]]:
-    """Predict every image. Returns how many there were, the entries of the results, and the names of the pictures."""
+    predictor: Predictor, dataset: Dataset, part: PartialFolder, request: PredictRequest, progress: Progress
+) -> _Found:
+    """Predict every image that can be read and that no interrupted command has predicted."""
     progress.stage("predicting", len(dataset))
-    records: list[Record] = []
-    names: list[str] = []
-    for item in dataset.items:
-        # boxes are in pixels of the stored image; without boxes, a photograph is turned as its EXIF data says
-        image = read_image(item.path, upright=item.annotations is None)
-        found = predictor.predict_item(image, item)
-        name = item.path.with_suffix(".png").name
-        if name in names:
-            name = f"{item.image_id}_{name}"
-        names.append(name)
-        records += [{"file_name": item.path.name, **r} for r in _records(predictor.task, found, folder, name)]
-        if pictures:
-            write_image(folder / name, predictor.draw(image, found))
+    found = _Found()
+    for item, name in zip(dataset.items, _names(dataset), strict=True):
         progress.advance()
-    return len(dataset), records, names if pictures else []
+        state = item.path.stat() if item.path.exists() else None
+        key = f"{name}: {item.path}, {state and (state.st_size, state.st_mtime_ns)}, {item.image_id}"
+        records = part.kept(key)
+        if records is None:
+            try:
+                # boxes are in pixels of the stored image; without boxes, a photograph is turned as its EXIF data says
+                image = read_image(item.path, upright=item.annotations is None)
+            except Damaged as error:
+                if request.strict:
+                    raise
+                found.skipped.append(skipped_file(item.path, str(error)))
+                continue
+            predictions = predictor.predict_item(image, item)
+            records = _records(predictor.task, predictions, part.files, name)
+            records = [{"file_name": item.path.name, **r} for r in records]
+            files = sorted({r["label_map"] for r in records if "label_map" in r})
+            if request.pictures:
+                write_image(part.files / name, predictor.draw(image, predictions))
+                files.append(name)
+            part.keep(key, records, files)
+        found.images += 1
+        found.records += records
+        found.pictures += [name] if request.pictures else []
+    require_some(found.images, found.skipped)
+    return found
+
+
+def _names(dataset: Dataset) -> list[str]:
+    """The name of each image's picture and label map; a name that two images share begins with the number of the second
+    one."""
+    names: dict[str, None] = {}
+    for item in dataset.items:
+        name = item.path.with_suffix(".png").name
+        names[f"{item.image_id}_{name}" if name in names else name] = None
+    return list(names)
 
 
 def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[Record]:
@@ -200,24 +253,22 @@ def _records(task: Task, found: Sequence[Any], folder: Path, name: str) -> list[
     return [{**r, "label_map": f"{LABEL_MAPS}/{name}"} for r in records]
 
 
-def _video(
-    predictor: Predictor, path: Path, folder: Path, pictures: bool, progress: Progress
-) -> tuple[int, list[Record], list[str]]:
+def _video(predictor: Predictor, path: Path, folder: Path, pictures: bool, progress: Progress) -> _Found:
     """The same as `_images` for the frames of a video. The pictures become one video."""
     video = Video(path)
     progress.stage("predicting frames", video.count)
     name = path.with_suffix(".mp4").name
     writer = VideoWriter(folder / name, video.frames_per_second)
-    records: list[Record] = []
-    count = 0
+    found = _Found(pictures=[name] if pictures else [])
     for count, frame in enumerate(_frames(video, path), start=1):
-        found = predictor.predict_item(frame, Item(path, count - 1))
-        records += _records(predictor.task, found, folder, f"{path.stem}_{count:06d}.png")
+        predictions = predictor.predict_item(frame, Item(path, count - 1))
+        found.records += _records(predictor.task, predictions, folder, f"{path.stem}_{count:06d}.png")
         if pictures:
-            writer.write(predictor.draw(frame, found))
+            writer.write(predictor.draw(frame, predictions))
+        found.images = count
         progress.advance()
     writer.close()
-    return count, records, [name] if pictures else []
+    return found
 
 
 def _frames(video: Video, path: Path) -> Iterator[Image]:
@@ -227,17 +278,3 @@ def _frames(video: Video, path: Path) -> Iterator[Image]:
         yield frame
     if empty:
         raise BadInput(f"{path} has no frame that this machine can decode — convert it to MP4 (H.264)")
-
-
-def _publish(part: Path, output: Path) -> None:
-    """Give the finished folder its name.
-
-    An existing folder keeps its other files. Its results.json is replaced last: if it is new, all pictures are new.
-    """
-    if not output.exists():
-        part.replace(output)
-        return
-    for file in sorted((f for f in part.rglob("*") if f.is_file()), key=lambda f: f.name == RESULTS):
-        place = output / file.relative_to(part)
-        place.parent.mkdir(exist_ok=True)
-        file.replace(place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ import onnx
 
 from hrnet_deploy.bench.environment import has_vnni
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output, sha256
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.graph import quantize as graph
 from hrnet_deploy.graph.calibrate import CalibrationResult, NamedInput, Statistics, calibrate
-from hrnet_deploy.graph.metadata import Description, describe, description_of, load_model, save_model
+from hrnet_deploy.graph.metadata import Description, describe, description_of, file_digest, load_model, save_model
 from hrnet_deploy.graph.ranges import METHODS, ranges
 from hrnet_deploy.parity import budget_for
 from hrnet_deploy.precision import speed
@@ -104,8 +103,8 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
     graph.place(model, graph.TARGETS[request.target], [*request.exclude, *in_float])  # refuses a wrong pattern early
     task = request.task or task_of(description.card)
     parts = request.split.parts(request.searches)
-    with tempfile.TemporaryDirectory() as folder:
-        runner = GraphRunner(Path(folder), model, description.card, request.threads)
+    with temporary_folder() as folder:
+        runner = GraphRunner(folder, model, description.card, request.threads)
         found = _calibrated(request, runner, task, parts, progress)
         recipe, all_zero = _recipe(request, model, found, in_float)
         budget = budget_for("int8", task).replaced_by(Budget(drop=request.max_drop))
@@ -118,7 +117,7 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
         if not result.passed:
             return result
         made = recipe.quantized(trials[-1].excluded)
-        measured = _speed(request, description, recipe, made, trials[-1], Path(folder), progress)
+        measured = _speed(request, description, recipe, made, trials[-1], folder, progress)
         progress.stage("writing the file")
         _describe(made, request, description, recipe, found.statistics, trials[-1])
         with atomic_write(request.output) as part:
@@ -188,6 +187,7 @@ def _result(
         outliers=found.outliers,
         all_zero=[s for s in all_zero if s in placement.ranged],
         warnings=_warnings(found.statistics, parts.calibration),
+        skipped=parts.skipped,
     )
 
 
@@ -220,7 +220,7 @@ def _describe(
     trial: Trial,
 ) -> None:
     """Write into the graph how it was made."""
-    provenance = {**description.provenance, "parent": sha256(request.model), "calibration": statistics.digest}
+    provenance = {**description.provenance, "parent": file_digest(request.model), "calibration": statistics.digest}
     facts = {
         "target": recipe.target.name,
         "method": request.method,
@@ -248,7 +248,7 @@ def _require_plain_float(path: Path, description: Description) -> None:
 
 def _statistics(request: QuantizeRequest, names: tuple[str, ...]) -> Statistics:
     """The statistics of the cache, or empty ones. Raises BadInput if the cache belongs to another model."""
-    digest = sha256(request.model)
+    digest = file_digest(request.model)
     if request.calibration_cache is None or not request.calibration_cache.exists():
         return Statistics.empty(digest, names)
     found = Statistics.load(request.calibration_cache)

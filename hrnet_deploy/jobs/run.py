@@ -96,7 +96,10 @@ def run(request: RunRequest, progress: Progress = SILENT) -> RunResult:
         for engine in engines:
             for precision in request.precisions:
                 runner.convert_and_check(engine, precision)
-    done = RunResult(folder=str(request.folder), stages=runner.stages, result=runner.bench())
+    measured = runner.bench()
+    done = RunResult(
+        folder=str(request.folder), stages=runner.stages, result=measured, skipped=[*runner.skipped.values()]
+    )
     codec.write(request.folder / RUN, done)
     return done
 
@@ -113,6 +116,7 @@ class _Runner:
         self.folder = StageFolder(request.folder)
         self.float_file = request.folder / "fp32.onnx"
         self.stages: list[RunStage] = []
+        self.skipped = {s.file: s for s in self.parts.skipped}
         self.passed: dict[tuple[str, str], Path] = {}  # files by engine and precision
 
     def _require_same_checkpoint(self) -> None:
@@ -186,10 +190,11 @@ class _Runner:
         return result
 
     def _half(self, path: Path) -> bool:
-        request = HalfRequest(self.float_file, path, self.request.split.images, force=True)
+        split = self.request.split
+        request = HalfRequest(self.float_file, path, split.images, force=True, strict=split.strict)
         inputs = {
             "the model file": sha256(self.float_file),
-            "the images": images_digest(images_for(request.images)),
+            "the images": images_digest(images_for(request.images, request.strict)),
             "the machine": hardware(),
         }
         return self._stage("fp16", HalfResult, inputs, lambda: half(request, self.progress), lambda r: r.figures, path)
@@ -236,6 +241,7 @@ class _Runner:
             return known.passed
         self.progress.stage(name)
         result, reused, changed = self.folder.run_or_reuse(name, cls, inputs, work, lambda r: r.passed, outputs)
+        self.skipped.update((s.file, s) for s in result.skipped)
         report = self.folder.result_file(name).name
         self.stages.append(RunStage(name, result.passed, report, figures(result), reused, changed))
         return result.passed

@@ -7,8 +7,6 @@ once more on a test set, on which no choice is based.
 from __future__ import annotations
 
 import shlex
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +15,8 @@ from pathlib import Path
 from hrnet_deploy.bench.rows import REFERENCE
 from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output
-from hrnet_deploy.graph.metadata import read_description
+from hrnet_deploy.files import atomic_write, check_output, temporary_folder
+from hrnet_deploy.graph.metadata import load_model, read_description, save_model
 from hrnet_deploy.jobs.candidates import Tuner
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult, verdict
@@ -73,7 +71,7 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
     started = time.monotonic()
     description = read_description(request.model)
     require_boxes(request.split.boxes, description.card, request.model)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         tuner = Tuner(
             model=request.model,
             output=request.output,
@@ -83,8 +81,8 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
             thread_counts=request.threads,
             checkpoint=request.checkpoint,
             throughput=request.throughput,
-            cache=request.calibration_cache or Path(folder, "statistics.npz"),
-            folder=Path(folder),
+            cache=request.calibration_cache or folder / "statistics.npz",
+            folder=folder,
             deadline=started + 60 * request.minutes,
             progress=progress,
         )
@@ -99,7 +97,7 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
             )
         winner = ranked[0]
         with atomic_write(request.output) as part:
-            shutil.copyfile(tuner.file(winner), part)
+            save_model(load_model(tuner.file(winner)), part)
     return TuneResult(
         output=str(request.output),
         card=description.card.name,
@@ -109,6 +107,7 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
         verdict=_verdict(ranked, result),
         commands=_commands(request, tuner.command(winner), winner),
         seconds=time.monotonic() - started,
+        skipped=tuner.skipped,
     )
 
 

@@ -108,3 +108,18 @@ class Result:
         """Values that are computed from the fields and written with them. They are ignored when the file is read."""
         passed = getattr(self, "passed", None)
         return {} if passed is None else {"passed": passed}
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read, and the reason, as the end of a sentence that begins with its name."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesResult(Result):
+    """A result on images. `skipped` are those that could not be read and are left out of everything else in it."""
+
+    skipped: Sequence[Skipped] = ()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.results.base import EngineInfo, Result
+from hrnet_deploy.results.base import EngineInfo, ImagesResult
 from hrnet_deploy.results.figures import Budget, Check, TaskFigures, TensorFigures, all_passed
 
 
 @dataclass(frozen=True)
-class CheckResult(Result):
+class CheckResult(ImagesResult):
     """The comparison of a file in an engine with its reference.
 
     Attributes:

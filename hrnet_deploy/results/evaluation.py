@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.results.base import EngineInfo, Figure, Result, Setting
+from hrnet_deploy.results.base import EngineInfo, Figure, ImagesResult, Setting
 
 
 @dataclass(frozen=True)
-class EvalResult(Result):
+class EvalResult(ImagesResult):
     """The task's metric of one file on annotated images.
 
     Attributes:

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from hrnet_deploy.results.base import EngineInfo, Result, Setting
+from hrnet_deploy.results.base import EngineInfo, ImagesResult, Setting
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 
 
 @dataclass(frozen=True)
-class ExportResult(Result):
+class ActivationFit:
+    """What the network's first batch norm gets of images that are prepared as the card says, compared with the mean and
+    the variance that it has from training.
+
+    Attributes:
+        verdict: "fits", "differs" (the card is probably wrong) or "unknown".
+        images: which images.
+        layer: the batch norm.
+        divergence: the Kullback-Leibler divergence in nats, of the median channel: 0 if they are equal.
+        times: how many times larger the standard deviation is than in training, of the median channel.
+        cause: how the training images seem to have been prepared; empty if nothing explains the difference.
+        divergence_of_cause: the divergence with images that are prepared like that.
+        reason: why nothing is known.
+    """
+
+    verdict: Literal["fits", "differs", "unknown"]
+    images: str
+    layer: str = ""
+    divergence: float | None = None
+    times: float | None = None
+    cause: str = ""
+    divergence_of_cause: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ExportResult(ImagesResult):
     """The written file, and how it compares with PyTorch.
 
     Attributes:
@@ -22,6 +48,8 @@ class ExportResult(Result):
         history: what was done to the graph, one mapping per step, each with its name under "step".
         provenance: digests of the files that it was made from.
         engine, engine_info: the engine in which it was verified.
+        remarks: what was converted or chosen in place of what was asked for, a sentence each.
+        activations: whether the card prepares images as in training, as far as the first batch norm shows it.
     """
 
     kind: ClassVar[str] = "export"
@@ -39,6 +67,8 @@ class ExportResult(Result):
     engine_info: EngineInfo
     assumption: str = ""
     size: int = 0
+    remarks: Sequence[str] = ()
+    activations: ActivationFit | None = None
 
     @property
     def passed(self) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.base import ImagesResult
 from hrnet_deploy.results.figures import Check, TaskFigures, all_passed
 
 
 @dataclass(frozen=True)
-class HalfResult(Result):
+class HalfResult(ImagesResult):
     """A float16 file, and how much it differs from the file it was made from.
 
     Attributes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import ClassVar, Literal
 
-from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.base import ImagesResult, Result
 from hrnet_deploy.results.figures import Check, TaskFigures, all_passed
 from hrnet_deploy.stats import Ratio
 
@@ -84,7 +84,7 @@ def is_excluded(pattern: str, excluded: Sequence[str]) -> bool:
 
 
 @dataclass(frozen=True)
-class QuantizeResult(Result):
+class QuantizeResult(ImagesResult):
     """An int8 file, and how it was found.
 
     Attributes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.base import ImagesResult
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.figures import TaskFigures
 
@@ -32,7 +32,7 @@ class RunStage:
 
 
 @dataclass(frozen=True)
-class RunResult(Result):
+class RunResult(ImagesResult):
     """The stages in order, and the measurement of everything that passed."""
 
     kind: ClassVar[str] = "run"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.base import ImagesResult
 from hrnet_deploy.results.bench import BenchResult, BenchRow
 from hrnet_deploy.results.figures import TaskFigures
 from hrnet_deploy.stats import Ratio
@@ -43,7 +43,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class TuneResult(Result):
+class TuneResult(ImagesResult):
     """Every candidate, the winner first.
 
     Attributes:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import colorsys
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import within
+from hrnet_deploy.tasks.pairs import checked_flip_pairs, counted_from_0
 
 # how far along the circle of hues the next colour is: neighbours differ, and no hue repeats soon
 GOLDEN_RATIO = 0.618034
@@ -19,10 +25,25 @@ class Classes:
     are not 1, 2, 3 and so on."""
 
     names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...] = ()
-    ignore: int = 255
+    colours: tuple[tuple[int, int, int], ...] = within(0, 255, "red, green or blue", ())
+    ignore: int = within(0, 255, "a value of label maps of 8 bits", 255)
     flip_pairs: tuple[tuple[int, int], ...] = ()
-    ids: tuple[int, ...] = ()
+    ids: tuple[int, ...] = within(0, 2**31 - 1, "a number of a category", ())
+
+    def settled(self) -> tuple[Classes, Sequence[str]]:
+        """The same with every pair counted from 0, and what was converted. Raises BadInput where lists do not fit the
+        names."""
+        for name, values in (("colours", self.colours), ("ids", self.ids)):
+            if len(values) not in (0, len(self.names)):
+                raise BadInput(
+                    f"classes.{name} has {len(values)} entries, and there are {len(self.names)} classes — give one for "
+                    "each, or none"
+                )
+        if len(set(self.ids)) != len(self.ids):
+            raise BadInput("classes.ids has a number twice — give every class a number of its own")
+        lists, remarks = counted_from_0({"flip_pairs": self.flip_pairs}, self.names)
+        checked_flip_pairs(lists["flip_pairs"], self.names)
+        return dataclasses.replace(self, **lists), remarks
 
 
 def colours_of(classes: Classes) -> tuple[tuple[int, int, int], ...]:

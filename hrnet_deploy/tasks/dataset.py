@@ -16,7 +16,7 @@ import numpy as np
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
-from hrnet_deploy.results.base import Setting
+from hrnet_deploy.results.base import Setting, Skipped
 from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
@@ -51,14 +51,16 @@ class Item:
 class Dataset:
     """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
     annotated, and `truth_categories` are the categories of the whole file. `boxes_from` says where boxes come from,
-    `facts` what identifies that source, and `remarks` what was left out of it. `detected` says that the boxes are those
-    of a detector, which were given beside the annotations."""
+    `facts` what identifies that source, `remarks` what was left out of it, and `skipped` the images that were left out
+    because they cannot be read (`tasks.readable`). `detected` says that the boxes are those of a detector, which were
+    given beside the annotations."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
     boxes_from: str = "the whole image"
     facts: Mapping[str, Setting] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
     truth_categories: Categories | None = None
     detected: bool = False
 
@@ -182,7 +184,7 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
     if truth is None:
         remarks["no_truth"] = f"{source.name} is a list of detections, which belongs to --boxes, and no ground truth"
     known_categories = None if truth is None else Categories.of(truth)
-    return Dataset(tuple(items), truth, source.name, facts, remarks, known_categories)
+    return Dataset(tuple(items), truth, source.name, facts, remarks, truth_categories=known_categories)
 
 
 def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item]:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.cards import Input
-from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.errors import BadInput, Damaged, Unavailable
 from hrnet_deploy.files import atomic_write, require_file
 from hrnet_deploy.tasks import png
+from hrnet_deploy.tasks.damage import damage_of
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -24,22 +25,35 @@ def read_image(path: Path, upright: bool = False) -> Image:
     """An image file as (H, W, 3) RGB uint8. `upright` applies the rotation in its EXIF data; annotations are of the
     image as stored. Grey, CMYK and palettes become RGB, transparency is left out, 16 bits become 8.
 
-    Raises BadInput where the file is no image, or where the range of its values is not known.
+    Raises Damaged where the file is no whole image, or where the meaning of its values is not known.
     """
-    require_file(path)
-    data = np.fromfile(path, np.uint8)
+    data = _bytes_of(path)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     bgr = _decoded(path, data, flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None and len(data):
         bgr = _decoded(path, data, cv2.IMREAD_UNCHANGED)
     if bgr is None:
-        raise BadInput(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+        raise Damaged(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
     if bgr.dtype == np.uint16:
         bgr = _of_16_bits(path, bgr)
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         what = f"values of {bgr.dtype}" if bgr.dtype != np.uint8 else f"pixels of shape {bgr.shape[2:]}"
-        raise BadInput(f"{path} has {what}, whose range is not known — convert it to RGB or grey of 8 bits")
+        raise Damaged(f"{path} has {what}, whose range is not known — convert it to RGB or grey of 8 bits")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _bytes_of(path: Path) -> NDArray[np.uint8]:
+    """The content of an image file. Raises Damaged where it cannot be read or is not complete."""
+    try:
+        require_file(path)
+        data = np.fromfile(path, np.uint8)
+    except BadInput as error:
+        raise Damaged(str(error)) from error
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read ({error.strerror}) — check the disk that it is on") from error
+    if wrong := damage_of(data.tobytes()):
+        raise Damaged(f"{path} {wrong}")
+    return data
 
 
 def _decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
@@ -49,7 +63,7 @@ def _decoded(path: Path, data: NDArray[np.uint8], flags: int) -> NDArray | None:
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" not in str(error):
             return None
-        raise BadInput(
+        raise Damaged(
             f"{path} has more pixels than OpenCV reads, 2^30 and 2^20 a side unless set otherwise — cut it into tiles, "
             "or set OPENCV_IO_MAX_IMAGE_PIXELS (_WIDTH, _HEIGHT) to a larger number"
         ) from error
@@ -60,7 +74,7 @@ def _of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
     like that, and it would be almost black."""
     bits = int(image.max()).bit_length()
     if bits <= 14:
-        raise BadInput(
+        raise Damaged(
             f"{path} has 16 bits a colour and no value above {image.max()}, as cameras of 10 to 14 bits write it — "
             "convert it to 8 bits with the range that its camera has"
         )
@@ -96,8 +110,7 @@ def read_labels(path: Path) -> Labels:
 
     Raises BadInput where the file is none.
     """
-    require_file(path)
-    data = path.read_bytes()
+    data = _bytes_of(path).tobytes()
     header = png.header_of(data)
     wanted = "expected a PNG whose pixels are class numbers, grey or with a palette"
     if header is None:
@@ -106,7 +119,7 @@ def read_labels(path: Path) -> Labels:
         raise BadInput(f"{path} is no label map: its pixels are colours — {wanted}; write the number of each colour")
     found = _decoded(path, np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.ndim != 2:
-        raise BadInput(f"{path} is no label map: it is damaged — {wanted}")
+        raise Damaged(f"{path} is no label map: it is damaged — {wanted}")
     if header.bits < 8:  # OpenCV spreads them over 0..255
         found = found // (255 // (2**header.bits - 1))
     if (most := int(found.max())) > 255:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput, need
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from hrnet_deploy.graph.metadata import Description
 
+Exporter = Literal["dynamo", "torchscript"]
+# the opsets that each of torch's exporters writes; dynamo's own operators begin with 18
+OLDEST: dict[Exporter, int] = {"dynamo": 18, "torchscript": 11}
+NEWEST: dict[Exporter, int] = {"dynamo": 23, "torchscript": 20}
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -30,7 +35,7 @@ class ExportOptions:
         batch: the fixed batch.
         dynamic: axes whose size stays open, among "batch", "height" and "width".
         opset: the ONNX opset; None for the default of `graph.export`.
-        exporter: "dynamo" or "torchscript".
+        exporter: "dynamo" or "torchscript"; None for dynamo, or torchscript where dynamo cannot write the opset.
         simplify: whether to run onnxsim.
         embed: whether preprocessing and decoding become part of the graph.
         flip_test: whether an embedded graph averages with the result of the mirrored image.
@@ -43,7 +48,7 @@ class ExportOptions:
     batch: int = 1
     dynamic: Collection[str] = ()
     opset: int | None = None
-    exporter: str = "dynamo"
+    exporter: Exporter | None = None
     simplify: bool = True
     embed: bool = False
     flip_test: bool = False
@@ -53,13 +58,42 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         require_count("--batch", self.batch)
-        require_count("--opset", self.opset)
+        if self.opset is not None:
+            _require_opset(self.opset, self.exporter)
         if self.flip_test and not self.embed:
             raise BadInput(
                 "--flip-test needs --embed here — for a plain export, pass --flip-test to `predict` and `check`"
             )
         if self.embed and self.dynamic:
             raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
+
+    @property
+    def chosen_exporter(self) -> Exporter:
+        """The exporter that writes the graph."""
+        return self.exporter or ("torchscript" if self._is_old else "dynamo")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was chosen because of another option."""
+        if self.exporter is not None or not self._is_old:
+            return ()
+        return (
+            f"opset {self.opset} was exported with torch's torchscript exporter, because the dynamo exporter writes "
+            f"opset {OLDEST['dynamo']} and newer",
+        )
+
+    @property
+    def _is_old(self) -> bool:
+        return self.opset is not None and self.opset < OLDEST["dynamo"]
+
+
+def _require_opset(opset: int, exporter: Exporter | None) -> None:
+    """Raises BadInput for an opset that the exporter, or without one any exporter, cannot write."""
+    least, most = OLDEST[exporter or "torchscript"], NEWEST[exporter or "dynamo"]
+    if not least <= opset <= most:
+        who = f"the {exporter} exporter writes" if exporter else "the exporters of torch write"
+        cure = "leave --exporter out" if min(OLDEST.values()) <= opset <= max(NEWEST.values()) else "choose one of them"
+        raise BadInput(f"--opset {opset} cannot be exported: {who} opset {least} to {most} — {cure}")
 
 
 def export_network(
@@ -88,16 +122,22 @@ def export_network(
     from hrnet_deploy.graph.simplify import simplify
 
     torch = need("torch", "export")
+    if options.opset is not None and options.opset < chosen.architecture.oldest_opset:
+        raise BadInput(
+            f"{chosen.architecture.title} needs opset {chosen.architecture.oldest_opset} or newer, because "
+            f"{chosen.architecture.opset_reason} — leave --opset out"
+        )
     if options.embed:
         embedding_of(chosen)  # refuses a task without one before the work starts
         if options.flip_test:
             task_entry(chosen.task).require("--flip-test", chosen.name)
     batch = options.batch * 2 if options.flip_test else options.batch
-    progress.stage(f"exporting with torch's {options.exporter} exporter")
+    exporter = options.chosen_exporter
+    progress.stage(f"exporting with torch's {exporter} exporter")
     opset = options.opset or OPSET
-    model = export_graph(network, chosen, batch, options.dynamic, opset, options.exporter)  # type: ignore[arg-type]
+    model = export_graph(network, chosen, batch, options.dynamic, opset, exporter)
     facts = {
-        "exporter": options.exporter,
+        "exporter": exporter,
         "torch": torch.__version__.partition("+")[0],
         "opset": opset,
         "batch": "dynamic" if "batch" in options.dynamic else options.batch,

@@ -6,7 +6,6 @@ They show how fast and how large a network is, but nothing about its accuracy. R
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import onnx
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
+from hrnet_deploy.files import temporary_folder
 from hrnet_deploy.graph.calibrate import with_outputs
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
@@ -46,8 +46,8 @@ def noise_ranges(model: onnx.ModelProto, card: ModelCard) -> dict[str, Range]:
     names = list(dict.fromkeys(n for t in TARGETS.values() for n in place(model, t).ranged))
     inputs = noise(card, 1, 0)
     found: dict[str, Range] = {n: (float(v.min()), float(v.max())) for n, v in inputs.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "extra_outputs.onnx")
+    with temporary_folder() as folder:
+        path = folder / "extra_outputs.onnx"
         for some in _in_parts(model, [n for n in names if n not in found]):
             save_model(with_outputs(model, some), path)
             engine = open_engine("ort", Source(card, path))

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_count
 
 
@@ -27,6 +29,11 @@ class Parts(NamedTuple):
     validation: Dataset
     test: Dataset
 
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The images that cannot be read. They are in no part, and the other images are where they would be anyway."""
+        return tuple(s for part in self for s in part.skipped)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -39,6 +46,7 @@ class Split:
         held_out: how many other images the test set has. The validation set of a search has as many again. If too few
             images are left, each takes half of them.
         seed: of the random choice of images.
+        strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
         boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
@@ -47,6 +55,7 @@ class Split:
     calibration_images: int = 64
     held_out: int = 500
     seed: int = 0
+    strict: bool = False
     boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
@@ -58,7 +67,7 @@ class Split:
         require_count("--seed", self.seed, least=0)
 
     def parts(self, search: bool = False) -> Parts:
-        """Divide the images. Raises BadInput if there are too few.
+        """Divide the images. Raises BadInput if there are too few, or a part has none that can be read.
 
         Args:
             search: whether a validation set is needed.
@@ -75,11 +84,13 @@ class Split:
         rest = len(everything) - first
         last = first + min(self.held_out, rest - rest // 2 if search else rest)
         chosen_by = order[last : last + self.held_out] if search else order[:0]
-        return Parts(everything.only(order[:first]), everything.only(chosen_by), everything.only(order[first:last]))
+        numbers = (order[:first], chosen_by, order[first:last])
+        return Parts(*(readable(everything.only(some), self.strict) for some in numbers))
 
     def arguments(self) -> list[str]:
         """The command-line options that make the same split."""
         named = ["--annotations", str(self.annotations)] if self.annotations else []
         named += self.boxes.arguments() if self.boxes else []
         counts = ["--calibration-images", str(self.calibration_images), "--held-out", str(self.held_out)]
-        return ["--images", str(self.images), *named, *counts, "--seed", str(self.seed)]
+        strict = ["--strict"] if self.strict else []
+        return ["--images", str(self.images), *named, *counts, "--seed", str(self.seed), *strict]

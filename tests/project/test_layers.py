@@ -26,6 +26,8 @@ LAYERS = (
     "architecture",
     "results",
     "registry",
+    "normalisation",
+    "fields",
     "files",
     "stats",
     "progress",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hrnet_deploy.results import registry
-from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.base import ImagesResult, Result
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.build import BuildResult
 from hrnet_deploy.results.check import CheckResult
@@ -28,6 +28,7 @@ from hrnet_deploy.results.documents import (
     provenance,
     quantize,
     run,
+    skipped,
     training,
     tune,
 )
@@ -87,7 +88,9 @@ def document_of(result: Shown, name: str = "") -> Document:
 
 def alone(result: Shown, name: str = "") -> Document:
     """The document without the machine, for a document of several results."""
-    return _DOCUMENTS[type(result)](result, name)
+    made = _DOCUMENTS[type(result)](result, name)
+    left_out = skipped.elements(result.skipped) if isinstance(result, ImagesResult) else []
+    return dataclasses.replace(made, elements=[*made.elements, *left_out])
 
 
 def report(results: Sequence[tuple[str, Result]], title: str = "", comparison: CompareResult | None = None) -> Document:

@@ -18,4 +18,8 @@ def document(result: PredictResult, name: str) -> Document:
         Text(f"{written}{drawn}.", "good"),
         Text(f"{result.model} in {result.engine} ({result.engine_info.summary}).", "note"),
     ]
+    if result.continued:
+        found.append(
+            Text(f"{counted(result.continued, 'image')} of them had been predicted before an interruption.", "note")
+        )
     return Document(f"{result.card}: predictions", found, [origin(result, name)])

@@ -21,7 +21,7 @@ from hrnet_deploy.tasks.pose.labels import Keypoints
 def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
     """See `tasks.base.Embedding`."""
     labels = card.labels_as(Keypoints)
-    if flip_test and not labels.flip_pairs:
+    if flip_test and not labels.mirrors:
         raise BadInput(f"{card.name} does not say which keypoints mirror each other — leave --flip-test out")
     return after(card.input, labels, output, flip_test, opset)
 

@@ -105,11 +105,16 @@ class PoseTask(Task):
                 f"{card.name} needs crops in the geometry {self.keypoints.geometry!r} — this version only knows "
                 f"{', '.join(GEOMETRIES)}"
             )
+        if card.input.fit != "crop":
+            raise BadInput(
+                f"{card.name} has fit: {card.input.fit}, and this task cuts out one crop per person — write fit: crop, "
+                "or leave it out"
+            )
         if self.flip_test and input_format.embedded:
             raise BadInput(
                 "this file decodes inside the graph without a flip test — export it again with --embed --flip-test"
             )
-        if self.flip_test and not self.keypoints.flip_pairs:
+        if self.flip_test and not self.keypoints.mirrors:
             raise BadInput(f"{card.name} does not say which keypoints mirror each other — leave --flip-test out")
 
     def samples(self, image: Image, item: Item) -> list[Sample]:

@@ -10,6 +10,7 @@ from hrnet_deploy.cards import labels_of
 from hrnet_deploy.checkpoints.config import settings
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.registry import FromFile, Labels
+from hrnet_deploy.tasks.pose import ENTRY
 from hrnet_deploy.tasks.pose.labels import Keypoints
 
 # what data sets are called in configurations and in the names of files, and what they are called here
@@ -63,9 +64,9 @@ def _data_set(dataset: str, labels: Keypoints, config: str, words: list[str]) ->
         n.lower().removesuffix("dataset") for n in settings(config, "dataset_type")
     ]
     for word in [w for n in named for w in re.findall("[a-z0-9]+", n)] or words:
-        known = labels_of(DATASETS[word], "keypoints") if word in DATASETS else None
-        if known is not None and len(known["names"]) == len(labels.names) and DATASETS[word] != dataset:
-            return DATASETS[word], Keypoints(**known)
+        known = labels_of(DATASETS[word], ENTRY.name) if word in DATASETS and DATASETS[word] != dataset else None
+        if isinstance(known, Keypoints) and len(known.names) == len(labels.names):
+            return DATASETS[word], known
     return dataset, labels
 
 
