@@ -13,8 +13,8 @@ from support.real import real
 
 from hrnet_deploy.cards import card, cards
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import InputFormat
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.base import InputFormat, TaskOptions
+from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.pose.labels import Keypoints
@@ -158,6 +158,16 @@ def test_pck_auc_and_epe_are_those_of_mmpose(tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     detected = loaded(layout(HANDS), tmp_path, boxes=Boxes(tmp_path / "boxes.json"))
     assert "so it needs the annotated boxes" in own.unscorable_reason(detected)
+
+
+def test_a_mirrored_hand_has_the_same_keypoints() -> None:
+    both = PoseTask(card(HANDS), InputFormat(), TaskOptions(flip_test=True))
+    image = np.zeros((60, 60, 3), np.uint8)
+    (sample,) = both.samples(image, Item(Path(), 1))
+    assert sample.feed["image"].shape[0] == 2
+    maps = np.zeros((2, 21, 64, 64), np.float32)
+    maps[0, :, 20, 30] = maps[1, :, 20, 63 - 29] = 1  # the mirror image is shifted by one pixel
+    assert both.decode([{"heatmaps": maps}], [sample])[0].in_crop.tolist() == [[120, 80]] * 21
 
 
 def test_the_share_is_that_of_every_keypoint_first(tmp_path: Path) -> None:
