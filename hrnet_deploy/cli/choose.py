@@ -87,6 +87,8 @@ def run(
     boxes: options.Boxes = None,
     box_threshold: options.BoxThreshold = None,
     nms: options.Nms = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(metavar="ENGINE", help="An engine. Repeatable. Default: every engine that runs here."),
@@ -116,6 +118,7 @@ def run(
     from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.jobs.run import RunRequest
     from hrnet_deploy.jobs.run import run as job
+    from hrnet_deploy.workflow.network_export import ExportOptions
     from hrnet_deploy.workflow.split import Split
 
     detected = detector_boxes(boxes, box_threshold, nms)
@@ -127,6 +130,7 @@ def run(
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,
         seconds=seconds,
+        options=ExportOptions(decode=decode or "", geometry=geometry or ""),
     )
     with shown() as progress:
         result = job(request, progress)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,6 +60,7 @@ class RunRequest:
         precisions: among "fp32", "fp16" and "int8".
         max_drop: if given, blocks are left in float until int8 changes the metric by at most this, in points.
         seconds: measured time of each row and region.
+        options: how the checkpoint is exported.
     """
 
     checkpoint: str
@@ -69,6 +70,7 @@ class RunRequest:
     precisions: Sequence[str] = ("fp32", "int8")
     max_drop: float | None = None
     seconds: float = 5.0
+    options: ExportOptions = field(default_factory=ExportOptions)
 
     def __post_init__(self) -> None:
         for precision in self.precisions:
@@ -127,7 +129,7 @@ class _Runner:
             raise BadInput(f"{folder} holds a run of another checkpoint — name another folder, or delete it")
 
     def export(self) -> bool:
-        request = ExportRequest(self.request.checkpoint, self.float_file, ExportOptions(), force=True)
+        request = ExportRequest(self.request.checkpoint, self.float_file, self.request.options, force=True)
         inputs = {
             "the checkpoint": self.weights_digest,
             "the options": repr(request.options),

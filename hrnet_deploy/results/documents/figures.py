@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.document import Cell, Element, Line, Table, Text
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures
 from hrnet_deploy.results.wording import NONE, between, counted, figure, said, sentence, signed
 
 DIGEST = 16  # how many characters of a digest are shown
+
+
+def setting(name: str, value: Setting) -> str:
+    """A value that a figure depends on, as text. Of a digest, the first characters are enough."""
+    return said(value)[:DIGEST] if name.endswith("sha256") else said(value)
 
 
 def verdict(passed: bool, what: str) -> Text:
@@ -49,7 +55,7 @@ def task(figures: TaskFigures, more: Sequence[TensorFigures] = ()) -> list[Eleme
         change = f"{figures.metric} difference {signed(figures.difference)} points, 95% interval {interval(figures)}."
         found.append(Text(change))
         if figures.protocol:
-            how = "; ".join(f"{k.replace('_', ' ')} {said(v)[:DIGEST]}" for k, v in figures.protocol.items())
+            how = "; ".join(f"{k.replace('_', ' ')} {setting(k, v)}" for k, v in figures.protocol.items())
             found.append(Text(f"Scored with: {how}.", "note"))
     if tensors := [*more, *figures.tensors]:
         columns = ["output", "inputs", "max", "relative", "cosine", "SQNR dB"]

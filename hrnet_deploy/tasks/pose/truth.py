@@ -89,7 +89,8 @@ def disagreement(labels: Keypoints, dataset: Dataset) -> str:
     if names and _others(names, labels.names[: len(names)]):
         return (
             f"the annotations and the model mean different keypoints: the {len(names)} of the annotations are "
-            f"{_listed(names)}, the {count} of the model are {_listed(labels.names)}"
+            f"{_listed(names)}, the {count} of the model are {_listed(labels.names)}; if they are the same, call them "
+            "the same in the categories of the annotations or in a card"
         )
     if not any(any(p[2::3]) for p in labelled):
         return (
