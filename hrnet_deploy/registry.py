@@ -55,7 +55,8 @@ class TaskEntry:
     `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of
     them is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are
     assumed for a checkpoint that no card describes. `metric` is the headline figure. `options` are the command-line
-    options that only some tasks support and this one does, out of `TASK_OPTIONS`."""
+    options that only some tasks support and this one does, out of `TASK_OPTIONS`. With `label_maps`, `--annotations`
+    names a folder of label maps, otherwise a file."""
 
     name: str
     implementation: str
@@ -68,6 +69,7 @@ class TaskEntry:
     embedding: str = ""
     training: str = ""
     trained: str = ""
+    label_maps: bool = False
 
     def require(self, option: str, subject: object) -> None:
         """Raise BadInput if the task does not support a command-line option. `subject` is what the error
@@ -88,6 +90,7 @@ TASK_OPTIONS = {
     "--geometry": "the geometry of crops",
     "--upright": "the second, upright input",
     "--scales": "the multi-scale test",
+    "--category": "the choice of categories",
 }
 
 # every task: the module that holds its entry, as ENTRY

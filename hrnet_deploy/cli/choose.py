@@ -22,6 +22,7 @@ def tune(
     boxes: options.Boxes = None,
     box_threshold: options.BoxThreshold = None,
     nms: options.Nms = None,
+    category: options.Categories = None,
     max_drop: Annotated[
         float, typer.Option(help="How much the metric may change at most, in points, up or down.")
     ] = 0.5,
@@ -30,6 +31,7 @@ def tune(
     checkpoint: Annotated[
         str, typer.Option(help="Weights for the PyTorch row. Without it the row has random weights.")
     ] = "",
+    weights_key: options.WeightsKey = "",
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -62,11 +64,12 @@ def tune(
     request = TuneRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict, detected),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ()), detected),
         max_drop=max_drop,
         minutes=minutes,
         threads=tuple(threads or ()),
         checkpoint=checkpoint,
+        weights_key=weights_key,
         throughput=throughput,
         calibration_cache=calibration_cache,
         force=force,
@@ -83,12 +86,14 @@ def run(
         Path, typer.Option("-o", "--output", help="The folder for all files. Run the same command again to resume.")
     ],
     images: options.Images,
+    weights_key: options.WeightsKey = "",
     annotations: options.Annotations = None,
     boxes: options.Boxes = None,
     box_threshold: options.BoxThreshold = None,
     nms: options.Nms = None,
     decode: options.Decode = None,
     geometry: options.Geometry = None,
+    category: options.Categories = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(metavar="ENGINE", help="An engine. Repeatable. Default: every engine that runs here."),
@@ -124,8 +129,9 @@ def run(
     detected = detector_boxes(boxes, box_threshold, nms)
     request = RunRequest(
         checkpoint=checkpoint,
+        weights_key=weights_key,
         folder=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict, detected),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ()), detected),
         engines=tuple(engine or ()),
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,

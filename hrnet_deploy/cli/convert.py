@@ -140,6 +140,7 @@ def quantize(
     boxes: options.Boxes = None,
     box_threshold: options.BoxThreshold = None,
     nms: options.Nms = None,
+    category: options.Categories = None,
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -202,7 +203,7 @@ def quantize(
     request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict, detected),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ()), detected),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),

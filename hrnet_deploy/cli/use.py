@@ -26,6 +26,7 @@ def predict(
     ] = None,
     box_threshold: options.BoxThreshold = None,
     nms: options.Nms = None,
+    category: options.Categories = None,
     engine: options.Engine = "ort",
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
@@ -53,7 +54,9 @@ def predict(
     check_outputs(force, report)
     use = ModelUse(model, engine, threads, flip_test, upright, (), decode or "", geometry or "")
     with shown() as progress:
-        result = job(PredictRequest(use, inputs, output, detected, pictures, force, strict), progress)
+        result = job(
+            PredictRequest(use, inputs, output, detected, pictures, force, strict, tuple(category or ())), progress
+        )
     finish(result, json, report)
 
 
@@ -67,6 +70,7 @@ def evaluate(
     boxes: options.Boxes = None,
     box_threshold: options.BoxThreshold = None,
     nms: options.Nms = None,
+    category: options.Categories = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
     engine: options.Engine = "ort",
@@ -98,7 +102,7 @@ def evaluate(
     detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output)
     use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales), decode or "", geometry or "")
-    request = EvalRequest(use, data, annotations, limit, seed, strict, detected)
+    request = EvalRequest(use, data, annotations, limit, seed, strict, tuple(category or ()), detected)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output)

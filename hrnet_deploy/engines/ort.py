@@ -66,6 +66,7 @@ class OrtEngine:
             raise BadInput(
                 "ort captures a graph only on a GPU — add provider=cuda or provider=tensorrt, or leave graph out"
             )
+        self._file = source.file
         self.device = "cpu" if provider == "cpu" else "cuda"
         wanted = PROVIDERS[provider]
         options = onnxruntime.SessionOptions()
@@ -102,7 +103,11 @@ class OrtEngine:
     def run(self, feeds: Feeds) -> Arrays:
         check_feeds(self.inputs, feeds)
         names = [o.name for o in self.outputs]
-        found = self.session.run(names, dict(feeds), self._options(NO_GRAPH))
+        try:
+            found = self.session.run(names, dict(feeds), self._options(NO_GRAPH))
+        except Exception as error:  # onnxruntime has an unrelated type for each error code
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BadInput(f"ONNX Runtime cannot run {self._file} ({first[:200]}) — export it again") from error
         return {n: np.asarray(v) for n, v in zip(names, found, strict=True)}
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.fields import made
 from hrnet_deploy.files import atomic_write, read_json, sha256, write_json
 
 SUFFIXES = (".plan", ".engine", ".trt")
@@ -103,8 +104,8 @@ class Manifest:
 
 def options_of(values: Mapping[str, Any]) -> BuildOptions:
     """Options from the values that `dataclasses.asdict` gave, after they were written as JSON and read again."""
-    size = values["size"] and tuple(tuple(s) for s in values["size"])
-    return BuildOptions(**{**values, "batch": values["batch"] and tuple(values["batch"]), "size": size})
+    found: BuildOptions = made(BuildOptions, values, "options")
+    return found
 
 
 def manifest_path(plan: Path) -> Path:
@@ -131,14 +132,17 @@ def read_manifest(plan: Path) -> Manifest:
             f"-o {plan.name}"
         )
     values = read_json(path, "the manifest of a plan")
+    given = dict(values) if isinstance(values, Mapping) else {}
+    if given.pop("kind", None) != "plan" or given.pop("schema", None) != SCHEMA:
+        raise BadInput(f"{path} is not the manifest of a plan that this version reads — build the plan again")
     try:
-        if values["kind"] != "plan" or values["schema"] != SCHEMA:
-            raise BadInput(f"{path} is not a manifest that this version reads — build the plan again")
-        found = Manifest(**{f.name: values[f.name] for f in dataclasses.fields(Manifest)})
+        found: Manifest = made(Manifest, given, "")
         options_of(found.options)
-        return found
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{path} is not the manifest of a plan ({error!r}) — build the plan again") from error
+        for name in ("name", "sha256"):
+            made(str, found.onnx.get(name), f"onnx.{name}")
+    except (BadInput, RecursionError) as error:
+        raise BadInput(f"{path} is not the manifest of a plan: {error}, and build the plan again") from error
+    return found
 
 
 def require_fit(plan: Path, found: Manifest, tensorrt: str, identity: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.build import BuildResult
+from hrnet_deploy.workflow.arguments import require_suffix
 
 ENGINE = "trt"
 
@@ -42,9 +43,7 @@ class BuildRequest:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if self.output.suffix.lower() not in SUFFIXES:
-            name = self.output.suffix or self.output.name
-            raise BadInput(f"the name of a plan ends in .plan, not {name} — name the output X.plan")
+        require_suffix(self.output, SUFFIXES, "a plan")
         _check_options(self.options)
 
 

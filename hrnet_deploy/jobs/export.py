@@ -19,6 +19,7 @@ from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import noise, task_of
+from hrnet_deploy.workflow.arguments import ONNX, require_suffix
 from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 from hrnet_deploy.workflow.open_model import with_decoding
 
@@ -55,6 +56,9 @@ class ExportRequest:
     force: bool = False
     weights_key: str = ""
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        require_suffix(self.output, ONNX, "the exported file")
 
 
 @dataclass(frozen=True)

@@ -70,14 +70,19 @@ class Dataset:
     @functools.cached_property
     def digest(self) -> str:
         """A sha256 of the image files and of their annotations, and of the boxes of a detector if there are any."""
-        each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        each: list[Any] = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        if self.categories.chosen:
+            each.append(self.categories.chosen)
         whole = [each, self.facts] if self.detected else each
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
     def categories(self) -> Categories:
         """The categories of the file of annotations: of the whole file, also where these are some of its images."""
-        return self.truth_categories if self.truth_categories is not None else Categories.of(self.truth or {})
+        if self.truth_categories is not None:
+            return self.truth_categories
+        known = next((i.categories for i in self.items if i.categories is not None), None)
+        return known if known is not None else Categories.of(self.truth or {})
 
     @property
     def nothing_annotated(self) -> str:
@@ -98,6 +103,16 @@ class Dataset:
         ]
         facts = {**self.facts, "box_threshold": boxes.threshold, "nms": boxes.nms}
         return replace(self, items=tuple(items), facts=facts)
+
+    def choosing(self, categories: Sequence[str]) -> Dataset:
+        """The same with the categories that `--category` chooses. Raises BadInput where nothing has categories."""
+        if not categories:
+            return self
+        known, chosen = self.categories, tuple(categories)
+        if not known.names and not known.used:
+            raise BadInput(f"--category {categories[0]} needs annotations with categories — leave it out")
+        items = tuple(replace(i, categories=replace(i.categories or known, chosen=chosen)) for i in self.items)
+        return replace(self, items=items, truth_categories=replace(known, chosen=chosen))
 
     def unjudged(self) -> Dataset:
         """The same images and boxes, without the annotations that a result could be scored against."""

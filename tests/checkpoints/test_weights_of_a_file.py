@@ -103,3 +103,13 @@ def test_export_and_check_use_the_weights_that_were_chosen(
         assert run("check", onnx, "--against", path)[0] == 0  # the key is in the file
         made_by = json.loads(run("inspect", onnx, "--json")[1])["made by"]
         assert any("key state_dict_ema" in step for step in made_by) == bool(key)
+
+
+def test_a_checkpoint_in_several_files_is_refused_by_name(tmp_path: Path) -> None:
+    index = tmp_path / "pytorch_model.bin.index.json"
+    index.write_text('{"metadata": {}, "weight_map": {"conv1.weight": "pytorch_model-00001-of-00002.bin"}}')
+    part = tmp_path / "model-00001-of-00002.safetensors"
+    part.write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
+    for path, what in ((index, "the index of a checkpoint"), (part, "one file of a checkpoint")):
+        with pytest.raises(BadInput, match=f"is {what} that is spread over several files — join them"):
+            checkpoints.load(path)

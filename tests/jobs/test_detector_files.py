@@ -90,6 +90,7 @@ def test_check_knows_the_checkpoint_from_another(
         (ExportOptions(dynamic=("batch",)), "takes one size of input and batch"),
         (ExportOptions(embed=True), "not available for detection"),
         (ExportOptions(exporter="torchscript"), "try --exporter dynamo"),
+        (ExportOptions(opset=13), "needs opset 18 or newer, because only the dynamo exporter writes its non-maximum"),
         (ExportOptions(size=(100, 128)), "multiples of 32, 64 or more"),
         (ExportOptions(size=(32, 128)), "nearest is --size 64x128"),
     ],

@@ -11,6 +11,6 @@ ENTRY = TaskEntry(
     label_kind="classes",
     label_word="class",
     default_card="faster_rcnn_hrnetv2p_w32_800x1344",
-    options=frozenset({"--upright"}),
+    options=frozenset({"--upright", "--category"}),
     training="hrnet_deploy.tasks.detection.training:TRAINING",
 )

@@ -14,4 +14,5 @@ ENTRY = TaskEntry(
     options=frozenset({"--flip-test", "--scales"}),
     embedding="hrnet_deploy.tasks.segmentation.graph:embedding",
     training="hrnet_deploy.tasks.segmentation.training:TRAINING",
+    label_maps=True,
 )
