@@ -17,7 +17,10 @@ def training_config(content: Any) -> str:
     if not isinstance(meta, Mapping):
         return ""
     parts = (meta.get(place) for place in PLACES)
-    return "\n".join(p if isinstance(p, str) else repr(p) for p in parts if isinstance(p, (str, Mapping)))[:MOST]
+    try:
+        return "\n".join(p if isinstance(p, str) else repr(p) for p in parts if isinstance(p, (str, Mapping)))[:MOST]
+    except RecursionError:  # nested deeper than any configuration
+        return ""
 
 
 def settings(config: str, name: str) -> list[str]:

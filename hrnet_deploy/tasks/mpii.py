@@ -30,7 +30,7 @@ def as_coco(content: Sequence[Mapping[str, Any]], source: Path) -> dict[str, Any
         try:
             image = numbers.setdefault(str(person["image"]), len(numbers) + 1)
             annotations.append({"id": place + 1, "image_id": image, "category_id": 1, **_person(person)})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise BadInput(
                 f"{source} is a list of people as MPII has it, but entry {place} cannot be read ({error!r}) — each "
                 "needs image, center, scale, joints and joints_vis"
@@ -50,4 +50,4 @@ def _person(person: Mapping[str, Any]) -> dict[str, Any]:
         made["keypoints"] = [
             v for (px, py), s in zip(person["joints"], seen, strict=True) for v in (px - 1, py - 1, 2 * (s > 0))
         ]
-    return made | ({"headbox": [float(v) for v in person["headbox"]]} if "headbox" in person else {})
+    return made | ({"headbox": person["headbox"]} if "headbox" in person else {})

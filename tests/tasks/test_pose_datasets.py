@@ -78,7 +78,7 @@ def moved(task: PoseTask, dataset: Dataset, by: float) -> list[Pose]:
     found = []
     for item in dataset.items:
         for sample in task.samples(item.read(), item):
-            places = list(annotated_points(sample.context.annotation, task.keypoints))
+            places = list(annotated_points(sample.context.annotation or {}, task.keypoints))
             if places:
                 points = np.array(places, float)[:, :2] + (by, 0)
                 scores = np.full(len(points), 0.9, np.float32)
@@ -252,6 +252,24 @@ def test_files_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
     content[1]["scale"] = "large"
     with pytest.raises(BadInput, match="entry 1 cannot be read"):
         loaded(content, tmp_path)
+
+
+@pytest.mark.parametrize("name", [WHOLE, MPII])
+@pytest.mark.parametrize(
+    "value", [None, "x", [], [[1]], {"a": 1}, 1e999, [None] * 9, 10**400], ids=lambda v: str(v)[:9]
+)
+def test_fields_of_any_kind_are_scored_or_refused(name: str, value: Any, tmp_path: Path) -> None:
+    own = task(name)
+    for field in ("face_kpts", "keypoints", "headbox", "joints", "joints_vis", "center", "scale", "image", "bbox"):
+        content = layout(name)
+        people = content if name == MPII else content["annotations"]
+        people[0] |= {field: value}
+        try:
+            dataset = loaded(content, tmp_path)
+            if not own.unscorable_reason(dataset):
+                own.score(moved(own, dataset, 0), dataset)
+        except BadInput as error:
+            assert "\n" not in str(error)
 
 
 def test_cards_are_whole() -> None:

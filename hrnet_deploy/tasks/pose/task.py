@@ -49,7 +49,7 @@ CONFIDENT = 0.2  # a keypoint with a lower score does not count (official: TEST.
 @dataclass(frozen=True)
 class Person:
     """One person in an image: the crop, the score of the detected box (1 for an annotated one), the similarity from
-    which another person in the image is the same one, and the annotation if the box is an annotated one."""
+    which another person in the image is the same one, and the annotation or detection that the box is from."""
 
     image_id: int
     crop: Crop
@@ -139,8 +139,8 @@ class PoseTask(Task):
             w, h = right - x, bottom - y
         if w <= 0 or h <= 0:
             return None
-        own = annotation if "keypoints" in annotation else None
-        return Person(item.image_id, self._crop((x, y, w, h)), float(annotation.get("score", 1.0)), item.nms, own)
+        score = float(annotation.get("score", 1.0))
+        return Person(item.image_id, self._crop((x, y, w, h)), score, item.nms, annotation)
 
     @property
     def _size(self) -> tuple[int, int]:

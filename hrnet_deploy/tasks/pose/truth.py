@@ -121,7 +121,7 @@ def _annotated_names(labels: Keypoints, dataset: Dataset) -> tuple[str, ...]:
     found = looked_at(labels, dataset.categories)
     for category in dataset.truth.get("categories") or ():
         named = category.get("keypoints")
-        if (found is None or category.get("id") == found.id) and isinstance(named, Sequence) and named:
+        if (found is None or category.get("id") == found.id) and isinstance(named, list) and named:
             return () if all(NUMBERED.fullmatch(str(n)) for n in named) else tuple(map(str, named))
     return ()
 
