@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -264,12 +265,10 @@ def test_fields_of_any_kind_are_scored_or_refused(name: str, value: Any, tmp_pat
         content = layout(name)
         people = content if name == MPII else content["annotations"]
         people[0] |= {field: value}
-        try:
+        with contextlib.suppress(BadInput):
             dataset = loaded(content, tmp_path)
             if not own.unscorable_reason(dataset):
                 own.score(moved(own, dataset, 0), dataset)
-        except BadInput as error:
-            assert "\n" not in str(error)
 
 
 def test_cards_are_whole() -> None:
