@@ -38,7 +38,7 @@ class Trained(Protocol):
     """What the configuration that a training framework saved in a checkpoint, and the name of the file, tell of its
     labels. Raises BadInput where they tell that the task cannot decode the network's output."""
 
-    def __call__(self, dataset: str, labels: Labels, config: str, file_name: str) -> FromFile: ...
+    def __call__(self, architecture: object, dataset: str, labels: Labels, config: str, file_name: str) -> FromFile: ...
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class TaskEntry:
 
     * `implementation` makes a `tasks.base.Task`; it is called with a card, a `tasks.base.InputFormat` and
     `tasks.base.TaskOptions`. * `embedding` (optional) is a `tasks.base.Embedding`: it writes the graph that `export
-    --embed` adds. * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of `bench --train`.
-    * `trained` (optional) is a `Trained`: what the file of a checkpoint tells of its labels.
+    --embed` adds. * `adoption` (optional) is a `tasks.base.Maps` or `tasks.base.Lists`: how `adopt` reads the outputs
+    of other exporters' graphs. * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of
+    `bench --train`. * `trained` (optional) is a `Trained`: what the file of a checkpoint tells of its labels.
 
     `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of
     them is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are
@@ -67,6 +68,7 @@ class TaskEntry:
     default_card: str
     options: frozenset[str] = field(default=frozenset())
     embedding: str = ""
+    adoption: str = ""
     training: str = ""
     trained: str = ""
     label_maps: bool = False
@@ -124,6 +126,8 @@ _FAMILIES: dict[str, FamilyEntry] = {
         ("faster_rcnn", "detection", "FasterRCNN"),
         ("seg_hrnet", "segmentation", "SegHRNet"),
         ("dilated_resnet", "segmentation", "DilatedResNet"),
+        ("deeplabcut", "deeplabcut", "DeepLabCut"),
+        ("higher_hrnet", "higher_hrnet", "HigherHRNet"),
         ("pose_hrnet", "pose", "PoseHRNet"),
         ("simple_baseline", "pose", "SimpleBaseline"),
     )

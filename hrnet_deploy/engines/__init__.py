@@ -71,7 +71,7 @@ ENGINES: dict[str, EngineEntry] = {
         needs=("onnxruntime",),
         options={
             "optimization": ("all", "extended", "basic", "disabled"),
-            "provider": ("cpu", "cuda", "tensorrt"),
+            "provider": ("cpu", "cuda", "tensorrt", "tensorrt-rtx"),
             "graph": (),
         },
         missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
@@ -99,6 +99,22 @@ ENGINES: dict[str, EngineEntry] = {
             "tf32": (),
         },
         missing="hrnet_deploy.engines.trt.missing:unavailable_reason",
+    ),
+    "trt-rtx": EngineEntry(
+        "TensorRT for RTX: plans run on NVIDIA GeForce and RTX GPUs, and are built anywhere",
+        "hrnet_deploy.engines.trt.rtx_engine",
+        "RtxEngine",
+        needs=("tensorrt_rtx", "pycuda"),
+        extra="trt-rtx",
+        options={
+            "graph": ("on", "off"),
+            "contexts": (NUMBER,),
+            "aux_streams": ("0", NUMBER),
+            "level": ("0", "1", "2", "3", "4", "5"),
+            "tf32": (),
+            "specialization": ("lazy", "eager", "none"),
+        },
+        missing="hrnet_deploy.engines.trt.missing:rtx_unavailable_reason",
     ),
 }
 

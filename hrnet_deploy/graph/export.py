@@ -52,7 +52,7 @@ def export_graph(
         exporter: which of torch's exporters to use.
 
     Returns:
-        A graph with the input `image`, float32 (N, 3, H, W), further inputs if the architecture has any, and the
+        A graph with the input `image`, float32 (N, C, H, W), further inputs if the architecture has any, and the
         outputs the architecture names. Operators and tensors are named after PyTorch modules.
 
     Raises:

@@ -113,10 +113,14 @@ def _require_cores(threads: Sequence[int], available: int) -> None:
 
 
 def _files(request: BenchRequest) -> list[Subject]:
-    from hrnet_deploy.graph.metadata import read_description
+    from hrnet_deploy.graph.foreign.bare import precision_of
+    from hrnet_deploy.graph.metadata import is_bare, read_description
 
     subjects = []
     for path in request.models:
+        if is_bare(path):
+            subjects.append(Subject(path.name, Source(None, path), InputFormat(), precision_of(path)))
+            continue
         found = read_description(path)
         checkpoint, key = None, ""
         if request.checkpoint:

@@ -18,6 +18,7 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Record, Task
+from hrnet_deploy.tasks.channels import as_picture, checked_image, of_picture, read_channels
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.images import (
@@ -25,8 +26,6 @@ from hrnet_deploy.tasks.images import (
     Image,
     Video,
     VideoWriter,
-    checked_image,
-    read_image,
     write_image,
 )
 from hrnet_deploy.tasks.readable import require_some, skipped_file
@@ -65,16 +64,19 @@ class Predictor:
         made = open_model(ModelUse(Path(model), engine, threads, flip_test, other, (), decode, geometry))
         self.description = made.description
         self.card, self.task, self.engine = made.description.card, made.task, made.engine
+        if self.task.unusable_reason:
+            raise BadInput(f"{model} cannot predict: {self.task.unusable_reason} — run it with a program of your own")
 
     def __call__(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> list[Any]:
         """The predictions for one image, of the type of the task.
 
         Args:
-            image: (H, W, 3) uint8, RGB. An array of another type or shape raises BadInput.
+            image: (H, W, 3) uint8, RGB; for networks of other channels (H, W, C), see `tasks.channels`. An array of
+                another type or shape raises BadInput.
             boxes: (x, y, w, h) each, in pixels of the image; the whole image unless given.
         """
         known = None if boxes is None else tuple({"bbox": list(b), "score": 1.0} for b in boxes)
-        return self.predict_item(checked_image(image), Item(Path(), 0, known))
+        return self.predict_item(checked_image(image, self.card.input), Item(Path(), 0, known))
 
     def predict_item(self, image: Image, item: Item) -> list[Any]:
         """The predictions for an image of a data set; `item` holds its annotations."""
@@ -84,8 +86,8 @@ class Predictor:
         return self.task.decode(run_samples(self.engine, [s.feed for s in samples]), samples)
 
     def draw(self, image: Image, predictions: Sequence[Any]) -> Image:
-        """The image, (H, W, 3) uint8, with predictions drawn on it."""
-        return self.task.draw(checked_image(image), predictions)
+        """The image as a picture, (H, W, 3) uint8, with predictions drawn on it."""
+        return self.task.draw(as_picture(checked_image(image, self.card.input)), predictions)
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ def _images(
         if records is None:
             try:
                 # boxes are in pixels of the stored image; without boxes, a photograph is turned as its EXIF data says
-                image = read_image(item.path, upright=item.annotations is None)
+                image = read_channels(item.path, predictor.card.input, upright=item.annotations is None)
             except Damaged as error:
                 if request.strict:
                     raise
@@ -267,7 +269,8 @@ def _video(predictor: Predictor, path: Path, folder: Path, pictures: bool, progr
     name = path.with_suffix(".mp4").name
     writer = VideoWriter(folder / name, video.frames_per_second)
     found = _Found(pictures=[name] if pictures else [])
-    for count, frame in enumerate(_frames(video, path), start=1):
+    for count, picture in enumerate(_frames(video, path), start=1):
+        frame = of_picture(picture, predictor.card.input)
         predictions = predictor.predict_item(frame, Item(path, count - 1))
         found.records += _records(predictor.task, predictions, folder, f"{path.stem}_{count:06d}.png")
         if pictures:

@@ -50,7 +50,7 @@ class QuantizeRequest:
     Attributes:
         model, output: the float32 file, and the int8 file to write.
         split: the images.
-        target: the engine the file is for: "ort", "openvino" or "trt".
+        target: the engine the file is for: "ort", "openvino", "trt" or "trt-rtx".
         method: how a range is computed from the calibration statistics.
         exclude: patterns of operators that stay in float.
         branch_fusion: the precision of the sums and resizes between branches, "int8" or "float".
@@ -167,7 +167,7 @@ def _recipe(
     known, all_zero = ranges(found, request.method, target.grid)
     reduce_range = request.reduce_range
     if reduce_range is None:
-        reduce_range = target.name != "trt" and not has_vnni()
+        reduce_range = not target.name.startswith("trt") and not has_vnni()
     return Recipe(model, target, known, reduce_range, in_float), all_zero
 
 

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
 from hrnet_deploy.results.base import Setting, Skipped
 from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
+from hrnet_deploy.tasks.channels import PICTURE, read_channels
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
-from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
+from hrnet_deploy.tasks.images import Image, is_visible, list_images
 from hrnet_deploy.tasks.mpii import as_coco, is_mpii
 
 # read from the folder of images where nothing else is named
@@ -32,19 +34,20 @@ LABELS = "labels"  # a folder with one label map per image: a PNG file with the 
 class Item:
     """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
     where it is known that the image shows nothing. `labels` is its label map, if it has one. `categories` are those of
-    the file that the annotations are from. Of two results that are more alike than `nms`, only the better one is
-    kept."""
+    the file that the annotations are from. `filled`: channels that the image lacks are made up (see
+    `channels.read_channels`). Of two results that are more alike than `nms`, only the better one is kept."""
 
     path: Path
     image_id: int
     annotations: tuple[Mapping[str, Any], ...] | None = None
     labels: Path | None = None
     categories: Categories | None = None
+    filled: bool = False
     nms: float = NMS
 
-    def read(self) -> Image:
-        """The image as stored, without the rotation in its EXIF data: (H, W, 3) RGB."""
-        return read_image(self.path)
+    def read(self, spec: Input = PICTURE) -> Image:
+        """The image as stored, without the rotation in its EXIF data: (H, W, C), with the channels of an input."""
+        return read_channels(self.path, spec, filled=self.filled)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from onnx import TensorProto
 from support import goldens
+from support.placing import WHOLE
 from support.tiny import DETECTOR, FRAME
 
 from hrnet_deploy import architecture as arch
@@ -104,7 +105,7 @@ def test_what_a_detector_cannot_be_is_said(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", WHOLE)
 def test_integers_end_where_the_network_does(target: str, detector_onnx: Path) -> None:
     model = load_model(detector_onnx)
     placement = place(model, TARGETS[target])

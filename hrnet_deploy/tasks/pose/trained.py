@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from hrnet_deploy.architecture import PoseHRNet, SimpleBaseline
 from hrnet_deploy.cards import labels_of
 from hrnet_deploy.checkpoints.config import settings
 from hrnet_deploy.errors import BadInput
@@ -27,9 +28,11 @@ CODECS = {"MSRAHeatmap": "quarter_offset", "UDPHeatmap": "udp"}  # of mmpose 1.x
 REGRESSED = "one heatmap and two maps of offsets per keypoint (UDP with offset regression, called udp_regress)"
 
 
-def from_file(dataset: str, labels: Labels, config: str, file_name: str) -> FromFile:
+def from_file(architecture: object, dataset: str, labels: Labels, config: str, file_name: str) -> FromFile:
     """See `registry.Trained`. The configuration goes before the name of the file."""
     assert isinstance(labels, Keypoints)
+    if not isinstance(architecture, PoseHRNet | SimpleBaseline):
+        return FromFile(dataset, labels)  # decoded in a way of its own
     words = re.findall("[a-z0-9]+", file_name.lower())
     combined = "combined" in settings(config, "heatmap_type") or "CombinedTarget" in settings(config, "target_type")
     if combined or ("udp" in words and "regress" in words):
