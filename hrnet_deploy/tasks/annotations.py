@@ -10,6 +10,7 @@ from typing import Any
 
 from hrnet_deploy.errors import BadInput
 
+MORE_KEYPOINTS = "_kpts"  # ends the names of the lists that COCO-WholeBody has besides keypoints
 NUMBERS = {"area": float, "score": float, "category_id": int, "iscrowd": int, "num_keypoints": int}
 
 
@@ -26,8 +27,13 @@ def cleaned(annotation: Any, source: Path, image: object) -> dict[str, Any]:
             made[name] = _number(made[name], name, source, image, whole=kind is int)
     if made.get("iscrowd", 0) not in (0, 1):
         raise _refusal(made["iscrowd"], "iscrowd", source, image, "0 or 1")
-    if "keypoints" in made:
-        made["keypoints"] = numbers(made["keypoints"], "keypoints", source, image)
+    for name in made:
+        if name == "keypoints" or name.endswith(MORE_KEYPOINTS):
+            made[name] = numbers(made[name], name, source, image)
+    if "headbox" in made:
+        made["headbox"] = numbers(made["headbox"], "headbox", source, image)
+        if len(made["headbox"]) != 4:
+            raise _refusal(made["headbox"], "headbox", source, image, "x1, y1, x2, y2")
     return made
 
 
@@ -37,7 +43,8 @@ def numbers(values: Any, name: str, source: Path, image: object) -> list[float]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise _refusal(values, name, source, image, "a list of numbers")
     flat = [v for each in values for v in each] if values and all(isinstance(v, list) for v in values) else values
-    return [_number(0 if v is None and name == "keypoints" else v, name, source, image) for v in flat]
+    unplaced = name == "keypoints" or name.endswith(MORE_KEYPOINTS)
+    return [_number(0 if v is None and unplaced else v, name, source, image) for v in flat]
 
 
 def _number(value: Any, name: str, source: Path, image: object, whole: bool = False) -> Any:

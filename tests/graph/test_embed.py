@@ -63,6 +63,13 @@ def test_normalising_in_the_graph_equals_normalising_outside(colour: str, flip: 
     assert np.abs(image - task.feed(crop)["image"]).max() < 1e-6
 
 
+def test_an_embedded_file_of_udp_decodes_as_pytorch_with_python(exported: Callable[..., Path]) -> None:
+    """`export` compares both on images, and the fixture fails where they differ."""
+    found = read_description(exported(embed=True, flip_test=True, decode="udp", exporter="torchscript"))
+    labels = found.card.labels_as(Keypoints)
+    assert (labels.decode, labels.crop_geometry, labels.shifts_mirrored) == ("udp", "udp", False)
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_an_embedded_file_gives_keypoints_of_uint8_crops(flip: bool, exported: Callable[..., Path]) -> None:
     plain, wrapped = exported(), exported(embed=True, batch=2, flip_test=flip)
