@@ -10,6 +10,7 @@ from typing import Any
 
 from hrnet_deploy.errors import BadInput
 
+LARGEST = 2**63  # larger than any coordinate, area or number of a category
 NUMBERS = {"area": float, "score": float, "category_id": int, "iscrowd": int, "num_keypoints": int}
 
 
@@ -32,20 +33,23 @@ def cleaned(annotation: Any, source: Path, image: object) -> dict[str, Any]:
 
 
 def numbers(values: Any, name: str, source: Path, image: object) -> list[float]:
-    """A list of numbers. One list of pairs or triples becomes one list; null is 0, as for a keypoint that nobody
+    """A list of numbers. One list of pairs or triples becomes one list; null and NaN are 0, as for a keypoint that nobody
     placed."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise _refusal(values, name, source, image, "a list of numbers")
     flat = [v for each in values for v in each] if values and all(isinstance(v, list) for v in values) else values
-    return [_number(0 if v is None and name == "keypoints" else v, name, source, image) for v in flat]
+    empty = name == "keypoints"
+    return [_number(0 if empty and (v is None or v != v) else v, name, source, image) for v in flat]  # NaN != NaN
 
 
 def _number(value: Any, name: str, source: Path, image: object, whole: bool = False) -> Any:
     """A number as it is, or read from text; `whole` ones must be integers."""
-    if type(value) is int or (type(value) is float and not whole):
-        return value
     try:
         read = float(value)
+        if not abs(read) < LARGEST:  # NaN is not, either
+            raise ValueError
+        if type(value) is int or (type(value) is float and not whole):
+            return value
         if not whole:
             return read
         if read != int(read):
