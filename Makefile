@@ -10,7 +10,7 @@ MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,docs,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,trt-rtx,docs,dev]'
 	@touch $@
 
 demo: .venv/ready  ## export, check, quantize and predict with the three demo checkpoints, and bench one

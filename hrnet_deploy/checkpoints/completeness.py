@@ -49,12 +49,6 @@ def check_complete(architecture: Architecture, shapes: Shapes, path: Path) -> No
             "another variant; get the file again, or one of a variant that `hrnet-deploy models` lists"
         )
     wrong = [n for n in expected if n in shapes and shapes[n] != expected[n]]
-    if wrong and wrong[0].endswith("conv1.weight") and len(shapes[wrong[0]]) == 4 and shapes[wrong[0]][1] != 3:
-        raise BadInput(
-            f"{path} looks like {architecture.title} for images of {shapes[wrong[0]][1]} channels ({wrong[0]} is "
-            f"{shapes[wrong[0]]}), and this version takes networks of three — for a grey network, repeat that weight "
-            "for three channels and divide it by 3"
-        )
     if wrong:
         first = f"{wrong[0]} is {shapes[wrong[0]]}, expected {expected[wrong[0]]}"
         raise BadInput(

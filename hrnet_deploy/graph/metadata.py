@@ -122,11 +122,20 @@ def describe(model: onnx.ModelProto, description: Description) -> None:
     model.metadata_props.add(key=KEY, value=json.dumps(to_values(description), sort_keys=True, allow_nan=False))
 
 
+def is_bare(path: Path) -> bool:
+    """Whether a file is an ONNX model without a description: one of another exporter. Raises BadInput if it is no
+    model."""
+    return not is_plan(path) and not any(p.key == KEY for p in load_model(path).metadata_props)
+
+
 def description_of(model: onnx.ModelProto, path: Path) -> Description:
     """The description in a model. Raises BadInput, naming `path`, if the model has none or a damaged one."""
     found = next((p.value for p in model.metadata_props if p.key == KEY), None)
     if found is None:
-        raise BadInput(f"{path} has no model card — make the file with `hrnet-deploy export`")
+        raise BadInput(
+            f"{path} has no model card — make the file with `hrnet-deploy export`, or give it one with "
+            "`hrnet-deploy adopt`"
+        )
     try:
         values = json.loads(found)
     except (ValueError, RecursionError) as error:

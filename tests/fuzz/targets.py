@@ -86,7 +86,7 @@ def _manifest(path: Path, _: Workplace) -> None:
     plan.write_bytes(b"a plan")
     options_of(read_manifest(plan).options).arguments()
     metadata.read_description(plan)
-    require_fit(plan, read_manifest(plan), "10.16.1", {"gpu": "NVIDIA H100", "compute_capability": "9.0"})
+    require_fit(plan, read_manifest(plan), "trt", "10.16.1", {"gpu": "NVIDIA H100", "compute_capability": "9.0"})
 
 
 def _result(path: Path, _: Workplace) -> None:
