@@ -73,7 +73,7 @@ class Pose:
         """The mean score of the confident keypoints times that of the box, by which the official evaluation ranks
         people."""
         sure = self.scores[self.scores > CONFIDENT]
-        return float(sure.mean() * self.person.box_score) if len(sure) else 0.0
+        return float(sure.mean()) * self.person.box_score if len(sure) else 0.0
 
 
 class PoseTask(Task):
