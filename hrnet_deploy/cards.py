@@ -165,6 +165,8 @@ class ModelCard:
 
         Raises BadInput for a field that is missing, unknown, of another type or out of its range, and for lists that do
         not fit each other or the network."""
+        if not isinstance(values, Mapping):
+            raise BadInput("card is not a group of fields — give it an architecture and an input")
         rest = {k: v for k, v in values.items() if v is not None}
         architecture = arch.from_dict(_taken(rest, "architecture"))
         entry = task_entry(architecture.task)

@@ -31,12 +31,15 @@ class TaskEntry:
 
     * `implementation` makes a `tasks.base.Task`; it is called with a card, a `tasks.base.InputFormat` and
     `tasks.base.TaskOptions`. * `embedding` (optional) is a `tasks.base.Embedding`: it writes the graph that `export
-    --embed` adds. * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of `bench --train`.
+    --embed` adds. * `adoption` (optional) is a `tasks.base.Maps` or `tasks.base.Lists`: how `adopt` reads the outputs
+    of other exporters' graphs. * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of
+    `bench --train`.
 
     `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of
     them is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are
     assumed for a checkpoint that no card describes. `metric` is the headline figure. `options` are the command-line
-    options that only some tasks support and this one does, out of `TASK_OPTIONS`."""
+    options that only some tasks support and this one does, out of `TASK_OPTIONS`. With `label_maps`, `--annotations`
+    names a folder of label maps, otherwise a file."""
 
     name: str
     implementation: str
@@ -47,7 +50,9 @@ class TaskEntry:
     default_card: str
     options: frozenset[str] = field(default=frozenset())
     embedding: str = ""
+    adoption: str = ""
     training: str = ""
+    label_maps: bool = False
 
     def require(self, option: str, subject: object) -> None:
         """Raise BadInput if the task does not support a command-line option. `subject` is what the error
@@ -65,6 +70,7 @@ TASK_OPTIONS = {
     "--flip-test": "the flip test",
     "--upright": "the second, upright input",
     "--scales": "the multi-scale test",
+    "--category": "the choice of categories",
 }
 
 # every task: the module that holds its entry, as ENTRY

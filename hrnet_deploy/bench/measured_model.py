@@ -19,6 +19,7 @@ import numpy as np
 from hrnet_deploy.bench import memory
 from hrnet_deploy.engines.base import Arrays, Engine, Source, batch_of, run_all, run_samples
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.graph.foreign.bare import random_inputs
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.bench import LayerTime
 from hrnet_deploy.tasks.base import CROPS, Feed, InputFormat, noise, task_of
@@ -27,6 +28,7 @@ from hrnet_deploy.tasks.samples import sample_images
 
 INPUTS = 4  # distinct inputs in rotation: a cache must not see the same one twice in a row
 REGIONS = ("compute", "end_to_end", "pipeline")
+BARE_REMARK = "the file has no model card, so it was run on random inputs of its shapes"
 STEADY_CALLS, STEADY_SPREAD = 12, 0.10  # times are steady once the last calls differ by no more than this share
 
 
@@ -117,17 +119,28 @@ class MeasuredModel:
         self.calls: dict[str, Callable[[], object]] = {}
         self.inferences = self.engine.info.inferences_per_call
         # The pipeline works image by image, so it never has several inferences in flight.
-        self.regions = REGIONS if self.inferences == 1 else REGIONS[:2]
+        self.regions = REGIONS if self.inferences == 1 and not self._bare else REGIONS[:2]
+
+    @property
+    def _bare(self) -> bool:
+        """Whether this is a file without a card. It is run on random inputs of its shapes, and nothing is decoded."""
+        return self.spec.source.given_card is None
 
     def _make_inputs(self) -> list[Feed]:
-        card, batch = self.spec.source.card, self.spec.batch
+        source, batch = self.spec.source, self.spec.batch
+        if self._bare:
+            assert source.file is not None  # an ONNX file of another exporter
+            return [random_inputs(source.file, batch, seed) for seed in range(INPUTS)]
+        card = source.card
         if self.spec.input_format.embedded:
             shape = (INPUTS, batch, card.input.height, card.input.width, card.architecture.image_channels)
             return [{CROPS: x} for x in np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)]
         return [noise(card, batch, seed) for seed in range(INPUTS)]
 
     def _check_alive(self, first: Arrays) -> None:
-        """Refuse a model whose outputs are not finite or do not depend on the input. Raises BadInput."""
+        """Refuse a model whose outputs are not finite or do not depend on the input. Raises BadInput.
+
+        The classes or boxes that another exporter's file gives may well be the same for two random inputs."""
         second = self.engine.run(self._inputs[1])
         for name, array in first.items():
             if not np.isfinite(array.astype(np.float64)).all():
@@ -135,7 +148,7 @@ class MeasuredModel:
                     f"output {name} is not finite, so the model is broken — compare it with its checkpoint by "
                     "`hrnet-deploy check`"
                 )
-        if all(np.array_equal(first[n], second[n]) for n in first):
+        if not self._bare and all(np.array_equal(first[n], second[n]) for n in first):
             raise BadInput(
                 "the outputs are the same for different inputs, so the model is broken — compare it with its "
                 "checkpoint "
@@ -151,7 +164,7 @@ class MeasuredModel:
             cold=self._cold,
             memory={**self._memory, **info.memory},
             regions=self.regions,
-            remark=getattr(self.engine, "remark", ""),
+            remark=BARE_REMARK if self._bare else getattr(self.engine, "remark", ""),
         )
 
     def layers(self) -> list[LayerTime] | None:

@@ -45,22 +45,25 @@ def row_of(subject: Subject, engine: str, batch: int, threads: int, missing: str
     """
     is_reference = parse(engine)[0] == REFERENCE
     source = subject.source
-    chosen = source.card
+    chosen = source.given_card
     if is_reference:
         weights = source.weights if source.checkpoint is not None else "random"
         source = Source(chosen, None, source.checkpoint, weights, source.weights_key)
     row = BenchRow(
         engine=engine,
         model=subject.name,
-        card=chosen.name,
+        card=chosen.name if chosen else subject.name,
         precision="fp32" if is_reference else subject.precision,
         weights=source.weights,
         batch=batch,
         threads=threads,
-        input_size=chosen.input.size,
+        input_size=chosen.input.size if chosen else "",
     )
     if missing:
         return dataclasses.replace(row, status="unavailable", reason=missing), None
+    if is_reference and chosen is None:
+        reason = "PyTorch runs the network of a checkpoint, and this file has no model card that names it"
+        return dataclasses.replace(row, status="failed", reason=reason), None
     if is_reference and subject.input_format.embedded:
         reason = (
             "PyTorch runs the network without the preprocessing and decoding that --embed adds — measure the plain "

@@ -58,9 +58,14 @@ def check_complete(architecture: Architecture, shapes: Shapes, path: Path) -> No
 
 
 def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raises BadInput with names if a tensor holds a NaN or an infinity."""
+    """Raises BadInput with names if a tensor holds a NaN or an infinity, or numbers that are no weights."""
     import torch
 
+    if whole := [n for n, t in tensors.items() if not t.is_floating_point() and not n.endswith(COUNTER)]:
+        raise BadInput(
+            f"{path} has no floating point numbers in {_listed('tensors', whole)} — give the weights before they were "
+            "quantized or converted"
+        )
     bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if bad:
         raise BadInput(

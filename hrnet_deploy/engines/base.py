@@ -33,18 +33,25 @@ class Source:
     """What an engine opens.
 
     Attributes:
-        card: of the model.
+        given_card: the card of the model; None for a file of another exporter, which has none.
         file: an ONNX file, or a plan that was built from one.
         checkpoint: for PyTorch, the weights.
         weights: "random" if PyTorch runs without a checkpoint.
         weights_key: which weights of the checkpoint, if it holds several.
     """
 
-    card: ModelCard
+    given_card: ModelCard | None
     file: Path | None = None
     checkpoint: Path | None = None
     weights: Literal["trained", "random"] = "trained"
     weights_key: str = ""
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of the model. Raises BadInput if the file has none."""
+        if self.given_card is None:
+            raise BadInput(f"{self.file} has no model card — give it one with `hrnet-deploy adopt`")
+        return self.given_card
 
 
 class Engine(Protocol):
@@ -144,7 +151,9 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
     """Raise BadInput for inputs whose name, rank, size or type does not fit the model."""
     for spec in inputs:
         if spec.name not in feeds:
-            raise BadInput(f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'}")
+            raise BadInput(
+                f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'} — name the inputs as it does"
+            )
         given = feeds[spec.name]
         fits = len(given.shape) == len(spec.shape) and all(
             not isinstance(want, int) or want < 0 or want == have

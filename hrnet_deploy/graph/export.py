@@ -56,13 +56,11 @@ def export_graph(
         outputs the architecture names. Operators and tensors are named after PyTorch modules.
 
     Raises:
-        BadInput: an axis is unknown, the network cannot be exported with a dynamic axis, or the exporter failed.
+        BadInput: the network cannot be exported with a dynamic axis, or the exporter failed.
         Unavailable: torch or onnxscript is not installed.
     """
     torch = need("torch", "export")
     need("onnxscript", "export")
-    if unknown := set(dynamic) - set(AXES):
-        raise BadInput(f"cannot make {', '.join(sorted(unknown))} dynamic — choose among {', '.join(AXES)}")
     inputs, outputs = list(card.architecture.inputs), list(card.architecture.outputs)
     if dynamic and (reason := card.architecture.static_reason):
         raise BadInput(

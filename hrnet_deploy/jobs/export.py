@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +18,12 @@ from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import noise, task_of
+from hrnet_deploy.workflow.arguments import ONNX, require_suffix
 from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
 if TYPE_CHECKING:
     from hrnet_deploy.checkpoints import Checkpoint
-    from hrnet_deploy.engines.base import Source
+    from hrnet_deploy.engines.base import Engine, Source
     from hrnet_deploy.graph.metadata import Description
     from hrnet_deploy.tasks.dataset import Dataset
 
@@ -53,6 +54,9 @@ class ExportRequest:
     force: bool = False
     weights_key: str = ""
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        require_suffix(self.output, ONNX, "the exported file")
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,13 @@ def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCar
     return chosen.resized(*(options.size or (chosen.input.height, chosen.input.width)))
 
 
-def verify(source: Source, description: Description, dataset: Dataset, progress: Progress = SILENT) -> Verification:
+def verify(
+    source: Source,
+    description: Description,
+    dataset: Dataset,
+    progress: Progress = SILENT,
+    prepare: Callable[[Engine], Engine] = lambda engine: engine,
+) -> Verification:
     """Compare ONNX Runtime with PyTorch on seeded noise, with every batch and size that the graph takes, and on real
     images.
 
@@ -164,11 +174,12 @@ def verify(source: Source, description: Description, dataset: Dataset, progress:
         description: of the file.
         dataset: real images.
         progress: is notified of each stage and each image.
+        prepare: is applied to both engines after they are opened.
     """
     from hrnet_deploy.engines import open_engine
 
     progress.stage("comparing with PyTorch on noise")
-    reference, engine = open_engine("torch", source), open_engine(ENGINE, source)
+    reference, engine = prepare(open_engine("torch", source)), prepare(open_engine(ENGINE, source))
     theirs = task_of(source.card, flip_test=description.input_format.flip_test)
     task = task_of(source.card, description.input_format)
     tensors: list[TensorFigures] = []

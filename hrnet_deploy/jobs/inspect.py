@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.engines.trt.flavour import FLAVOURS
 from hrnet_deploy.files import require_file
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.graph.plan import is_plan, read_manifest
+from hrnet_deploy.graph.plan import Manifest, is_plan, read_manifest
 from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.compiled import CompiledGraph
+from hrnet_deploy.results.documents.compiled import facts
 from hrnet_deploy.results.inspection import Inspection
+from hrnet_deploy.results.wording import megabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import onnx
 
@@ -55,17 +61,36 @@ def inspect(request: InspectRequest, progress: Progress = SILENT) -> Inspection:
 def _plan(path: Path) -> Inspection:
     manifest, found = read_manifest(path), read_description(path)
     bounds = [f"{n} {' : '.join('x'.join(map(str, b)) for b in three)}" for n, three in manifest.profiles.items()]
+    layers = ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not known"
+    title = FLAVOURS[manifest.engine].title if manifest.engine in FLAVOURS else manifest.engine
     return Inspection(
-        what=f"{found.card.architecture.title}, TensorRT plan {found.precision}",
-        file=f"TensorRT {manifest.tensorrt} plan, {_megabytes(path)}",
+        what=f"{found.card.architecture.title}, {title} plan {found.precision}",
+        file=f"{title} {manifest.tensorrt} plan, {_megabytes(path)}",
         **_card(found.card),
         fits=", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items()),
         built_of=f"{manifest.onnx['name']}, sha256 {manifest.onnx['sha256']}",
         takes=bounds or "static shapes",
-        layers=", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not known",
+        layers=None if manifest.compiled else layers,
+        **_compiled(manifest),
         precision=found.precision,
         rebuild=manifest.rebuild(path),
     )
+
+
+class _Compiled(TypedDict):
+    compiled: Sequence[str] | None
+    blocks: Sequence[str] | None
+
+
+def _compiled(manifest: Manifest) -> _Compiled:
+    """What the compiler made of the graph, as lines of text."""
+    if not manifest.compiled:
+        return {"compiled": None, "blocks": None}
+    graph = codec.convert(manifest.compiled, CompiledGraph, "the manifest of the plan")
+    blocks = [
+        f"{b.name}: {b.kernels}" + ("" if b.bytes is None else f", {megabytes(b.bytes)} MB") for b in graph.blocks
+    ]
+    return {"compiled": [f"{name} {value}" for name, value in facts(graph).items()], "blocks": blocks}
 
 
 def _checkpoint(name: Path, weights_key: str) -> Inspection:
@@ -91,11 +116,14 @@ def _checkpoint(name: Path, weights_key: str) -> Inspection:
 def _onnx(path: Path) -> Inspection:
     from collections import Counter
 
-    from hrnet_deploy.graph.metadata import description_of, file_digest, load_model
+    from hrnet_deploy.graph.metadata import description_of, file_digest, is_bare, load_model
 
     model = load_model(path)
-    found = description_of(model, path)
     operators = Counter(n.op_type for n in model.graph.node).most_common(5)
+    nodes = f"{len(model.graph.node)}: {', '.join(f'{n} {o}' for o, n in operators)}"
+    if is_bare(path):
+        return _bare(path, model, nodes)
+    found = description_of(model, path)
     return Inspection(
         what=f"{found.card.architecture.title}, ONNX {found.precision}",
         file=f"ONNX opset {_opset(model)}, {_megabytes(path)}",
@@ -103,10 +131,28 @@ def _onnx(path: Path) -> Inspection:
         published=_published(found.card, found.provenance.get("checkpoint", "?")),
         takes=", ".join(_tensor(v) for v in model.graph.input),
         gives=", ".join(_tensor(v) for v in model.graph.output),
-        nodes=f"{len(model.graph.node)}: {', '.join(f'{n} {o}' for o, n in operators)}",
+        nodes=nodes,
         precision=found.precision,
         made_by=[_step(h) for h in found.history],
         made_from=dict(found.provenance),
+        sha256=file_digest(path),
+    )
+
+
+def _bare(path: Path, model: onnx.ModelProto, nodes: str) -> Inspection:
+    """A file of another exporter: what its graph shows without a card."""
+    from hrnet_deploy.graph.foreign.bare import inputs_of, precision_of
+    from hrnet_deploy.graph.metadata import file_digest
+
+    producer = " ".join(filter(None, (model.producer_name, model.producer_version))) or "another exporter"
+    return Inspection(
+        what=f"ONNX {precision_of(path)} of {producer}, without a model card",
+        file=f"ONNX opset {_opset(model)}, {_megabytes(path)}",
+        takes=", ".join(_tensor(v) for v in inputs_of(model)),
+        gives=", ".join(_tensor(v) for v in model.graph.output),
+        nodes=nodes,
+        precision=precision_of(path),
+        adopt=f"hrnet-deploy adopt {shlex.quote(str(path))} --card NAME -o adopted.onnx",
         sha256=file_digest(path),
     )
 
@@ -134,14 +180,14 @@ def _published(card: ModelCard, digest: str) -> str | None:
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    return int(next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")))
+    return int(next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0))
 
 
 def _tensor(value: onnx.ValueInfoProto) -> str:
     import onnx
 
     kind = value.type.tensor_type
-    dims = "x".join(d.dim_param or str(d.dim_value) for d in kind.shape.dim)
+    dims = "x".join(d.dim_param or str(d.dim_value or "?") for d in kind.shape.dim)
     return f"{value.name} {onnx.TensorProto.DataType.Name(kind.elem_type).lower()} {dims}"
 
 

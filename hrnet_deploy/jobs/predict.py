@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput, Damaged
 from hrnet_deploy.files import atomic_write, require_file
@@ -97,6 +96,7 @@ class PredictRequest:
         boxes: COCO annotations or detections that say where people are; the whole image unless given.
         pictures: whether results are drawn.
         force: whether an existing folder is written into.
+        categories: which categories of the boxes are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
@@ -107,6 +107,7 @@ class PredictRequest:
     pictures: bool = True
     force: bool = False
     strict: bool = False
+    categories: Sequence[str] = ()
 
 
 def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResult:
@@ -116,7 +117,6 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     from it (except for a video). Raises BadInput if no input can be read or the folder exists.
     """
     output, use = request.output, request.use
-    parse(use.engine)
     if output.exists() and not output.is_dir():
         raise BadInput(f"{output} is a file — name a folder")
     if output.exists() and not request.force:
@@ -130,7 +130,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     videos = [p for p in request.inputs if p.suffix.lower() in VIDEO_SUFFIXES]
     if videos and (len(request.inputs) > 1 or request.boxes is not None):
         raise BadInput("give a video alone and without boxes — the whole frame is used as the box")
-    dataset = None if videos else _dataset(request.inputs, request.boxes)
+    dataset = None if videos else _dataset(request.inputs, request.boxes).choosing(request.categories)
     with PartialFolder(output.absolute(), _identity(request, dataset)) as part:
         if dataset is None:
             found = _video(predictor, videos[0], part.files, request.pictures, progress)
@@ -169,7 +169,14 @@ def _identity(request: PredictRequest, dataset: Dataset | None) -> dict[str, Any
     use = dataclasses.asdict(request.use)
     files = [file_digest(p) for p in (request.use.model, request.use.upright) if p is not None]
     boxes = {} if dataset is None else {"from": dataset.boxes_from, **dataset.facts}
-    return {"use": use, "files": files, "boxes": boxes, "pictures": request.pictures, "software": software()}
+    return {
+        "use": use,
+        "files": files,
+        "boxes": boxes,
+        "categories": list(request.categories),
+        "pictures": request.pictures,
+        "software": software(),
+    }
 
 
 def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:

@@ -11,7 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Inspection:
-    """Facts about a checkpoint, an ONNX file or a plan. A field that does not apply to the file is None.
+    """Facts about a checkpoint, an ONNX file or a plan. A field that does not apply to the file is None, such as those
+    of the card in a file of another exporter.
 
     Attributes:
         what: the file in one sentence: its network, and its precision.
@@ -21,20 +22,22 @@ class Inspection:
         assumed: what was assumed because the weights do not show it.
         parameters: number of parameters, as text.
         fits, built_of, layers, rebuild: of a plan: its GPU, its ONNX file, its layers, the command that makes it again.
+        compiled, blocks: of a plan: what the compiler made of the graph, and the kernels of each block of the network.
         takes, gives: inputs and outputs with types and shapes; of a plan, the bounds of each open input.
         nodes: number of operators, and the most frequent ones.
         precision: of the file.
         made_by: what was done to the graph, one text per step.
         made_from: digests of the files that it was made from, by name.
+        adopt: the command that gives a file of another exporter a card.
         sha256: of the file.
     """
 
     what: str
     file: str
-    card: str
-    task: str
-    input: str
-    trained_on: str
+    card: str | None = None
+    task: str | None = None
+    input: str | None = None
+    trained_on: str | None = None
     published: str | None = None
     assumed: str | None = None
     parameters: str | None = None
@@ -44,10 +47,13 @@ class Inspection:
     gives: str | None = None
     nodes: str | None = None
     layers: str | None = None
+    compiled: Sequence[str] | None = None
+    blocks: Sequence[str] | None = None
     precision: str | None = None
     made_by: Sequence[str] | None = None
     made_from: Mapping[str, str] | None = None
     rebuild: str | None = None
+    adopt: str | None = None
     sha256: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hrnet_deploy.results.adoption import AdoptResult
 from hrnet_deploy.results.base import Result
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.build import BuildResult
@@ -20,6 +21,7 @@ from hrnet_deploy.results.tuning import TuneResult
 KINDS: dict[str, type[Result]] = {
     cls.kind: cls
     for cls in (
+        AdoptResult,
         BenchResult,
         BuildResult,
         CheckResult,

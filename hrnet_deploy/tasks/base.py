@@ -164,6 +164,40 @@ class Embedding(Protocol):
 
 
 @dataclass(frozen=True)
+class GraphOutput:
+    """An output of a graph of another exporter: its name, whether it holds floats, and its shape, with 0 or a name for
+    an axis that is open."""
+
+    name: str
+    floats: bool
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """How `adopt` reads a task whose networks end in one map per label, (N, labels, h, w), which is the only output.
+
+    kept: operators behind the last convolution that are part of the map (Relu); what else follows is left out. stride:
+    pixels of the input per pixel of the map; None where any will do. undone: what the task does itself, in place of
+    the operators that are left out."""
+
+    kept: frozenset[str]
+    stride: int | None
+    undone: str
+
+
+class Lists(Protocol):
+    """How `adopt` reads a task whose networks end in lists. Raises BadInput, naming what was found, if the outputs are
+    of no known form."""
+
+    def __call__(
+        self, card: ModelCard, outputs: Sequence[GraphOutput], opset: int, path: object
+    ) -> tuple[str, dict[str, str]]:
+        """A graph in ONNX's text form that makes the outputs of the contract, and which output of the file each of its
+        inputs is."""
+
+
+@dataclass(frozen=True)
 class Training:
     """How networks of a task are trained, as `bench --train` measures it.
 
@@ -202,6 +236,15 @@ def embedding_of(card: ModelCard) -> Embedding:
             f"--embed is not available for {card.task} — leave it out, and decode with `hrnet-deploy predict`"
         )
     made: Embedding = load(entry.embedding)
+    return made
+
+
+def adoption_of(card: ModelCard) -> Maps | Lists:
+    """How graphs of other exporters are read for a card's task. Raises BadInput if the task does not define it."""
+    entry = task_entry(card.task)
+    if not entry.adoption:
+        raise BadInput(f"adopt is not available for {card.task} — export the checkpoint with `hrnet-deploy export`")
+    made: Maps | Lists = load(entry.adoption)
     return made
 
 

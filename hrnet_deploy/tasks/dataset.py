@@ -71,7 +71,9 @@ class Dataset:
     @functools.cached_property
     def digest(self) -> str:
         """A sha256 of the image files and of their annotations."""
-        each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        each: list[Any] = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        if self.categories.chosen:
+            each.append(self.categories.chosen)
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
@@ -89,6 +91,16 @@ class Dataset:
         """The data set reduced to the images of these numbers, in their former order."""
         items = [self.items[i] for i in sorted(int(n) for n in numbers)]
         return replace(self, items=tuple(items), truth=_cut(self.truth, items))
+
+    def choosing(self, categories: Sequence[str]) -> Dataset:
+        """The same with the categories that `--category` chooses. Raises BadInput where nothing has categories."""
+        if not categories:
+            return self
+        known = self.categories
+        if not known.names and not known.used:
+            raise BadInput(f"--category {categories[0]} needs annotations with categories — leave it out")
+        known = replace(known, chosen=tuple(categories))
+        return replace(self, items=tuple(replace(i, categories=known) for i in self.items))
 
     def unjudged(self) -> Dataset:
         """The same images and boxes, without the annotations that a result could be scored against."""
@@ -146,7 +158,7 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
         truth = _read_coco(content, source)
         items = _annotated({p.name: p for p in paths}, truth, source)
     else:
-        raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
+        raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections — name one")
     if not items and not (every_image and annotations is None):
         names = " and that detections have image_id, the number in the name of the image" if truth is None else ""
         raise BadInput(

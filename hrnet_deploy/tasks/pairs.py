@@ -28,7 +28,7 @@ def counted_from_0(lists: Mapping[str, Pairs], names: Sequence[str]) -> tuple[di
             f"{known} counts from 1, and {open_one} may count from 0 or from 1 — let both count from 0, as in "
             f"{names[0]} is 0"
         )
-    made, remarks = {f: () for f in lists} | dict(lists), []
+    made, remarks = dict.fromkeys(lists, ()) | dict(lists), []
     for field, first in firsts.items():
         if first == 1:
             made[field] = tuple((a - 1, b - 1) for a, b in lists[field])

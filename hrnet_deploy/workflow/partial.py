@@ -1,5 +1,5 @@
-"""A folder that an interrupted job continues to fill. Each unit of work is kept as soon as it is done, so that a process
-may be killed at any moment."""
+"""A folder that an interrupted job continues to fill. Each unit of work is kept as soon as it is done, so that a
+process may be killed at any moment."""
 
 from __future__ import annotations
 

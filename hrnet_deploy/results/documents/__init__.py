@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hrnet_deploy.results import registry
+from hrnet_deploy.results.adoption import AdoptResult
 from hrnet_deploy.results.base import ImagesResult, Result
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.build import BuildResult
@@ -15,6 +16,7 @@ from hrnet_deploy.results.comparison import CompareResult
 from hrnet_deploy.results.cost_table import CostTableResult
 from hrnet_deploy.results.document import Document
 from hrnet_deploy.results.documents import (
+    adopt,
     bench,
     build,
     check,
@@ -47,6 +49,7 @@ R = TypeVar("R", bound=Result)
 Shown = Result | Inspection | Machine | CardList  # everything that has a document
 
 _DOCUMENTS: dict[type, Callable[[Any, str], Document]] = {
+    AdoptResult: adopt.document,
     BenchResult: bench.document,
     BuildResult: build.document,
     CheckResult: check.document,

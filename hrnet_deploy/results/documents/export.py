@@ -26,7 +26,7 @@ def document(result: ExportResult, name: str) -> Document:
         found.append(Text(sentence(f"Note: {result.assumption}"), "warning"))
     found += [Text(sentence(f"Note: {remark}"), "warning") for remark in result.remarks]
     if result.activations is not None:
-        found.append(_activations(result.activations))
+        found.append(activations(result.activations))
     for step in result.history:
         if step.get("step") == "simplify" and step.get("applied") is False:
             found.append(Text(sentence(f"Not simplified: {said(step.get('reason'))}"), "warning"))
@@ -43,7 +43,7 @@ def document(result: ExportResult, name: str) -> Document:
     return Document(f"{result.card}: export", found, [origin(result, name)])
 
 
-def _activations(fit: ActivationFit) -> Text:
+def activations(fit: ActivationFit) -> Text:
     """Whether the card prepares images as in training."""
     if fit.verdict == "unknown":
         return Text(

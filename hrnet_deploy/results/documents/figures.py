@@ -52,9 +52,14 @@ def task(figures: TaskFigures, more: Sequence[TensorFigures] = ()) -> list[Eleme
             how = "; ".join(f"{k.replace('_', ' ')} {said(v)[:DIGEST]}" for k, v in figures.protocol.items())
             found.append(Text(f"Scored with: {how}.", "note"))
     if tensors := [*more, *figures.tensors]:
-        columns = ["output", "inputs", "max", "relative", "cosine", "SQNR dB"]
-        found.append(Table("Outputs compared with the reference's", columns, [_tensor(t) for t in tensors], "llrrrr"))
+        found.append(outputs(tensors))
     return found
+
+
+def outputs(tensors: Sequence[TensorFigures]) -> Table:
+    """How the outputs of two models differ."""
+    columns = ["output", "inputs", "max", "relative", "cosine", "SQNR dB"]
+    return Table("Outputs compared with the reference's", columns, [_tensor(t) for t in tensors], "llrrrr")
 
 
 def interval(figures: TaskFigures) -> str:

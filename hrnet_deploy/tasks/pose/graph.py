@@ -7,8 +7,14 @@ from __future__ import annotations
 
 from hrnet_deploy.cards import Input, ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.tasks.base import Maps
 from hrnet_deploy.tasks.input_graph import HEADER
 from hrnet_deploy.tasks.pose.labels import Keypoints
+
+# The score of a keypoint is the value of its heatmap, so whatever bounds that value stays.
+ADOPTION = Maps(
+    kept=frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid"}), stride=4, undone="keypoints are decoded from the heatmaps"
+)
 
 
 def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:

@@ -89,8 +89,8 @@ class PoseTask(Task):
             )
         if card.input.fit not in self.fits:
             raise BadInput(
-                f"{card.name} has fit: {card.input.fit}, and this task cuts out one crop per person — write fit: crop, or "
-                "leave it out"
+                f"{card.name} has fit: {card.input.fit}, and this task cuts out one crop per person — write fit: crop, "
+                "or leave it out"
             )
         if self.flip_test and input_format.embedded:
             raise BadInput(

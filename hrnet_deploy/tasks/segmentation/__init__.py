@@ -13,5 +13,7 @@ ENTRY = TaskEntry(
     default_card="seg_hrnetv2_w48_pascal_context_480x480",
     options=frozenset({"--flip-test", "--scales"}),
     embedding="hrnet_deploy.tasks.segmentation.graph:embedding",
+    adoption="hrnet_deploy.tasks.segmentation.graph:ADOPTION",
     training="hrnet_deploy.tasks.segmentation.training:TRAINING",
+    label_maps=True,
 )

@@ -7,8 +7,15 @@ are static."""
 from __future__ import annotations
 
 from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.tasks.base import Maps
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.input_graph import HEADER
+
+ADOPTION = Maps(
+    kept=frozenset({"Relu"}),
+    stride=None,
+    undone="class scores are resized, bilinearly, and the highest one is taken by the task, at the size of the image",
+)
 
 
 def embedding(card: ModelCard, output: tuple[int, ...], flip_test: bool, opset: int) -> str:
