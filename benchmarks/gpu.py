@@ -1,14 +1,16 @@
 """Everything that can be measured on a bare NVIDIA GPU: `python benchmarks/gpu.py -o benchmarks/results/NAME.json`.
 
-One call measures the nine networks of the paper's cost table in PyTorch (float32, TF32, float16; eager, as a CUDA
-graph, as a graph with HRNet's branches on parallel streams), with training; HRNetV1-W48 at 256x192 in every mode there
-is, compiled too; its throughput by batch beside the matrix rate of the same GPU; ONNX Runtime's CUDA provider where it
-is installed; and PyCUDA's memory, events and graph capture where it is installed, or where `--wheels DIR` holds what
-builds it (`pip download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is
-fetched, and nothing stays installed.
+What is worth most comes first: the limits of the GPU (its matrix rates and its copy rate), HRNetV1-W48 at 256x192 in
+PyTorch (eager, as a CUDA graph, as a graph with branches on parallel streams) in each precision, its throughput by
+batch, the nine networks of the paper's cost table, compiled PyTorch, ONNX Runtime's CUDA provider, what TensorRT for
+RTX says to this GPU, PyCUDA, and training steps. Each figure is also given as a share of the limits. ONNX Runtime,
+TensorRT for RTX and PyCUDA are skipped where they are not installed; `--wheels DIR` holds what builds PyCUDA (`pip
+download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is fetched, and nothing
+stays installed.
 
-It writes one JSON file, of the kind `gpu` (gpu_result.py). Each part is kept as it is found, and the same command goes
-on after an interrupt. `--quick` takes small inputs, and the CPU where there is no GPU, to see that everything works.
+It writes one JSON file, of the kind `gpu` (gpu_result.py), anew after each part. A part that fails says why, and the
+others go on. After `--minutes` no further part is begun; the same command goes on with what is missing. `--quick` takes
+small inputs, and the CPU where there is no GPU, to see that everything works.
 """
 
 from __future__ import annotations
@@ -16,21 +18,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shlex
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from gpu_limits import COPIED, SIDE, copy_rate, matrix_rates, work_of
 from gpu_result import GpuResult
 
 from hrnet_deploy.bench.run import Schedule
+from hrnet_deploy.cards import card
 from hrnet_deploy.engines import unavailable_reason
-from hrnet_deploy.engines.cuda_graph import Graph
 from hrnet_deploy.errors import DeployError
 from hrnet_deploy.files import read_json, write_json
 from hrnet_deploy.jobs.bench import BenchRequest, bench
@@ -38,7 +37,8 @@ from hrnet_deploy.jobs.cost_table import CostTableRequest, cost_table
 from hrnet_deploy.progress import Progress
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.bench import BenchResult
-from hrnet_deploy.results.cost_table import CostTableResult
+from hrnet_deploy.results.cost_table import CostTableResult, CostTableSettings
+from hrnet_deploy.workflow.paper_networks import paper_networks
 
 CARD = "pose_hrnet_w48_256x192"
 TABLE = (
@@ -48,12 +48,15 @@ TABLE = (
     "torch:cuda,precision=fp16,channels_last,graph",
     "torch:cuda,precision=fp16,channels_last,graph,streams",
 )
-WAYS = ("", ",graph", ",graph,streams", ",compile", ",compile,graph")
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+GRAPHS = ("", ",graph", ",graph,streams")
+COMPILED = (",compile", ",compile,graph")
+PRECISIONS = ("fp16", "fp32", "bf16", "tf32")  # in the order of their worth
 BATCHES = (1, 8, 32, 128)
 BEST = "torch:cuda,precision=fp16,channels_last,graph"
 SCHEDULE = Schedule(seconds=1.0, rounds=6, warm_up=0.2, warm_up_most=2.0, regions=("compute",))
-SIDE = 8192  # of the matrices whose product gives the rate
+QUICK = Schedule(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",))
+RESUMES = "no time was left before its turn; run the same command again"
+PLAIN = ("matrix_rates", "copy_rate", "pycuda", "tensorrt_rtx", "work")  # parts that are not results of `bench`
 
 
 class Printed(Progress):
@@ -63,173 +66,147 @@ class Printed(Progress):
         print(name, flush=True)
 
 
-def matrix_rates(device: str, side: int) -> dict[str, float]:
-    """Multiply-accumulates a second (in 1e12) of a plain product of square matrices, by precision."""
-    import torch  # here: the workers of a benchmark import this file again, and what that takes is measured
+class Run:
+    """The parts of a run, each of which is kept as it is found."""
 
-    kinds = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-    rates = {}
-    for name, kind in kinds.items():
-        if device == "cpu" and name in ("tf32", "fp16"):
-            continue
-        torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
-        a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
-        times = []
-        for _ in range(8):
-            begin = time.perf_counter()
-            torch.mm(a, b)
-            if device == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - begin)
-        rates[name] = side**3 / statistics.median(times[2:]) / 1e12
-    return rates
+    def __init__(self, args: argparse.Namespace, has_gpu: bool) -> None:
+        self.output: Path = args.output
+        self.quick: bool = args.quick
+        self.wheels: Path | None = args.wheels
+        self.device = "cuda" if has_gpu else "cpu"
+        self.command = shlex.join(["python", *sys.argv])
+        self.progress = Printed()
+        self.deadline = time.monotonic() + 60 * args.minutes
+        self._parts = self.output.with_suffix(".part.json")
+        self._table = self.output.with_suffix(".table.json")
+        self.found: dict[str, Any] = read_json(self._parts, "what this script left") if self._parts.exists() else {}
+        self.late: dict[str, Any] = {}  # parts that had no time, which a later run makes up for
 
+    def part(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
+        """Find a part, unless an earlier run has or no time is left. Whatever it dies of, the others go on."""
+        if name in self.found:
+            return
+        if time.monotonic() > self.deadline:
+            self.late[name] = {"unavailable_reason": RESUMES}
+        else:
+            self.progress.stage(name)
+            try:
+                self.found[name] = make()
+            except Exception as error:
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                self.found[name] = {"unavailable_reason": reason}
+        self.save()
 
-def pycuda_exercise(wheels: Path | None) -> dict[str, Any]:
-    """The engine's arena, a copy each way, events, and a captured copy replayed, without TensorRT."""
-    if wheels is None:
-        return _pycuda_exercise()
-    with tempfile.TemporaryDirectory() as place:
-        install = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--no-index",
-            "--find-links",
-            str(wheels),
-            "--target",
-            place,
-            "pycuda",
-        ]
-        done = subprocess.run(install, capture_output=True, text=True, timeout=600)
-        if done.returncode:
-            errors = sorted(
-                (line.strip() for line in done.stderr.splitlines() if "error" in line.lower()),
-                key=lambda t: "fatal" not in t,
-            )
-            reason = errors[0] if errors else done.stderr[-300:]
-            return {"unavailable_reason": f"PyCUDA could not be built from {wheels}: {reason}"}
-        sys.path.append(place)
+    def bench(self, engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
+        """Rows of HRNetV1-W48, in turns."""
+        if reason := unavailable_reason(engines[-1]):
+            return {"unavailable_reason": reason}
+        size, schedule = ((64, 64), QUICK) if self.quick else (None, SCHEDULE)
+        request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size, schedule=schedule)
+        return codec.to_dict(dataclasses.replace(bench(request, self.progress), command=self.command))
+
+    def table(self, engines: Sequence[str], training: bool) -> None:
+        """The networks of the cost table, with training steps or without. Its file is continued."""
+        minutes = max(0.0, self.deadline - time.monotonic()) / 60
+        request = CostTableRequest(
+            self._table, engines, quick=self.quick, minutes=minutes, training=training, command=self.command
+        )
         try:
-            return {"built": True, **_pycuda_exercise()}
-        finally:
-            sys.path.remove(place)
+            cost_table(request, self.progress)
+        except Exception as error:
+            print(f"cost table: {type(error).__name__}: {error}", flush=True)
+        self.save()
+
+    def save(self) -> None:
+        """Write what there is."""
+        write_json(self._parts, self.found)
+        codec.write(self.output, self.result())
+
+    def result(self) -> GpuResult:
+        """The cost table and the parts beside it as one result."""
+        settings = CostTableSettings([], self.quick, "", "", SCHEDULE.seconds, SCHEDULE.rounds, 1)
+        empty = CostTableResult(settings=settings, columns=[], command=self.command)
+        table = codec.read_as(self._table, CostTableResult) if self._table.exists() else empty
+        parts = {**self.late, **self.found}
+        missing = {n: p["unavailable_reason"] for n, p in parts.items() if "unavailable_reason" in p}
+        found = {n: p for n, p in parts.items() if n not in missing}
+        measured = {n: codec.from_dict(p, n) for n, p in found.items() if n not in PLAIN}
+        return GpuResult(
+            command=table.command,
+            started=table.started,
+            environment=table.environment,
+            table=table,
+            matrix_rates=found.get("matrix_rates", {}),
+            copy_rate=found.get("copy_rate", {}).get("bytes_per_second", 0.0),
+            work=found.get("work", {}),
+            measured={n: r for n, r in measured.items() if isinstance(r, BenchResult)},
+            pycuda=found.get("pycuda", {}),
+            tensorrt_rtx=found.get("tensorrt_rtx", {}),
+            missing=missing,
+        )
+
+    def finish(self) -> None:
+        """Remove the files of parts, unless a later run is to go on with them."""
+        if not self.late:
+            self._parts.unlink(missing_ok=True)
+            self._table.unlink(missing_ok=True)
 
 
-def _pycuda_exercise() -> dict[str, Any]:
-    try:
-        import pycuda.driver as cuda
-
-        from hrnet_deploy.engines.trt.arena import Arena
-    except ImportError as error:
-        return {"unavailable_reason": str(error)}
-    cuda.init()
-    context = cuda.Device(0).retain_primary_context()
-    context.push()
-    try:
-        layout = {"a": ((1, 3, 256, 192), "float32")}
-        arena, stream = Arena(layout, {"b": layout["a"]}), cuda.Stream()
-        given = np.random.default_rng(0).random(layout["a"][0], dtype=np.float32)
-        arena.upload({"a": given}, stream)
-
-        def copy() -> bool:
-            cuda.memcpy_dtod_async(arena.address["b"], arena.address["a"], given.nbytes, stream)
-            return True
-
-        stream.synchronize()
-        graph = Graph(stream.handle, copy)
-        before, after = cuda.Event(), cuda.Event()
-        before.record(stream)
-        graph.launch()
-        after.record(stream)
-        arena.download(stream)
-        stream.synchronize()
-        same = bool(np.array_equal(arena.results()["b"], given))
-        found = {"bytes": arena.size, "graph_copy_ms": before.time_till(after), "same": same}
-        graph.close()
-        arena.close()
-        return found
-    finally:
-        cuda.Context.pop()
-        context.detach()
+def works(quick: bool) -> dict[str, Any]:
+    """The work of each network that is measured, by its card and input size."""
+    chosen = [n.card for n in paper_networks(quick)]
+    chosen.append(card(CARD).resized(64, 64) if quick else card(CARD))
+    found = {}
+    for each in chosen:
+        try:
+            found[f"{each.name} {each.input.size}"] = work_of(each)
+        except Exception as error:  # an operator of a detector that cannot be traced without values
+            print(f"the work of {each.name} is not counted: {type(error).__name__}", flush=True)
+    return found
 
 
-def gathered(table: CostTableResult, parts: dict[str, Any]) -> GpuResult:
-    """The cost table and the parts beside it as one result."""
-    missing = {n: p["unavailable_reason"] for n, p in parts.items() if "unavailable_reason" in p}
-    found = {n: p for n, p in parts.items() if n not in missing}
-    measured = {n: codec.from_dict(p, n) for n, p in found.items() if n not in ("matrix_rates", "pycuda")}
-    return GpuResult(
-        command=table.command,
-        started=table.started,
-        environment=table.environment,
-        table=table,
-        matrix_rates=found.get("matrix_rates", {}),
-        measured={n: r for n, r in measured.items() if isinstance(r, BenchResult)},
-        pycuda=found.get("pycuda", {}),
-        missing=missing,
-    )
+def measure(run: Run) -> None:
+    """All parts, the most valuable first."""
+    from gpu_extras import pycuda_exercise, tensorrt_rtx_exercise  # here: workers import this file again
+
+    side, size = (512, 1 << 24) if run.quick else (SIDE, COPIED)
+    run.part("matrix_rates", lambda: matrix_rates(run.device, side))
+    run.part("copy_rate", lambda: {"bytes_per_second": copy_rate(run.device, size)})
+    run.part("work", lambda: works(run.quick))
+    if run.device == "cpu":
+        run.part("modes_fp32", lambda: run.bench(["torch", "torch:channels_last"]))
+        run.part("throughput", lambda: run.bench(["torch:channels_last"], BATCHES[:2]))
+        columns = ["torch"]
+    else:
+        for name in PRECISIONS:  # eager float32 is in each, to compare with
+            modes = [f"torch:cuda,precision={name},channels_last{way}" for way in GRAPHS]
+            run.part(f"modes_{name}", lambda modes=modes: run.bench(["torch:cuda", *modes]))  # type: ignore[misc]
+        run.part("throughput", lambda: run.bench([BEST], BATCHES[:2] if run.quick else BATCHES))
+        columns = list(TABLE)
+    run.table(columns, training=False)
+    if run.device == "cuda":
+        for name in PRECISIONS[:2]:
+            modes = [f"torch:cuda,precision={name},channels_last{way}" for way in COMPILED]
+            run.part(f"compiled_{name}", lambda modes=modes: run.bench(["torch:cuda", *modes]))  # type: ignore[misc]
+    run.part("onnxruntime", lambda: run.bench(["ort:provider=cuda", "ort:provider=cuda,graph"]))
+    run.part("tensorrt_rtx", lambda: tensorrt_rtx_exercise(CARD, run.quick))
+    run.part("pycuda", lambda: pycuda_exercise(run.wheels))
+    run.table(columns, training=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=25.0, help="after which no further column is begun")
+    parser.add_argument("--minutes", type=float, default=13.0, help="after which no further part is begun")
     parser.add_argument("--quick", action="store_true", help="small inputs, on the CPU where there is no GPU")
     parser.add_argument("--wheels", type=Path, help="a folder to build PyCUDA of, where it is not installed")
     args = parser.parse_args()
     has_gpu = not unavailable_reason("torch:cuda")
     if not has_gpu and not args.quick:
         sys.exit(f"error: {unavailable_reason('torch:cuda')}; or see that the script works with --quick")
-    command, device = shlex.join(["python", *sys.argv]), "cuda" if has_gpu else "cpu"
-    progress = Printed()
-    schedule = (
-        Schedule(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",)) if args.quick else SCHEDULE
-    )
-    size = (64, 64) if args.quick else None
-    began = time.monotonic()
-    beside = args.output.with_suffix(".part.json")  # the parts that are not of the cost table, as they come
-    columns_file = args.output.with_suffix(".table.json")  # the cost table, which continues where it was interrupted
-    extra: dict[str, Any] = read_json(beside, "what this script left") if beside.exists() else {}
-
-    def kept(name: str, make: Callable[[], dict[str, Any]]) -> None:
-        """What is found once and not measured again. Whatever a part dies of, the others go on."""
-        if name not in extra:
-            progress.stage(name)
-            try:
-                extra[name] = make()
-            except Exception as error:
-                extra[name] = {"unavailable_reason": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
-        write_json(beside, extra)
-
-    def table(engines: Sequence[str], batches: tuple[int, ...] = (1,)) -> dict[str, Any]:
-        request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size, schedule=schedule)
-        return codec.to_dict(dataclasses.replace(bench(request, progress), command=command))
-
-    kept("matrix_rates", lambda: matrix_rates(device, 512 if args.quick else SIDE))
-    if has_gpu:
-        # One run for each precision, so that an interrupt costs one of them. Eager float32 is in each, to compare with.
-        for precision in PRECISIONS:
-            modes = [f"torch:cuda,precision={precision},channels_last{way}" for way in WAYS]
-            kept(f"modes_{precision}", lambda modes=modes: table(["torch:cuda", *modes]))  # type: ignore[misc]
-        best, columns = [BEST], list(TABLE)
-    else:
-        kept("modes_fp32", lambda: table(["torch", "torch:channels_last"]))
-        best, columns = ["torch:channels_last"], ["torch"]
-    kept("throughput", lambda: table(best, BATCHES[:2] if args.quick else BATCHES))
-    left = max(0.0, args.minutes - (time.monotonic() - began) / 60)
-    request = CostTableRequest(columns_file, columns, quick=args.quick, minutes=left, training=True, command=command)
-    cost_table(request, progress)
-    rows = ["ort:provider=cuda", "ort:provider=cuda,graph"]
-    kept(
-        "onnxruntime",
-        lambda: {"unavailable_reason": reason} if (reason := unavailable_reason(rows[0])) else table(rows),
-    )
-    kept("pycuda", lambda: pycuda_exercise(args.wheels))
-    codec.write(args.output, gathered(codec.read_as(columns_file, CostTableResult), extra))
-    beside.unlink()
-    columns_file.unlink()
+    run = Run(args, has_gpu)
+    measure(run)
+    run.finish()
 
 
 if __name__ == "__main__":

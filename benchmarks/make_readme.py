@@ -21,7 +21,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path[:0] = [str(FOLDER.parent), str(FOLDER)]
 
-import gpu_result  # noqa: E402, F401  (these three register the kinds of this folder's own scripts)
+import compiler_result  # noqa: E402, F401  (these four register the kinds of this folder's own scripts)
+import gpu_result  # noqa: E402, F401
 import int8_accuracy_result  # noqa: E402, F401
 import int8_speed_result  # noqa: E402, F401
 

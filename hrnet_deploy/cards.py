@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.architecture.base import Fit
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.fields import made, within
 from hrnet_deploy.files import require_file, sha256
@@ -22,6 +23,9 @@ from hrnet_deploy.registry import Labels, TaskEntry, task_entry, task_names
 
 PACKAGE = Path(__file__).parent
 DATASETS, COST_TABLE = "datasets.yaml", "cost_table.yaml"  # files next to the cards that are not cards
+COLOURS = ("red", "green", "blue")
+MOST_CHANNELS = 4  # of an image: OpenCV cuts crops of up to so many
+GREY_MEAN, GREY_STD = 0.449, 0.226  # of a channel whose statistics are not known: the means over ImageNet's colours
 LARGEST = 2**16  # side of an input, in pixels
 UNKNOWN = "unknown"  # the data set of a checkpoint whose labels are not known
 
@@ -35,15 +39,56 @@ class Input:
 
     `fit` says how an image of another size is brought to that size. `crop`: the task cuts out one crop per result.
     `stretch`: resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up.
-    With `longest`, no side of a padded image takes more pixels than that."""
+    `place`: not resized, unless it is larger than the input, and the rest filled up.
+    With `longest`, no side of a padded image takes more pixels than that.
+
+    `channels` names what the channels of the image are where they are not the three colours, such as (grey,) or (red,
+    green, blue, depth), in the order of the network; `mean` and `std` have one value for each."""
 
     height: int = within(1, LARGEST, "pixels")
     width: int = within(1, LARGEST, "pixels")
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     colour: Literal["RGB", "BGR"] = "RGB"
-    fit: Literal["crop", "stretch", "pad"] = "crop"
+    fit: Fit = "crop"
     longest: int | None = within(1, LARGEST, "pixels", None)
+    channels: tuple[str, ...] = ()
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """What each channel of the network's input is, in its order."""
+        return self.channels or (COLOURS if self.colour == "RGB" else COLOURS[::-1])
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The channel of an image that is each channel of the input. An image has the colours first, as red, green,
+        blue, and then the others in the order of `channels`."""
+        names = self.channel_names
+        image = [c for c in COLOURS if c in names] + [n for n in names if n not in COLOURS]
+        return tuple(image.index(n) for n in names)
+
+    @property
+    def title(self) -> str:
+        """The channels as text: RGB, BGR, or their names."""
+        return ", ".join(self.channels) or self.colour
+
+    def for_channels(self, count: int) -> Input:
+        """The same input for a network of so many channels. What the channels are is assumed: grey for one; the
+        colours and a fourth channel for four."""
+        if count == len(self.channel_names):
+            return self
+        if count == 1:
+            return dataclasses.replace(self, mean=(GREY_MEAN,), std=(GREY_STD,), colour="RGB", channels=("grey",))
+        known = COLOURS if count > len(COLOURS) else ()
+        others = tuple(f"channel_{i}" for i in range(len(known) + 1, count + 1))
+        plain = Input(self.height, self.width)
+        return dataclasses.replace(
+            self,
+            mean=(*plain.mean[: len(known)], *(GREY_MEAN for _ in others)),
+            std=(*plain.std[: len(known)], *(GREY_STD for _ in others)),
+            colour="RGB",
+            channels=(*known, *others),
+        )
 
     @property
     def size(self) -> str:
@@ -120,6 +165,8 @@ class ModelCard:
 
         Raises BadInput for a field that is missing, unknown, of another type or out of its range, and for lists that do
         not fit each other or the network."""
+        if not isinstance(values, Mapping):
+            raise BadInput("card is not a group of fields — give it an architecture and an input")
         rest = {k: v for k, v in values.items() if v is not None}
         architecture = arch.from_dict(_taken(rest, "architecture"))
         entry = task_entry(architecture.task)
@@ -133,7 +180,7 @@ class ModelCard:
                 f"it names {len(labels.names)} {entry.label_kind}, its network has {architecture.labels} — name every "
                 "one once"
             )
-        _check_channels(spec)
+        _check_channels(spec, architecture.image_channels)
         others = made(_Others, rest, "")
         return cls(
             architecture=architecture,
@@ -191,13 +238,23 @@ def _labels(entry: TaskEntry, values: Any) -> tuple[Labels, Sequence[str]]:
     return labels.settled() if hasattr(labels, "settled") else (labels, ())
 
 
-def _check_channels(spec: Input) -> None:
-    """Raises BadInput where a card does not have a mean for every channel of its input."""
-    if len(spec.mean) != len(spec.colour):
+def _check_channels(spec: Input, count: int) -> None:
+    """Raises BadInput where the input of a card does not have the channels of its network, or not a mean and a standard
+    deviation for each."""
+    names = spec.channel_names
+    if len(names) != count:
+        example = "[grey]" if count == 1 else "[red, green, blue, depth]"
         raise BadInput(
-            f"input.mean has {len(spec.mean)} values for the {len(spec.colour)} channels {spec.colour} — give one for "
-            "each"
+            f"input has {len(names)} channels ({', '.join(names)}), and its network takes images of {count} — name "
+            f"them under input, such as channels: {example}"
         )
+    if len(set(names)) != count:
+        raise BadInput(f"input.channels has a name twice ({', '.join(names)}) — give each channel a name of its own")
+    for name, values in (("mean", spec.mean), ("std", spec.std)):
+        if len(values) != count:
+            raise BadInput(
+                f"input.{name} has {len(values)} values for the {count} channels {spec.title} — give one for each"
+            )
 
 
 def folder() -> Path:
@@ -288,9 +345,23 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
     if found := next((c for c in known if c.architecture == architecture), None):
         return found
     alike = [c for c in known if c.task == architecture.task]
+    twin = _with_channels(architecture, 3)  # the cards of this package are of colour images
+    if found := next((c for c in known if c.architecture == twin), None):
+        return dataclasses.replace(
+            found,
+            name=f"{found.name}_{architecture.image_channels}ch",
+            architecture=architecture,
+            input=found.input.for_channels(architecture.image_channels),
+            checkpoint="",
+            published=(),
+        )
     same_body = [c for c in alike if c.architecture.shared_body == architecture.shared_body]
     similar = next((c for c in [*same_body, default, *alike] if c.architecture.labels == architecture.labels), None)
     size = (similar or default).input
+    if architecture.usual_input is not None:
+        height, width, fit = architecture.usual_input
+        size = Input(height, width, fit=fit)
+    size = size.for_channels(architecture.image_channels)
     return ModelCard(
         name=f"{architecture.family}_{architecture.scale}_{architecture.labels}{entry.label_kind}_{size.size}",
         architecture=architecture,
@@ -298,6 +369,12 @@ def card_for(architecture: Architecture, sha256: str = "") -> ModelCard:
         dataset=similar.dataset if similar else UNKNOWN,
         labels=similar.labels if similar else _numbered(entry, architecture.labels),
     )
+
+
+def _with_channels(architecture: Architecture, count: int) -> Architecture:
+    if architecture.image_channels == count:
+        return architecture
+    return dataclasses.replace(architecture, image_channels=count)  # type: ignore[type-var]
 
 
 def _numbered(entry: TaskEntry, count: int) -> Labels:

@@ -78,6 +78,12 @@ def made(kind: Any, value: Any, path: str) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
         return _tuple(inner, value, path)
+    if origin is list:
+        return list(_tuple((*inner, Ellipsis), value, path))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise BadInput(f"{path} is {_shown(value)} — it is names with values")
+        return {made(inner[0], k, path): made(inner[1], v, f"{path}.{k}") for k, v in value.items()}
     if origin is typing.Literal:
         if value not in inner:
             raise BadInput(f"{path} is {_shown(value)} — it is one of {', '.join(map(str, inner))}")
@@ -95,6 +101,8 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
         raise BadInput(f"{path} is {_shown(value)} — it is {KINDS[kind]}{quotes}")
     if number and not math.isfinite(value):
         raise BadInput(f"{path} is {value} — it is a finite number")
+    if kind is str and any("\ud800" <= c <= "\udfff" for c in value):
+        raise BadInput(f"{path} has half a character, \\ud800 to \\udfff — it is text of whole ones")
     return value
 
 

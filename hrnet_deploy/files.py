@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from hrnet_deploy.errors import BadInput, Unavailable
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 FULL = 2**16  # a disk with fewer free bytes than this is full
+HALF = re.compile(r"\\u[dD][89abAB]")  # the escape of half a character, which no text can hold alone
 UNFINISHED: set[Path] = set()  # files and folders of this process that no other run may find
 
 
@@ -160,10 +162,15 @@ def read_json(path: Path, what: str) -> Any:
         BadInput: the file is missing, cannot be read, or is not JSON.
     """
     require_file(path)
+    data = path.read_bytes()
     try:
-        return json.loads(path.read_bytes())  # bytes, so that a byte-order mark and UTF-16 are understood
+        text = data.decode(json.detect_encoding(data))  # a byte-order mark and UTF-16 are understood
+        found = json.loads(text.removeprefix("\ufeff"))
+        if HALF.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:  # invalid UTF-8 is a ValueError, too
         raise BadInput(f"{path} is not JSON ({error}) — expected {what}") from error
+    return found
 
 
 def require_file(path: Path) -> None:

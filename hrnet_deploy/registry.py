@@ -38,7 +38,8 @@ class TaskEntry:
     `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of
     them is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are
     assumed for a checkpoint that no card describes. `metric` is the headline figure. `options` are the command-line
-    options that only some tasks support and this one does, out of `TASK_OPTIONS`."""
+    options that only some tasks support and this one does, out of `TASK_OPTIONS`. With `label_maps`, `--annotations`
+    names a folder of label maps, otherwise a file."""
 
     name: str
     implementation: str
@@ -51,6 +52,7 @@ class TaskEntry:
     embedding: str = ""
     adoption: str = ""
     training: str = ""
+    label_maps: bool = False
 
     def require(self, option: str, subject: object) -> None:
         """Raise BadInput if the task does not support a command-line option. `subject` is what the error
@@ -68,6 +70,7 @@ TASK_OPTIONS = {
     "--flip-test": "the flip test",
     "--upright": "the second, upright input",
     "--scales": "the multi-scale test",
+    "--category": "the choice of categories",
 }
 
 # every task: the module that holds its entry, as ENTRY
@@ -101,6 +104,8 @@ _FAMILIES: dict[str, FamilyEntry] = {
         ("faster_rcnn", "detection", "FasterRCNN"),
         ("seg_hrnet", "segmentation", "SegHRNet"),
         ("dilated_resnet", "segmentation", "DilatedResNet"),
+        ("deeplabcut", "deeplabcut", "DeepLabCut"),
+        ("higher_hrnet", "higher_hrnet", "HigherHRNet"),
         ("pose_hrnet", "pose", "PoseHRNet"),
         ("simple_baseline", "pose", "SimpleBaseline"),
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from hrnet_deploy.architecture.body import INPUT, Upsample
+
+Fit = Literal["crop", "stretch", "pad", "place"]  # how an image is brought to the input, see `cards.Input`
 
 
 class Architecture(abc.ABC):
@@ -18,11 +20,12 @@ class Architecture(abc.ABC):
     Class attributes that a family sets:
 
     * `family`: its name in cards and ONNX files. `task`: the name of the task it is for.
-    * `inputs`, `outputs`: the names of the tensors it takes and gives. `image` (N, 3, H, W) is the normalised image;
+    * `inputs`, `outputs`: the names of the tensors it takes and gives. `image` (N, C, H, W) is the normalised image;
       `image_size` (N, 2) is the height and width of the part of it that is not padding.
     * `not_in_weights`: fields that cannot be inferred from the tensors of a checkpoint, and so need a default.
     * `oldest_opset`, `opset_reason`: the oldest ONNX opset its graph can have, and why that is so.
     * `static_reason`: why a graph of it cannot have open axes; empty if it can.
+    * `image_channels`: C, the channels of the image. It is a field where the weights may have another number than 3.
     """
 
     family: ClassVar[str]
@@ -31,6 +34,7 @@ class Architecture(abc.ABC):
     outputs: ClassVar[tuple[str, ...]]
     not_in_weights: ClassVar[tuple[str, ...]] = ()
     static_reason: ClassVar[str] = ""
+    image_channels: int = 3
     oldest_opset: ClassVar[int] = 1
     opset_reason: ClassVar[str] = ""
 
@@ -63,6 +67,12 @@ class Architecture(abc.ABC):
     def shared_body(self) -> object:
         """The part it has in common with networks of other tasks or with other heads, None if there is no such part.
         Cards of the same body are preferred when an unknown checkpoint needs one."""
+        return None
+
+    @property
+    def usual_input(self) -> tuple[int, int, Fit] | None:
+        """Height, width and `fit` (see `cards.Input`) of the input that is assumed where no card tells it; None for
+        that of the most similar card."""
         return None
 
     @property

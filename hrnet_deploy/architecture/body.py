@@ -16,6 +16,11 @@ EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a residual unit 
 RESNET_DEPTHS: dict[int, tuple[int, int, int, int]] = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
+def of_channels(count: int) -> str:
+    """The part of a title that says how many channels the image has, where they are not three."""
+    return "" if count == 3 else f", images of {count} channel{'s' if count > 1 else ''}"
+
+
 @dataclass(frozen=True)
 class Upsample:
     """How a branch of lower resolution is upsampled before it is added to another one.

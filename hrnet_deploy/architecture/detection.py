@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body
+from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, RESNET_DEPTHS, Body, of_channels
 from hrnet_deploy.fields import among, within
 
 SHARE = "a share, not a percentage"
@@ -81,11 +81,12 @@ class FasterRCNN(Architecture):
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     proposals: Proposals = Proposals()
     detections: Detections = Detections()
+    image_channels: int = 3
 
     @property
     def title(self) -> str:
         body = f"HRNetV2p-{self.body.title}" if isinstance(self.body, Body) else f"{self.body.title}-FPN"
-        return f"Faster R-CNN {body}, {self.classes} classes"
+        return f"Faster R-CNN {body}, {self.classes} classes{of_channels(self.image_channels)}"
 
     @property
     def labels(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import RESNET_DEPTHS, Body
+from hrnet_deploy.architecture.body import RESNET_DEPTHS, Body, of_channels
 from hrnet_deploy.fields import among
 
 
@@ -20,10 +20,11 @@ class PoseHRNet(Architecture):
     body: Body
     keypoints: int = 17
     head_kernel: int = 1
+    image_channels: int = 3
 
     @property
     def title(self) -> str:
-        return f"HRNetV1-{self.body.title} pose, {self.keypoints} keypoints"
+        return f"HRNetV1-{self.body.title} pose, {self.keypoints} keypoints{of_channels(self.image_channels)}"
 
     @property
     def labels(self) -> int:
@@ -55,10 +56,11 @@ class SimpleBaseline(Architecture):
     deconv: tuple[int, ...] = (256, 256, 256)
     deconv_kernels: tuple[int, ...] = (4, 4, 4)
     head_kernel: int = 1
+    image_channels: int = 3
 
     @property
     def title(self) -> str:
-        return f"SimpleBaseline-ResNet-{self.depth} pose, {self.keypoints} keypoints"
+        return f"SimpleBaseline-ResNet-{self.depth} pose, {self.keypoints} keypoints{of_channels(self.image_channels)}"
 
     @property
     def labels(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 from hrnet_deploy.architecture.base import Architecture
-from hrnet_deploy.architecture.body import RESNET_DEPTHS, Body, Upsample
+from hrnet_deploy.architecture.body import RESNET_DEPTHS, Body, Upsample, of_channels
 from hrnet_deploy.fields import among
 
 HEADS = {"psp": "PSPNet", "aspp": "DeepLabV3"}  # the name of a dilated ResNet with each head
@@ -29,11 +29,13 @@ class SegHRNet(Architecture):
     classes: int = 19
     ocr: bool = False
     head_kernel: int = 1
+    image_channels: int = 3
 
     @property
     def title(self) -> str:
         rule = self.body.upsample
         name = f"HRNetV2-{self.body.title}{' + OCR' if self.ocr else ''} segmentation, {self.classes} classes"
+        name += of_channels(self.image_channels)
         how = ", ".join(["align_corners"] * rule.align_corners + ["fused in two steps"] * rule.two_steps)
         return f"{name} ({how})" if how else name
 
@@ -76,13 +78,15 @@ class DilatedResNet(Architecture):
     task: ClassVar[str] = "segmentation"
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
     depth: int = among(*RESNET_DEPTHS)
-    head: Literal["psp", "aspp"]
+    head: Literal["psp", "aspp"] = among(*HEADS)
     classes: int = 19
     channels: int = 512
+    image_channels: int = 3
 
     @property
     def title(self) -> str:
-        return f"{HEADS[self.head]}-ResNet-{self.depth} segmentation, {self.classes} classes"
+        title = f"{HEADS[self.head]}-ResNet-{self.depth} segmentation, {self.classes} classes"
+        return title + of_channels(self.image_channels)
 
     @property
     def labels(self) -> int:

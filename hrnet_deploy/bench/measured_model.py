@@ -133,7 +133,7 @@ class MeasuredModel:
             return [random_inputs(source.file, batch, seed) for seed in range(INPUTS)]
         card = source.card
         if self.spec.input_format.embedded:
-            shape = (INPUTS, batch, card.input.height, card.input.width, 3)
+            shape = (INPUTS, batch, card.input.height, card.input.width, card.architecture.image_channels)
             return [{CROPS: x} for x in np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)]
         return [noise(card, batch, seed) for seed in range(INPUTS)]
 
@@ -189,8 +189,9 @@ class MeasuredModel:
     def _pipelines(self) -> list[Callable[[], object]]:
         """From uint8 images with one box each to the decoded results of a batch."""
         task = task_of(self.spec.source.card, self.spec.input_format)
+        spec = self.spec.source.card.input
         people = [
-            (i.read(), Item(i.path, i.image_id, (a,))) for i in sample_images().items for a in i.annotations or ()
+            (i.read(spec), Item(i.path, i.image_id, (a,))) for i in sample_images().items for a in i.annotations or ()
         ]
         people = [(image, item) for image, item in people if task.samples(image, item)]
         take = itertools.cycle(people)

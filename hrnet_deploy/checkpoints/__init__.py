@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrnet_deploy.architecture import Architecture, with_known
-from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
+from hrnet_deploy.architecture import Architecture, DeepLabCut, with_known
+from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
+from hrnet_deploy.checkpoints.deeplabcut import beside
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
-from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, zero_biases
+from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, without_classifier, zero_biases
 from hrnet_deploy.checkpoints.reading import read_content
 from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.checkpoints.weights import choose_weights
@@ -45,6 +46,7 @@ class Checkpoint:
         inferred: True if properties that are not in the weights, such as how branches are upsampled, are assumed; False
             if they are known from elsewhere.
         remarks: what was left out of the file, or not taken, one text each.
+        described: what a file beside it leaves to be assumed, with the cure; mostly empty.
         weights_key: the key that was asked for, where the file holds several sets of weights; mostly empty.
     """
 
@@ -57,6 +59,7 @@ class Checkpoint:
     inferred: bool = True
     remarks: tuple[str, ...] = ()
     weights_key: str = ""
+    described: str = ""
 
     def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in an architecture known from elsewhere, for example from a card.
@@ -64,6 +67,8 @@ class Checkpoint:
         Only properties that are not in the weights are taken from it. If the weights contradict it, nothing is taken.
         """
         known = with_known(self.architecture, architecture)
+        if known == self.architecture:
+            return dataclasses.replace(self, inferred=known != architecture)
         return dataclasses.replace(
             self, architecture=known, card=card_for(known, self.sha256), inferred=known != architecture
         )
@@ -84,6 +89,8 @@ class Checkpoint:
         """
         if self.card.is_of(self.sha256):
             return ""
+        if isinstance(self.architecture, DeepLabCut):
+            return self.described
         assumptions = []
         if self.layout.startswith(OLD):
             assumptions.append(
@@ -92,6 +99,13 @@ class Checkpoint:
             )
         if self.architecture.assumption and self.inferred:
             assumptions.append(self.architecture.assumption)
+        if self.architecture.image_channels != len(COLOURS):
+            spec = self.card.input
+            named = zip(spec.channel_names, spec.mean, spec.std, strict=True)
+            each = ", ".join(f"{name} with mean {mean:g} and std {std:g}" for name, mean, std in named)
+            assumptions.append(
+                f"its image is assumed to be {each} — if it is not, give a card of your own with --card FILE.yaml"
+            )
         if self.card.dataset != UNKNOWN:
             labels = f"{self.architecture.labels} {task_entry(self.card.task).label_kind}"
             assumptions.append(
@@ -145,6 +159,7 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
     unwrapped = unwrap(weights.tensors)
     layout, tensors = official_names(unwrapped)
     tensors = background_last(layout, tensors)
+    tensors, unused = without_classifier(tensors)
     try:
         architecture: Architecture | None = recognise(_shapes(tensors), path)
     except IncompleteError:
@@ -159,7 +174,9 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
     check_finite(tensors, path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     digest = sha256(path)
-    remarks = tuple(r for r in (weights.remark, *(f"left out: {what}" for what in unwrapped.left_out)) if r)
+    remarks = tuple(
+        r for r in (weights.remark, *(f"left out: {what}" for what in (*unwrapped.left_out, unused) if what)) if r
+    )
     found = Checkpoint(
         path,
         digest,
@@ -170,6 +187,9 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
         remarks=remarks,
         weights_key=weights_key,
     )
+    if isinstance(architecture, DeepLabCut):
+        known = beside(path, architecture, found.card)
+        return dataclasses.replace(found, architecture=known.architecture, card=known.card, described=known.assumption)
     return found.with_known(found.card.architecture) if found.card.is_of(digest) else found
 
 

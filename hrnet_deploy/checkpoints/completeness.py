@@ -49,12 +49,6 @@ def check_complete(architecture: Architecture, shapes: Shapes, path: Path) -> No
             "another variant; get the file again, or one of a variant that `hrnet-deploy models` lists"
         )
     wrong = [n for n in expected if n in shapes and shapes[n] != expected[n]]
-    if wrong and wrong[0].endswith("conv1.weight") and len(shapes[wrong[0]]) == 4 and shapes[wrong[0]][1] != 3:
-        raise BadInput(
-            f"{path} looks like {architecture.title} for images of {shapes[wrong[0]][1]} channels ({wrong[0]} is "
-            f"{shapes[wrong[0]]}), and this version takes networks of three — for a grey network, repeat that weight "
-            "for three channels and divide it by 3"
-        )
     if wrong:
         first = f"{wrong[0]} is {shapes[wrong[0]]}, expected {expected[wrong[0]]}"
         raise BadInput(
@@ -64,9 +58,14 @@ def check_complete(architecture: Architecture, shapes: Shapes, path: Path) -> No
 
 
 def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raises BadInput with names if a tensor holds a NaN or an infinity."""
+    """Raises BadInput with names if a tensor holds a NaN or an infinity, or numbers that are no weights."""
     import torch
 
+    if whole := [n for n, t in tensors.items() if not t.is_floating_point() and not n.endswith(COUNTER)]:
+        raise BadInput(
+            f"{path} has no floating point numbers in {_listed('tensors', whole)} — give the weights before they were "
+            "quantized or converted"
+        )
     bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if bad:
         raise BadInput(

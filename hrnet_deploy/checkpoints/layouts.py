@@ -32,8 +32,25 @@ AVERAGING = {"n_averaged", "steps", "num_updates", "decay", "initted", "updates"
 # how an average of weights is kept beside the weights: before the name, and in place of its dots. mmcv's EMAHook (whose
 # plain names hold the average when a file is saved), and LitEma
 TWINS = (("ema_", "_"), ("model_ema.", ""))
-MMSEG, HRNET_PYTORCH = "mmsegmentation", "hrnet-pytorch"
-OTHER_LAYOUTS = {"last_layer.": HRNET_PYTORCH, "heads.": "DeepLabCut 3"}  # beside a body with the prefix backbone.
+MMSEG, HRNET_PYTORCH, DEEPLABCUT = "mmsegmentation", "hrnet-pytorch", "DeepLabCut 3"
+MMPRETRAIN = "mmpretrain"
+OTHER_LAYOUTS = {"last_layer.": HRNET_PYTORCH, "heads.": DEEPLABCUT}  # beside a body with the prefix backbone.
+# DeepLabCut's heads of body parts; other heads keep their names
+DEEPLABCUT_HEADS = {f"heads.bodypart.{head}.": f"{head}." for head in ("heatmap_head", "locref_head")}
+# the classifier of mmpretrain (mmclassification) and the official one, which timm's is too; the first that matches
+CLASSIFIER = {
+    "backbone.": "",
+    "neck.0.increase_layers.": "incre_modules.",
+    "neck.0.final_layer.conv.": "final_layer.0.",
+    "neck.0.final_layer.bn.": "final_layer.1.",
+    "head.fc.": "classifier.",
+}
+for _i in range(3):
+    CLASSIFIER[f"neck.0.downsample_layers.{_i}.conv."] = f"downsamp_modules.{_i}.0."
+    CLASSIFIER[f"neck.0.downsample_layers.{_i}.bn."] = f"downsamp_modules.{_i}.1."
+# layers of a classifier that stay in a body made for another task with timm, and that it does not use
+CLASSIFIER_LAYERS = ("incre_modules.", "downsamp_modules.", "classifier.", "final_layer.0.", "final_layer.1.")
+OTHER_TASKS = ("final_layer.weight", "last_layer.0.weight", "aux_head.0.weight", "heatmap_head.", "rpn_head.")
 _OCR, _BLOCK = "decode_head.1.", "ocr_distri_head.object_context_block."
 # mmsegmentation's prefixes and the official ones; the first that matches is replaced
 MMSEG_HRNET = {
@@ -57,8 +74,12 @@ for _theirs, _ours in (("query_project", "f_pixel"), ("key_project", "f_object")
 for _theirs, _ours in (("value_project", "f_down"), ("out_project", "f_up")):
     MMSEG_HRNET[f"{_OCR}object_context_block.{_theirs}.conv."] = f"{_BLOCK}{_ours}.0."
     MMSEG_HRNET[f"{_OCR}object_context_block.{_theirs}.bn."] = f"{_BLOCK}{_ours}.1.0."
-# convolutions that have a bias officially, but none in mmsegmentation, because a batch norm follows them
+# convolutions that have a bias officially, but none in these layouts, because a batch norm follows them
 WITHOUT_BIAS = ("last_layer.0", "aux_head.0", "conv3x3_ocr.0")
+BIASES_LEFT_OUT = {
+    MMSEG: WITHOUT_BIAS,
+    MMPRETRAIN: (*(f"downsamp_modules.{i}.0" for i in range(3)), "final_layer.0"),
+}
 
 
 @dataclass(frozen=True)
@@ -103,20 +124,36 @@ def official_names(unwrapped: Unwrapped[T]) -> tuple[str, dict[str, T]]:
     elif any(n.startswith("decode_head.") for n in names):
         layout = MMSEG
         if any(n.startswith("backbone.stage2.") for n in names):
-            names = {_renamed(n): t for n, t in names.items()}
+            names = {_renamed(n, MMSEG_HRNET): t for n, t in names.items()}
+    elif any(n.startswith("neck.0.increase_layers.") for n in names):
+        layout = MMPRETRAIN
+        names = {_renamed(n, CLASSIFIER): t for n, t in names.items()}
     elif any(n.startswith("backbone.") for n in names):
         layout = next(
             (v for head, v in {**HEADS, **OTHER_LAYOUTS}.items() if any(n.startswith(head) for n in names)), "mmpose"
         )
-        names = {_without_part(n): t for n, t in names.items()}
+        names = {_renamed(_without_part(n), DEEPLABCUT_HEADS): t for n, t in names.items()}
     return f"{layout}, prefix {prefix}" if prefix else layout, names
 
 
+def without_classifier(names: Mapping[str, T]) -> tuple[dict[str, T], str]:
+    """The tensors of a network for another task without the layers of the ImageNet classifier that its body was made
+    for, and what was left out, in words. A classifier itself is not changed.
+
+    timm's models have these layers unless they are made with `features_only`. A head that does use them takes more
+    channels than the branches have, so its shape does not fit."""
+    unused = [n for n in names if n.startswith(CLASSIFIER_LAYERS)]
+    if not unused or not any(n.startswith(OTHER_TASKS) for n in names):
+        return dict(names), ""
+    kept = {n: t for n, t in names.items() if n not in set(unused)}
+    return kept, _counted("layers of an ImageNet classifier", unused)
+
+
 def zero_biases(layout: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with zeros for the biases that mmsegmentation leaves out."""
+    """The tensors with zeros for the biases that mmsegmentation and mmpretrain leave out."""
     added = {}
-    if layout.startswith(MMSEG):
-        for name in WITHOUT_BIAS:
+    for theirs, convolutions in BIASES_LEFT_OUT.items():
+        for name in convolutions if layout.startswith(theirs) else ():
             if f"{name}.weight" in tensors and f"{name}.bias" not in tensors:
                 weight = tensors[f"{name}.weight"]
                 added[f"{name}.bias"] = weight.new_zeros(len(weight))
@@ -197,8 +234,9 @@ def _counted(what: str, names: Sequence[str]) -> str:
     return f"{what} ({len(names)}, as {names[0]})"
 
 
-def _renamed(name: str) -> str:
-    for theirs, ours in MMSEG_HRNET.items():
+def _renamed(name: str, prefixes: Mapping[str, str]) -> str:
+    """The name with the first of `prefixes` that it has replaced."""
+    for theirs, ours in prefixes.items():
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     return name

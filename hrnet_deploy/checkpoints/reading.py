@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LFS_POINTER = b"version https://git-lfs.github.com/"
+PART = re.compile(r"-\d{5}-of-(\d{5})\.")  # in the name of a file of a checkpoint that is spread over several
 OTHER_FILES = {  # by their first bytes
     b"\x1f\x8b": "a gzip archive",
     b"7z\xbc\xaf": "a 7z archive",
@@ -117,6 +118,14 @@ def _refuse_other_files(start: bytes, path: Path) -> None:
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--", b"<meta", b"<body", b"<error")):
         raise BadInput(
             f"{path} is an HTML page, not a checkpoint — the link led to a web page; download the file itself"
+        )
+    part = PART.search(path.name)
+    if path.name.endswith(".index.json") or b'"weight_map"' in text or (part and int(part[1]) > 1):
+        what = "one file of a checkpoint that is" if part else "the index of a checkpoint that is"
+        raise BadInput(
+            f"{path} is {what} spread over several files — join them with two lines of Python: from safetensors.torch "
+            "import load_file, save_file; save_file({k: v for name in FILES for k, v in load_file(name).items()}, "
+            "'whole.safetensors'), or with torch.load and torch.save for .bin files"
         )
     if text.startswith((b"{", b"[")) and b"\0" not in start[:16]:  # the length before a safetensors header has zeros
         raise BadInput(
@@ -223,7 +232,7 @@ class _Pickled:
             with zipfile.ZipFile(path) as archive:
                 pickles = [n for n in archive.namelist() if n.endswith("data.pkl")]
                 return cls._parsed(io.BytesIO(archive.read(pickles[0])))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, IndexError):
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, IndexError):
             return cls()
 
     @classmethod
@@ -295,10 +304,15 @@ def _torch(path: Path) -> Any:
 
 
 def check_size(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raises BadInput if the tensors are larger than the file.
+    """Raises BadInput if the tensors are larger than the file, or if one has no plain values.
 
     A tensor can be a view that repeats one stored value a billion times, which no file of weights needs.
     """
+    if odd := [n for n, t in tensors.items() if str(t.layout) != "torch.strided" or t.is_quantized or t.is_meta]:
+        raise BadInput(
+            f"{path} has tensors that are sparse, quantized or without values ({', '.join(odd[:3])}) — save the plain "
+            "weights of the network"
+        )
     if sum(t.numel() * t.element_size() for t in tensors.values()) > 2 * path.stat().st_size:
         raise _exhausting(path, "more data than it holds")
 

@@ -6,14 +6,14 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from hrnet_deploy.errors import DeployError
+from hrnet_deploy.errors import BadInput, DeployError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,10 @@ class Command(TyperCommand):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{**options, "rich_markup_mode": None})
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _refuse_empty(args)
+        return super().parse_args(ctx, args)
 
 
 command = functools.partial(app.command, cls=Command)
@@ -68,6 +72,18 @@ def renamed(names: Mapping[str, str]) -> type[Command]:
             return super().parse_args(ctx, [_new_name(argument, names) for argument in args])
 
     return Renamed
+
+
+def _refuse_empty(args: Sequence[str]) -> None:
+    """Raises BadInput for an empty argument, as a shell makes it from a variable that is not set. Nothing takes one: an
+    empty path would be the current folder."""
+    for before, argument in zip(("", *args), args, strict=False):
+        name, equals, value = argument.partition("=")
+        if not argument.strip():
+            what = before if before.startswith("-") else "an argument"
+            raise BadInput(f"{what} is empty — give it a value or leave it out")
+        if name.startswith("--") and equals and not value.strip():
+            raise BadInput(f"{name} is empty — give it a value or leave it out")
 
 
 def _new_name(argument: str, names: Mapping[str, str]) -> str:
@@ -119,8 +135,7 @@ def _run() -> None:
         _fail(*_about_files(error))
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong arguments: the library explains them
-            error.show()
-            sys.exit(error.exit_code)
+            _refuse_arguments(error)
         if os.environ.get("HRNET_DEPLOY_DEBUG"):
             raise
         _fail(
@@ -128,6 +143,17 @@ def _run() -> None:
             "with the traceback that HRNET_DEPLOY_DEBUG=1 shows",
             70,
         )
+
+
+def _refuse_arguments(error: Any) -> None:
+    """End with what the library says of wrong arguments, as one sentence. Without any, it shows the help."""
+    said = error.format_message().strip().rstrip(".")
+    if type(error).__name__ == "NoArgsIsHelpError" or not said:
+        error.show()
+        sys.exit(error.exit_code)
+    context = getattr(error, "ctx", None)
+    command = "hrnet-deploy" + (f" {context.info_name}" if context and context.parent else "")
+    _fail(f"{said[:1].lower()}{said[1:]} — `{command} --help` lists what there is", error.exit_code)
 
 
 def _about_files(error: OSError) -> tuple[str, int]:
@@ -141,10 +167,11 @@ def _about_files(error: OSError) -> tuple[str, int]:
 
 
 def _fail(sentence: str, code: int) -> None:
+    printable = "".join(c if c.isprintable() else " " for c in sentence)  # names in a file may hold control characters
     with contextlib.suppress(OSError):  # nobody reads what stdout still holds
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
-        print(f"error: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+        print(f"error: {' '.join(printable.split())}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 

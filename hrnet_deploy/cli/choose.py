@@ -19,6 +19,7 @@ def tune(
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write the winner's ONNX model to.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     max_drop: Annotated[
         float, typer.Option(help="How much the metric may change at most, in points, up or down.")
     ] = 0.5,
@@ -27,6 +28,7 @@ def tune(
     checkpoint: Annotated[
         str, typer.Option(help="Weights for the PyTorch row. Without it the row has random weights.")
     ] = "",
+    weights_key: options.WeightsKey = "",
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -58,11 +60,12 @@ def tune(
     request = TuneRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
         max_drop=max_drop,
         minutes=minutes,
         threads=tuple(threads or ()),
         checkpoint=checkpoint,
+        weights_key=weights_key,
         throughput=throughput,
         calibration_cache=calibration_cache,
         force=force,
@@ -79,7 +82,9 @@ def run(
         Path, typer.Option("-o", "--output", help="The folder for all files. Run the same command again to resume.")
     ],
     images: options.Images,
+    weights_key: options.WeightsKey = "",
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(metavar="ENGINE", help="An engine. Repeatable. Default: every engine that runs here."),
@@ -113,8 +118,9 @@ def run(
 
     request = RunRequest(
         checkpoint=checkpoint,
+        weights_key=weights_key,
         folder=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
         engines=tuple(engine or ()),
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,

@@ -27,6 +27,7 @@ class Target(StrEnum):
     ort = "ort"
     openvino = "openvino"
     trt = "trt"
+    trt_rtx = "trt-rtx"
 
 
 class BranchFusion(StrEnum):
@@ -44,6 +45,7 @@ class Method(StrEnum):
 
 class BuildEngine(StrEnum):
     trt = "trt"
+    trt_rtx = "trt-rtx"
 
 
 @command(rich_help_panel=PREPARE)
@@ -133,6 +135,7 @@ def quantize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
     seed: options.SplitSeed = 0,
@@ -194,7 +197,7 @@ def quantize(
     request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),
@@ -268,6 +271,20 @@ def build(
         typer.Option("--aux-streams", help="Streams in addition to the first. Default: TensorRT's own choice."),
     ] = None,
     tf32: Annotated[bool, typer.Option("--tf32", help="Allow TF32 for float32 operators.")] = False,
+    gpu: Annotated[
+        str,
+        typer.Option(
+            "--gpu",
+            metavar="LIST",
+            help="For trt-rtx: the GPUs that the plan is for, any or some of sm75, sm86, sm89, sm120, sm121.",
+        ),
+    ] = "any",
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers", help="Show the kernels of each block, and compile an int8 file in fp16 too, to compare them."
+        ),
+    ] = False,
     report: options.Report = None,
     force: options.Force = False,
     json: options.Json = False,
@@ -275,8 +292,9 @@ def build(
     """Build a TensorRT plan from an ONNX file, with a manifest.
 
     The plan has the precision of the file, so build it from an int8 or float16
-    file for int8 or float16. A plan runs only on this kind of GPU with this
-    version of TensorRT, so keep the ONNX file.
+    file for int8 or float16. A plan of TensorRT runs only on this kind of GPU
+    with this version of TensorRT, so keep the ONNX file. A plan of TensorRT for
+    RTX (--engine trt-rtx) is built on any machine, without a GPU.
 
     Example: hrnet-deploy build int8.onnx --engine trt -o int8.plan --batch 1:8:32
     """
@@ -293,7 +311,8 @@ def build(
         level=level,
         aux_streams=aux_streams,
         tf32=tf32,
+        gpus=() if gpu == "any" else tuple(parse_list(gpu)),
     )
     with shown() as progress:
-        result = job(BuildRequest(model, output, plan, force), progress)
+        result = job(BuildRequest(model, output, plan, force, engine.value, layers), progress)
     finish(result, json, report)

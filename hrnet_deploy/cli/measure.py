@@ -28,8 +28,10 @@ def check(
     against: Annotated[
         str, typer.Option(help="The checkpoint that the file was made from (or its card), or another ONNX file.")
     ],
+    weights_key: options.WeightsKey = "",
     images: options.SomeImages = None,
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
     engine: Annotated[str, typer.Option(help="The engine to compare with the reference.")] = "ort",
@@ -84,7 +86,7 @@ def check(
     from hrnet_deploy.jobs.check import check as job
     from hrnet_deploy.results.figures import Budget
 
-    check_outputs(force, output, junit)
+    check_outputs(force, output, other=junit)
     distances = {
         "pixels_mean": max_pixels,
         "moved_over_1px": max_moved,
@@ -95,7 +97,19 @@ def check(
     }
     limits = Budget(max_relative, max_drop, {k: v for k, v in distances.items() if v is not None})
     request = CheckRequest(
-        model, against, images, annotations, limit, seed, engine, threads, flip_test, limits, strict=strict
+        model,
+        against,
+        images,
+        annotations,
+        limit,
+        seed,
+        engine,
+        threads,
+        flip_test,
+        limits,
+        weights_key=weights_key,
+        strict=strict,
+        categories=tuple(category or ()),
     )
     with shown() as progress:
         result = job(request, progress)
@@ -130,6 +144,7 @@ def bench(
         str,
         typer.Option(help="Weights for the torch engine. Without it, that row has random weights and is labelled so."),
     ] = "",
+    weights_key: options.WeightsKey = "",
     card: Annotated[
         list[str] | None,
         typer.Option(metavar="CARD", help="Measure the network of a card in place of a file. Repeatable."),
@@ -140,6 +155,9 @@ def bench(
     size: Annotated[str | None, typer.Option(help="With --card: the input as HEIGHTxWIDTH.")] = None,
     batch: Annotated[list[int] | None, typer.Option(metavar="NUMBER", help="The batch size. Repeatable.")] = None,
     threads: options.ThreadCounts = None,
+    oversubscribe: Annotated[
+        bool, typer.Option("--oversubscribe", help="Allow more threads than there are cores.")
+    ] = False,
     seconds: options.Seconds = 5.0,
     rounds: Annotated[int, typer.Option(help="The number of rounds. Every row is measured once per round.")] = 12,
     task: Annotated[
@@ -188,8 +206,8 @@ def bench(
     from hrnet_deploy.errors import BadInput
 
     if not models and weights is None:
-        if checkpoint or size or batch or threads or sweep or layers:
-            named = "--checkpoint, --size, --batch, --threads, --sweep and --layers"
+        if checkpoint or weights_key or size or batch or threads or oversubscribe or sweep or layers:
+            named = "--checkpoint, --weights-key, --size, --batch, --threads, --oversubscribe, --sweep and --layers"
             raise BadInput(f"{named} need a file — name one, or give --card and --weights random")
         _cost_table(engine or (), task or (), card or (), checkpoints, data, train, quick, budget, output, force, json)
         return
@@ -203,10 +221,12 @@ def bench(
         models or (),
         engine or (),
         checkpoint,
+        weights_key,
         card[0] if card else "",
         size,
         batch or [1],
         threads or (),
+        oversubscribe,
         seconds,
         rounds,
         sweep,
@@ -220,10 +240,12 @@ def _bench(
     models: Sequence[Path],
     engines: Sequence[str],
     checkpoint: str,
+    weights_key: str,
     card: str,
     size: str | None,
     batches: Sequence[int],
     threads: Sequence[int],
+    oversubscribe: bool,
     seconds: float,
     rounds: int,
     sweep: str,
@@ -245,6 +267,8 @@ def _bench(
         engines=swept(engines or (["torch", "ort"] if checkpoint else ["ort"]), parse_list(sweep)),
         batches=batches,
         threads=threads,
+        oversubscribe=oversubscribe,
+        weights_key=weights_key,
         size=optional_size(size),
         seconds=seconds,
         rounds=rounds,
@@ -282,8 +306,10 @@ def _cost_table(
     from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.jobs.cost_table import CostTableRequest
     from hrnet_deploy.jobs.cost_table import cost_table as job
+    from hrnet_deploy.workflow.arguments import require_suffix
 
     path = output or Path("cost_table.json")
+    require_suffix(path, (".json",), "a result file")
     request = CostTableRequest(
         path, engines, tasks, cards, checkpoints, data, quick, budget, train, command=command_line()
     )

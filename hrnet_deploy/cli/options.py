@@ -38,6 +38,14 @@ Annotations = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse images that cannot be read, in place of leaving them out.")
 ]
+Categories = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--category",
+        metavar="NAME",
+        help="A category of the annotations to use, by name or number; for detectors also CLASS=CATEGORY. Repeatable.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]
 Seed = Annotated[
     int | None, typer.Option(help="With --limit: choose the images at random with this seed, not the first ones.")

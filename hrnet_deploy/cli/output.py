@@ -24,13 +24,18 @@ def command_line() -> str:
     return shlex.join(["hrnet-deploy", *sys.argv[1:]])
 
 
-def check_outputs(force: bool, *paths: Path | None) -> None:
-    """Check before the work that the files can be written after it. Raises BadInput."""
+def check_outputs(force: bool, *results: Path | None, other: Path | None = None) -> None:
+    """Check before the work that the files can be written after it: results, whose names end in .json, and another
+    file. Raises BadInput."""
     from hrnet_deploy.files import check_output
+    from hrnet_deploy.workflow.arguments import require_suffix
 
-    for path in paths:
+    for path in results:
         if path is not None:
+            require_suffix(path, (".json",), "a result file")
             check_output(path, force)
+    if other is not None:
+        check_output(other, force)
 
 
 def print_json(value: Any) -> None:

@@ -24,6 +24,7 @@ def predict(
         Path | None,
         typer.Option(help="COCO annotations or detections with the boxes of people. Default: the whole image."),
     ] = None,
+    category: options.Categories = None,
     engine: options.Engine = "ort",
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
@@ -48,7 +49,9 @@ def predict(
     check_outputs(force, report)
     use = ModelUse(model, engine, threads, flip_test, upright)
     with shown() as progress:
-        result = job(PredictRequest(use, inputs, output, boxes, pictures, force, strict), progress)
+        result = job(
+            PredictRequest(use, inputs, output, boxes, pictures, force, strict, tuple(category or ())), progress
+        )
     finish(result, json, report)
 
 
@@ -59,6 +62,7 @@ def evaluate(
         Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one.")
     ],
     annotations: options.Annotations = None,
+    category: options.Categories = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
     engine: options.Engine = "ort",
@@ -87,7 +91,7 @@ def evaluate(
 
     check_outputs(force, output)
     use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales))
-    request = EvalRequest(use, data, annotations, limit, seed, strict)
+    request = EvalRequest(use, data, annotations, limit, seed, strict, tuple(category or ()))
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output)

@@ -31,6 +31,7 @@ class EngineEntry:
         options: the values of each option; NUMBER stands for any whole number from 1 on, and a flag has no values.
         missing: "module:function". The function takes the options, and returns why the engine cannot run here for
             another reason than missing modules, or empty text.
+        runs_files: whether it runs an ONNX file or a plan, and not the network of a checkpoint.
         passes: options that begin with this are passed on unchanged to the engine's library.
     """
 
@@ -42,6 +43,7 @@ class EngineEntry:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing: str = ""
     passes: str = ""
+    runs_files: bool = True
 
 
 ENGINES: dict[str, EngineEntry] = {
@@ -60,6 +62,7 @@ ENGINES: dict[str, EngineEntry] = {
             "streams": (),
         },
         missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
+        runs_files=False,
     ),
     "ort": EngineEntry(
         "ONNX Runtime; on an NVIDIA GPU with ort:provider=cuda",
@@ -68,7 +71,7 @@ ENGINES: dict[str, EngineEntry] = {
         needs=("onnxruntime",),
         options={
             "optimization": ("all", "extended", "basic", "disabled"),
-            "provider": ("cpu", "cuda", "tensorrt"),
+            "provider": ("cpu", "cuda", "tensorrt", "tensorrt-rtx"),
             "graph": (),
         },
         missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
@@ -96,6 +99,22 @@ ENGINES: dict[str, EngineEntry] = {
             "tf32": (),
         },
         missing="hrnet_deploy.engines.trt.missing:unavailable_reason",
+    ),
+    "trt-rtx": EngineEntry(
+        "TensorRT for RTX: plans run on NVIDIA GeForce and RTX GPUs, and are built anywhere",
+        "hrnet_deploy.engines.trt.rtx_engine",
+        "RtxEngine",
+        needs=("tensorrt_rtx", "pycuda"),
+        extra="trt-rtx",
+        options={
+            "graph": ("on", "off"),
+            "contexts": (NUMBER,),
+            "aux_streams": ("0", NUMBER),
+            "level": ("0", "1", "2", "3", "4", "5"),
+            "tf32": (),
+            "specialization": ("lazy", "eager", "none"),
+        },
+        missing="hrnet_deploy.engines.trt.missing:rtx_unavailable_reason",
     ),
 }
 
@@ -179,6 +198,17 @@ def require(text: str) -> None:
     name, _ = parse(text)
     if reason := unavailable_reason(text):
         raise Unavailable(f"the {name} engine cannot run here: {reason}")
+
+
+def require_runs_files(text: str) -> None:
+    """Raise BadInput for an engine that is unknown, or that runs the network of a checkpoint and no files."""
+    name, _ = parse(text)
+    if not ENGINES[name].runs_files:
+        able = ", ".join(n for n, e in ENGINES.items() if e.runs_files)
+        raise BadInput(
+            f"the {name} engine runs the network of a checkpoint, and this command runs a file — choose among {able} "
+            f"(`bench` measures {name} beside them)"
+        )
 
 
 def open_engine(text: str, source: Source, threads: int | None = None) -> Engine:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
-from hrnet_deploy.engines.on_gpu import PROVIDERS
+from hrnet_deploy.engines.on_gpu import PROVIDERS, RTX, RTX_PACKAGE
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.results.base import EngineInfo
 
@@ -29,6 +30,7 @@ DTYPES = {
 GRAPH = {
     "cuda": "enable_cuda_graph",
     "tensorrt": "trt_cuda_graph_enable",
+    RTX: "enable_cuda_graph",
 }  # the provider's option that captures a CUDA graph
 GRAPH_ID, NO_GRAPH = "gpu_graph_id", "-1"
 
@@ -42,7 +44,7 @@ class OrtEngine:
         source: names an ONNX file.
         threads: of each operator; operators run one after the other.
         optimization: level of the graph optimization: all, extended, basic or disabled.
-        provider: cpu, cuda or tensorrt.
+        provider: cpu, cuda, tensorrt or tensorrt-rtx (a plugin, which has never run here).
         graph: capture CUDA graphs.
         passed: options of the provider; their names begin with `provider.`.
 
@@ -66,6 +68,7 @@ class OrtEngine:
             raise BadInput(
                 "ort captures a graph only on a GPU — add provider=cuda or provider=tensorrt, or leave graph out"
             )
+        self._file = source.file
         self.device = "cpu" if provider == "cpu" else "cuda"
         wanted = PROVIDERS[provider]
         options = onnxruntime.SessionOptions()
@@ -79,7 +82,13 @@ class OrtEngine:
         if graph:
             settings[GRAPH[provider]] = "1"
         try:
-            self.session = onnxruntime.InferenceSession(str(source.file), options, providers=[(wanted, settings)])
+            if provider == RTX:
+                _add_plugin(options, settings)
+                self.session = onnxruntime.InferenceSession(str(source.file), options)
+            else:
+                self.session = onnxruntime.InferenceSession(str(source.file), options, providers=[(wanted, settings)])
+        except Unavailable:
+            raise
         except Exception as error:  # onnxruntime has an unrelated type for each error code
             first = str(error).strip().splitlines()[0]
             raise BadInput(f"ONNX Runtime cannot open {source.file} ({first[:200]}) — export it again") from error
@@ -102,7 +111,11 @@ class OrtEngine:
     def run(self, feeds: Feeds) -> Arrays:
         check_feeds(self.inputs, feeds)
         names = [o.name for o in self.outputs]
-        found = self.session.run(names, dict(feeds), self._options(NO_GRAPH))
+        try:
+            found = self.session.run(names, dict(feeds), self._options(NO_GRAPH))
+        except Exception as error:  # onnxruntime has an unrelated type for each error code
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BadInput(f"ONNX Runtime cannot run {self._file} ({first[:200]}) — export it again") from error
         return {n: np.asarray(v) for n, v in zip(names, found, strict=True)}
 
     def bind(self, feeds: Feeds) -> Callable[[], None]:
@@ -136,6 +149,23 @@ class OrtEngine:
 
     def close(self) -> None:
         del self.session
+
+
+def _add_plugin(options: Any, settings: Mapping[str, str]) -> None:
+    """Load the plugin of TensorRT for RTX, and have a session use it. Raises Unavailable if it finds no device."""
+    plugin = importlib.import_module(RTX_PACKAGE)
+    name = str(plugin.get_ep_name())
+    devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == name]
+    if not devices:
+        try:
+            onnxruntime.register_execution_provider_library(name, plugin.get_library_path())
+        except Exception as error:  # onnxruntime has an unrelated type for each error code
+            first = str(error).strip().splitlines()[0][:200]
+            raise Unavailable(f"the provider {RTX} does not load ({first}) — use provider=cuda") from error
+        devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == name]
+    if not devices:
+        raise Unavailable(f"the provider {RTX} finds no GPU that it can use — use provider=cuda")
+    options.add_provider_for_devices(devices[:1], dict(settings))
 
 
 def _spec(value: Any) -> TensorSpec:

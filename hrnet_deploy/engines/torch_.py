@@ -74,7 +74,8 @@ class TorchEngine:
         self._compiled = compile
         self._captured: dict[tuple[torch.Size, ...], Captured] = {}
         self._settled: set[tuple[torch.Size, ...]] = set()
-        shapes = {INPUT: ("batch", 3, "height", "width"), IMAGE_SIZE: ("batch", 2)}
+        channels = source.card.architecture.image_channels
+        shapes = {INPUT: ("batch", channels, "height", "width"), IMAGE_SIZE: ("batch", 2)}
         self.inputs = tuple(TensorSpec(i, shapes[i], "float32") for i in source.card.architecture.inputs)
         self.outputs = tuple(TensorSpec(o, ("batch", "", "", ""), "float32") for o in source.card.architecture.outputs)
 

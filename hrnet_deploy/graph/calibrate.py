@@ -22,9 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import made
 from hrnet_deploy.files import atomic_write
 
 MANTISSA = 6  # bits of the mantissa in a bin: 64 bins per octave, each 0.8% to 1.6% of its value wide
@@ -32,6 +33,7 @@ LOWEST, OCTAVES = -24, 64  # magnitudes below 2**-24 count as zero, magnitudes a
 HALF = OCTAVES << MANTISSA
 BINS = 2 * HALF + 1  # negative values, zero, positive values
 SAMPLE = 65_536  # the most values per tensor and image that enter a histogram; minimum and maximum are of all values
+MOST_TEXT = 2**28  # bytes of the names of all tensors and images in a file
 KEEP_EVERY = 10.0  # seconds between two calls of `keep`, which is the most work that a killed process loses
 SPREAD = 10.0  # an image is an outlier in a tensor if its peak is more than this many times the tensor's median peak
 EVERYWHERE = 0.05  # an image that is an outlier in more than this share of the tensors is ignored in all of them
@@ -148,16 +150,43 @@ class Statistics:
     def load(cls, path: Path) -> Statistics:
         """Read what `save` wrote. Raises BadInput if the file holds something else."""
         try:
-            with np.load(path, allow_pickle=False) as saved:
-                meta = json.loads(str(saved["meta"]))
-                counts, low, high = saved["counts"], list(saved["low"]), list(saved["high"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            with zipfile.ZipFile(path) as archive:
+                meta = made(_Meta, json.loads(str(_array(archive, "meta", "U", ()))), "meta")
+                seen = (len(meta.done), len(meta.names)) if meta.done else (0,)
+                counts = _array(archive, "counts", np.int64, (len(meta.names), BINS))
+                low, high = (_array(archive, name, np.float32, seen) for name in ("low", "high"))
+        except Exception as error:  # numpy and zlib raise unrelated types, and each of them means the same
+            said = str(error) or type(error).__name__
             raise BadInput(
-                f"{path} holds no calibration statistics ({type(error).__name__}) — delete it, or name another file"
+                f"{path} holds no calibration statistics ({said[:120]}) — delete it, or name another file"
             ) from error
-        if counts.shape != (len(meta["names"]), BINS) or not len(low) == len(high) == len(meta["done"]):
-            raise BadInput(f"{path} is damaged or from another version — delete it, or name another file")
-        return cls(meta["model"], tuple(meta["names"]), counts, low, high, meta["done"])
+        if (counts < 0).any() or not (np.isfinite(low) & np.isfinite(high) & (low <= high)).all():
+            raise BadInput(f"{path} is damaged: its figures fit no activations — delete it, or name another file")
+        return cls(meta.model, meta.names, counts, list(low), list(high), list(meta.done))
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """What a file of statistics says of its arrays: see `Statistics`."""
+
+    model: str
+    names: tuple[str, ...]
+    done: tuple[str, ...]
+
+
+def _array(archive: zipfile.ZipFile, name: str, kind: DTypeLike, shape: tuple[int, ...]) -> NDArray:
+    """An array of an `.npz` file. Raises ValueError, before memory is taken for it, if it is of another shape or
+    type."""
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        found, _, dtype = read(file)
+    same = dtype.kind == "U" and dtype.itemsize <= MOST_TEXT if kind == "U" else dtype == np.dtype(kind)
+    if found != shape or not same:
+        raise ValueError(f"{name} is an array {found} of {dtype}, expected {shape}")
+    with archive.open(f"{name}.npy") as file:
+        made: NDArray = np.lib.format.read_array(file, allow_pickle=False)
+        return made
 
 
 @dataclass(frozen=True)

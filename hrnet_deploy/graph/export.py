@@ -52,17 +52,15 @@ def export_graph(
         exporter: which of torch's exporters to use.
 
     Returns:
-        A graph with the input `image`, float32 (N, 3, H, W), further inputs if the architecture has any, and the
+        A graph with the input `image`, float32 (N, C, H, W), further inputs if the architecture has any, and the
         outputs the architecture names. Operators and tensors are named after PyTorch modules.
 
     Raises:
-        BadInput: an axis is unknown, the network cannot be exported with a dynamic axis, or the exporter failed.
+        BadInput: the network cannot be exported with a dynamic axis, or the exporter failed.
         Unavailable: torch or onnxscript is not installed.
     """
     torch = need("torch", "export")
     need("onnxscript", "export")
-    if unknown := set(dynamic) - set(AXES):
-        raise BadInput(f"cannot make {', '.join(sorted(unknown))} dynamic — choose among {', '.join(AXES)}")
     inputs, outputs = list(card.architecture.inputs), list(card.architecture.outputs)
     if dynamic and (reason := card.architecture.static_reason):
         raise BadInput(

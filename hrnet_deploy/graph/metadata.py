@@ -18,6 +18,7 @@ import onnx
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.fields import made
 from hrnet_deploy.files import require_file, sha256
 from hrnet_deploy.graph.external import digest_with_external, external_files, load_external
 from hrnet_deploy.graph.plan import is_plan, read_manifest
@@ -77,22 +78,30 @@ def from_values(values: Any, path: Path) -> Description:
     Raises:
         BadInput: the values were written by another version or are not a description. The message names `path`.
     """
-    try:
-        if values["schema"] != SCHEMA:
-            raise BadInput(
-                f"{path} was made by another version of hrnet-deploy (schema {values['schema']}, here {SCHEMA}) — "
-                "export it again"
-            )
-        card = _card(values["card"], path)
-        return Description(
-            card=card,
-            input_format=InputFormat(**values["contract"]),
-            precision=values["precision"],
-            provenance=values["provenance"],
-            history=tuple(values["history"]),
+    given = dict(values) if isinstance(values, Mapping) else {}
+    if (schema := given.pop("schema", None)) != SCHEMA:
+        raise BadInput(
+            f"{path} was made by another version of hrnet-deploy (schema {str(schema)[:20]}, here {SCHEMA}) — export "
+            "it again"
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
+    card = _card(given.pop("card", None), path)
+    try:
+        found = made(_Written, given, "")
+        for i, step in enumerate(found.history):
+            made(str, step.get("step"), f"history[{i}].step")
+    except (BadInput, RecursionError) as error:
+        raise BadInput(f"{path} has a damaged description: {error}, and export the file again") from error
+    return Description(card, found.contract, found.precision, found.provenance, found.history)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is written of a description beside its card and the schema."""
+
+    contract: InputFormat
+    precision: str
+    provenance: Mapping[str, str]
+    history: tuple[Mapping[str, Any], ...]
 
 
 def _card(values: Any, path: Path) -> ModelCard:
@@ -100,7 +109,7 @@ def _card(values: Any, path: Path) -> ModelCard:
     wrongly: such a file was verified and calibrated on images that were prepared in another way."""
     try:
         card = ModelCard.from_dict(values)
-    except BadInput as error:
+    except (BadInput, RecursionError) as error:
         raise BadInput(f"{path} has a damaged model card: {error}, and export the file again") from error
     if card.remarks:
         raise BadInput(f"{path} was exported with a card that was not understood ({card.remarks[0]}) — export it again")
@@ -129,7 +138,7 @@ def description_of(model: onnx.ModelProto, path: Path) -> Description:
         )
     try:
         values = json.loads(found)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} has a damaged model card ({error!r}) — export it again") from error
     return from_values(values, path)
 
@@ -155,6 +164,8 @@ def _without_external(path: Path) -> onnx.ModelProto:
         raise BadInput(
             f"{path} is not an ONNX file, or a damaged one — expected a file written by `hrnet-deploy export`"
         ) from error
+    if not any(o.domain in ("", "ai.onnx") for o in model.opset_import):
+        raise BadInput(f"{path} is a damaged ONNX file: it does not say its opset — export it again")
     if not model.graph.node:
         raise BadInput(
             f"{path} is not an ONNX file: it holds no graph — expected a file written by `hrnet-deploy export`"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -14,8 +16,10 @@ from hrnet_deploy.graph.ranges import Grid
 class QDQWriter:
     """Collects the new nodes and constants, then puts the graph together in topological order."""
 
-    def __init__(self, model: onnx.ModelProto, grid: Grid, integer_bias: bool, reduce_range: bool) -> None:
-        self.model, self.grid, self.integer_bias = model, grid, integer_bias
+    def __init__(
+        self, model: onnx.ModelProto, grid: Grid, integer_bias: bool, reduce_range: bool, per_channel: bool = True
+    ) -> None:
+        self.model, self.grid, self.integer_bias, self.per_channel = model, grid, integer_bias, per_channel
         self.graph = GraphIndex(model)
         self.limit = 64 if reduce_range else 127
         self.scales: dict[str, np.float32] = {}  # of a tensor, by the name of its dequantized copy
@@ -23,8 +27,8 @@ class QDQWriter:
         self.weight_nodes: list[NodeProto] = []
         self.removed: set[str] = set()  # names of nodes
 
-    def activation(self, tensor: str, scale: np.float32, zero: int) -> None:
-        """Put a pair after a tensor and connect all its consumers to the pair.
+    def activation(self, tensor: str, scale: np.float32, zero: int, readers: Collection[str] | None = None) -> None:
+        """Put a pair after a tensor and connect its consumers to the pair: all, or the operators named by `readers`.
 
         A Relu before the pair is removed if the zero point is 0, because unsigned integers then cut negative values
         anyway.
@@ -49,12 +53,13 @@ class QDQWriter:
             helper.make_node("QuantizeLinear", [source, *names], [f"{tensor}.q"], f"{tensor}.quantize"),
             helper.make_node("DequantizeLinear", [f"{tensor}.q", *names], [f"{tensor}.dq"], f"{tensor}.dequantize"),
         ]
-        for consumer in self.graph.consumers[tensor]:
+        for consumer in (c for c in self.graph.consumers[tensor] if readers is None or c.name in readers):
             consumer.input[:] = [f"{tensor}.dq" if x == tensor else x for x in consumer.input]
         self.scales[f"{tensor}.dq"] = scale
 
     def weights(self, node: NodeProto) -> None:
-        """Store weights as int8 with one scale per output channel (axis 0), and biases as int32 if the target wants it.
+        """Store weights as int8, with one scale per output channel (axis 0) or one in all, and biases as int32 if the
+        target wants it.
 
         An int32 bias has the scale of the sum it is added to, input scale times weight scale, so weight scales are
         raised where a bias would not fit into 32 bits. A layer used several times needs this for each of its inputs.
@@ -63,7 +68,8 @@ class QDQWriter:
         values = numpy_helper.to_array(self.graph.constants[name]).astype(np.float32)
         bias_name = node.input[2] if len(node.input) > 2 else ""
         bias = numpy_helper.to_array(self.graph.constants[bias_name]) if bias_name else None
-        scale = np.maximum(np.abs(values).reshape(len(values), -1).max(axis=1), 1e-8) / self.limit
+        peaks = np.abs(values).reshape(len(values), -1).max(axis=1)
+        scale = np.maximum(peaks if self.per_channel else np.full_like(peaks, peaks.max()), 1e-8) / self.limit
         integer_bias = self.integer_bias and bias is not None and node.input[0] in self.scales
         if integer_bias and bias is not None:
             inputs = [self.scales[r.input[0]] for r in self.graph.consumers[name] if r.input[0] in self.scales]
@@ -102,17 +108,20 @@ class QDQWriter:
             repeated.extend(items)
 
     def _dequantized(self, name: str, values: NDArray, scale: NDArray[np.float32]) -> str:
-        """The name of a float tensor that is dequantized per channel from a constant of integers.
+        """The name of a float tensor that is dequantized from a constant of integers, with its scale of each channel.
 
         If a layer is used several times, its constant is written once.
         """
         if f"{name}.dq" not in {n.output[0] for n in self.weight_nodes}:
             names = [f"{name}.q", f"{name}.scale", f"{name}.zero_point"]
-            for each, array in zip(names, (values, scale, np.zeros(scale.shape, values.dtype)), strict=True):
-                self._constant(each, array)
-            self.weight_nodes.append(
-                helper.make_node("DequantizeLinear", names, [f"{name}.dq"], f"{name}.dequantize", axis=0)
-            )
+            if not self.per_channel:
+                scale = scale[0]
+            for each, array in zip(names, (values, scale, np.zeros(np.shape(scale), values.dtype)), strict=True):
+                self._constant(each, np.asarray(array))
+            node = helper.make_node("DequantizeLinear", names, [f"{name}.dq"], f"{name}.dequantize")
+            if self.per_channel:
+                node.attribute.append(helper.make_attribute("axis", 0))
+            self.weight_nodes.append(node)
         return f"{name}.dq"
 
     def _constant(self, name: str, array: NDArray) -> None:

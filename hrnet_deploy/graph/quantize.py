@@ -39,6 +39,9 @@ class Target:
         integer_bias: True if biases are stored as int32, False if they stay float32.
         fused_add: True if the engine computes an Add together with the convolution before it. The tensor between the
             two then stays unquantized.
+        sparing: True if a tensor is quantized only where a pointwise kernel writes it in any case, so that no kernel
+            is added. Only convolutions read such a pair, and their weights have one scale for all channels, because
+            the engine gives the result of a convolution with a scale per channel in float32.
     """
 
     name: str
@@ -47,12 +50,14 @@ class Target:
     outputs: bool
     integer_bias: bool
     fused_add: bool
+    sparing: bool = False
 
 
 TARGETS = {
     "ort": Target("ort", U8, (*OPS, CONCAT), outputs=True, integer_bias=True, fused_add=False),
     "openvino": Target("openvino", U8, (*OPS, CONCAT), outputs=True, integer_bias=False, fused_add=True),
     "trt": Target("trt", S8, OPS, outputs=False, integer_bias=False, fused_add=True),
+    "trt-rtx": Target("trt-rtx", S8, ("Conv",), outputs=False, integer_bias=False, fused_add=True, sparing=True),
 }
 
 
@@ -119,6 +124,8 @@ def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ())
         if node.op_type in WEIGHTED:
             if node.input[1] not in graph.constants or not _outputs_first(node):
                 continue
+            if target.sparing and not _is_pointwise(graph, node.input[0]):
+                continue
             weighted.append(node.name)
         fused = graph.convolution_side(node) if node.op_type == ADD and target.fused_add else ""
         activations.update(dict.fromkeys(x for x in inputs if x != fused))
@@ -137,6 +144,20 @@ def place(model: onnx.ModelProto, target: Target, exclude: Collection[str] = ())
     return Placement(
         tuple(activations), tuple(weighted), _shared_scales([(o, i) for o, i in sharing if o in activations])
     )
+
+
+def _is_pointwise(graph: GraphIndex, tensor: str) -> bool:
+    """Whether an engine writes a tensor with a pointwise kernel even if nothing is quantized.
+
+    These are the inputs of the graph, which are converted, and what is computed from a Resize by sums, Relu and Concat.
+    """
+    node = graph.producer.get(tensor)
+    while node is not None and node.op_type == "Relu":
+        node = graph.producer.get(node.input[0])
+    if node is None:
+        return tensor in graph.inputs
+    producers = [p for x in node.input if (p := graph.producer.get(x)) is not None]
+    return node.op_type == CONCAT or (node.op_type == ADD and any(p.op_type == "Resize" for p in producers))
 
 
 def _outputs_first(node: NodeProto) -> bool:
@@ -211,9 +232,10 @@ def quantize(
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    writer = QDQWriter(result, target.grid, target.integer_bias, reduce_range)
+    writer = QDQWriter(result, target.grid, target.integer_bias, reduce_range, per_channel=not target.sparing)
+    readers = placement.weighted if target.sparing else None
     for tensor in placement.activations:
-        writer.activation(tensor, *scale_of(*placement.range_of(tensor, ranges), target.grid))
+        writer.activation(tensor, *scale_of(*placement.range_of(tensor, ranges), target.grid), readers)
     for node in result.graph.node:
         if node.name in placement.weighted:
             writer.weights(node)

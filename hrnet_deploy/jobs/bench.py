@@ -15,12 +15,13 @@ from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, Unavailable, need
-from hrnet_deploy.files import sha256, temporary_folder
+from hrnet_deploy.files import temporary_folder
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.stats import FEWEST_ROUNDS
 from hrnet_deploy.tasks.base import InputFormat
 from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.open_model import weights_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class BenchRequest:
         size: height and width of a card's input; the card's own unless given.
         seconds: measured time of each row and region.
         rounds: turns that each row takes.
+        oversubscribe: whether there may be more threads than cores.
+        weights_key: which weights of the checkpoint, where it holds several; those a file was made from unless given.
         layers: whether the time of each layer is measured too, in engines that can measure it.
         schedule: all settings of the measurement, in place of `seconds`, `rounds` and `layers`.
 
@@ -54,6 +57,8 @@ class BenchRequest:
     rounds: int = Schedule.rounds
     layers: bool = False
     schedule: Schedule | None = None
+    oversubscribe: bool = False
+    weights_key: str = ""
 
     def __post_init__(self) -> None:
         for batch in self.batches:
@@ -68,6 +73,8 @@ class BenchRequest:
             )
         if self.size and self.models:
             raise BadInput("--size goes with --card, because a file has the size it was exported with — leave it out")
+        if self.weights_key and not self.checkpoint:
+            raise BadInput("--weights-key needs a checkpoint — give it with --checkpoint")
 
 
 def bench(request: BenchRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> BenchResult:
@@ -85,7 +92,8 @@ def bench(request: BenchRequest, progress: Progress = SILENT, launcher: Launcher
     progress.stage("looking at the machine")
     with Machine(launcher) as machine, temporary_folder() as folder:
         threads = request.threads or (machine.threads(),)
-        _require_cores(threads, machine.threads())
+        if not request.oversubscribe:
+            _require_cores(threads, machine.threads())
         missing = machine.unavailable_reasons(request.engines)
         if all(missing.values()):
             raise Unavailable("; ".join(f"the {e} engine cannot run here: {r}" for e, r in missing.items()))
@@ -100,7 +108,7 @@ def _require_cores(threads: Sequence[int], available: int) -> None:
     if max(threads) > available:
         raise BadInput(
             f"--threads {max(threads)} is more than the {available} that can be used here — give {available} or fewer, "
-            "because threads that share a core wait for each other"
+            "because threads that share a core wait for each other, or pass --oversubscribe to measure just that"
         )
 
 
@@ -108,19 +116,15 @@ def _files(request: BenchRequest) -> list[Subject]:
     from hrnet_deploy.graph.foreign.bare import precision_of
     from hrnet_deploy.graph.metadata import is_bare, read_description
 
-    checkpoint, digest = None, ""
-    if request.checkpoint:
-        from hrnet_deploy import checkpoints
-
-        checkpoint = checkpoints.resolve(request.checkpoint)
-        digest = sha256(checkpoint)
     subjects = []
     for path in request.models:
         if is_bare(path):
             subjects.append(Subject(path.name, Source(None, path), InputFormat(), precision_of(path)))
             continue
         found = read_description(path)
-        key = found.weights_key(digest)
+        checkpoint, key = None, ""
+        if request.checkpoint:
+            checkpoint, key = weights_of(request.checkpoint, request.weights_key, found)
         source = Source(found.card, path, checkpoint, weights_key=key)
         subjects.append(Subject(path.name, source, found.input_format, found.precision))
     return subjects

@@ -29,6 +29,7 @@ from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.threads import available_threads
 from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.identity import images_digest
+from hrnet_deploy.workflow.open_model import weights_of
 from hrnet_deploy.workflow.split import Split
 
 FLOAT = {"ort": ("ort",), "openvino": ("openvino", "openvino:precision=bf16")}  # the ways to run a float file
@@ -42,7 +43,7 @@ class Tuner:
     """What the stages of `tune` share: the reference, the images, the files made so far and the time left.
 
     Attributes:
-        model, output, split, max_drop, checkpoint, throughput: as in `TuneRequest`.
+        model, output, split, max_drop, checkpoint, weights_key, throughput: as in `TuneRequest`.
         description: of the model file.
         thread_counts: numbers of threads to try; empty for all available ones.
         cache: the file of calibration statistics.
@@ -58,6 +59,7 @@ class Tuner:
     max_drop: float
     thread_counts: Sequence[int]
     checkpoint: str
+    weights_key: str
     throughput: bool
     cache: Path
     folder: Path
@@ -143,10 +145,11 @@ class Tuner:
         card, input_format = self.description.card, self.description.input_format
         rows: list[RowAndSpec] = []
         if not unavailable_reason(REFERENCE):
-            from hrnet_deploy import checkpoints
-
-            found = checkpoints.resolve(self.checkpoint) if self.checkpoint else None
-            subject = Subject(self.model.name, Source(card, None, found), input_format, "fp32")
+            source = Source(card)
+            if self.checkpoint:
+                path, key = weights_of(self.checkpoint, self.weights_key, self.description)
+                source = Source(card, None, path, weights_key=key)
+            subject = Subject(self.model.name, source, input_format, "fp32")
             rows.append(row_of(subject, REFERENCE, 1, available_threads()))
         for c in (c for c in candidates if c.accepted):
             subject = Subject(self.model.name, Source(card, self.file(c)), input_format, c.precision)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hrnet_deploy.architecture import require_same
-from hrnet_deploy.engines import open_engine, parse
+from hrnet_deploy.engines import open_engine, require_runs_files
 from hrnet_deploy.engines.base import Engine, Source, batch_of, run_rows
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
@@ -24,9 +24,18 @@ from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
-from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.arguments import require_amount, require_annotations, require_count, require_threads
+from hrnet_deploy.workflow.open_model import weights_of
 
 NOISE_SEEDS = (0, 1, 2)
+OPTIONS = {  # the options that limit distances, by the name of the figure
+    "pixels_mean": "--max-pixels",
+    "moved_over_1px": "--max-moved",
+    "score_relative": "--max-score",
+    "differing": "--max-differing",
+    "missing": "--max-missing",
+    "extra": "--max-extra",
+}
 TRACED = 40  # the most inputs that are tried to find the first tensor that differs
 
 
@@ -43,6 +52,8 @@ class CheckRequest:
         flip_test: whether results are averaged with those of the mirror image.
         limits: replace the budget of the file's precision, field by field.
         dataset: images that are already loaded, in place of the folder.
+        weights_key: which weights of the checkpoint, where it holds several; those the file was made from unless given.
+        categories: which categories of the annotations are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
@@ -57,18 +68,24 @@ class CheckRequest:
     flip_test: bool = False
     limits: Budget = dataclasses.field(default_factory=Budget)
     dataset: Dataset | None = None
+    weights_key: str = ""
     strict: bool = False
+    categories: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.images is None and (self.annotations or self.limit is not None or self.seed is not None):
-            raise BadInput("--annotations, --limit and --seed need a folder of images — give it with --images")
+        if self.images is None:
+            numbers = (self.limit is not None, self.seed is not None)
+            if self.annotations or self.categories or any(numbers):
+                named = "--annotations, --category, --limit and --seed"
+                raise BadInput(f"{named} need a folder of images — give it with --images")
         require_count("--limit", self.limit)
         require_count("--seed", self.seed, least=0)
-        require_count("--threads", self.threads)
+        require_runs_files(self.engine)
+        require_threads(self.threads)
         require_amount("--max-relative", self.limits.relative)
         require_amount("--max-drop", self.limits.drop)
         for name, value in self.limits.distances.items():
-            require_amount(f"the limit of {name}", value)
+            require_amount(OPTIONS.get(name, f"the limit of {name}"), value)
 
 
 def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
@@ -77,8 +94,8 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     Raises BadInput if a file cannot be read or the two are not of one network, and Unavailable if the engine cannot
     run here.
     """
-    parse(request.engine)
     description = read_description(request.model)
+    require_annotations(request.annotations, description.card, request.model, request.categories)
     dataset = request.dataset or _images(request)
     progress.stage("opening both models")
     reference, theirs, source = _reference(request, description)
@@ -116,7 +133,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
 def _images(request: CheckRequest) -> Dataset:
     if request.images is None:
         return sample_images()
-    found = load_dataset(request.images, request.annotations, request.limit, request.seed)
+    found = load_dataset(request.images, request.annotations, request.limit, request.seed).choosing(request.categories)
     return readable(found, request.strict)
 
 
@@ -127,6 +144,8 @@ def _reference(request: CheckRequest, description: Description) -> tuple[Engine,
     """
     flip = request.flip_test or description.input_format.flip_test
     if request.against.endswith(".onnx"):
+        if request.weights_key:
+            raise BadInput(f"--weights-key is for a checkpoint, and {request.against} is an ONNX file — leave it out")
         other = read_description(Path(request.against))
         ours = description.card.architecture
         require_same(request.against, other.card.architecture, request.model, ours, "compare files of one network")
@@ -136,10 +155,7 @@ def _reference(request: CheckRequest, description: Description) -> tuple[Engine,
             task_of(other.card, other.input_format, plain),
             None,
         )
-    from hrnet_deploy import checkpoints
-
-    checkpoint = checkpoints.resolve(request.against)
-    key = description.weights_key(sha256(checkpoint))
+    checkpoint, key = weights_of(request.against, request.weights_key, description)
     source = Source(description.card, request.model, checkpoint, weights_key=key)
     return open_engine("torch", source, request.threads), task_of(description.card, flip_test=flip), source
 

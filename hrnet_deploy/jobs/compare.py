@@ -25,6 +25,7 @@ from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.build import BuildResult
 from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.comparison import Change, CompareResult
+from hrnet_deploy.results.compiled import verdict
 from hrnet_deploy.results.cost_table import CostTableResult
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.results.export import ExportResult
@@ -138,8 +139,23 @@ def compare(request: CompareRequest, progress: Progress = SILENT) -> CompareResu
     subjects = [dict.fromkeys(s for s, _ in found) for found in (base, new)]
     only_base, only_new = ([s for s in a if s not in b] for a, b in (subjects, subjects[::-1]))
     return CompareResult(
-        base=str(request.base), new=str(request.new), changes=changes, only_base=only_base, only_new=only_new
+        base=str(request.base),
+        new=str(request.new),
+        changes=changes,
+        only_base=only_base,
+        only_new=only_new,
+        verdict=_int8_verdict(request.base, request.new),
     )
+
+
+def _int8_verdict(*paths: Path) -> str:
+    """What the compiler's figures say of int8, if one of the results is of an int8 plan and the other of an fp16
+    plan."""
+    if any(p.is_dir() for p in paths):
+        return ""
+    plans = {r.precision: r.compiled for r in map(codec.read, paths) if isinstance(r, BuildResult)}
+    int8, fp16 = plans.get("int8"), plans.get("fp16")
+    return "" if int8 is None or fp16 is None else verdict(int8, fp16)
 
 
 def _change(key: tuple[str, str], base: Measured, new: Measured, limit: Limit | None) -> Change:
@@ -255,8 +271,12 @@ def _eval(result: EvalResult) -> Figures:
 
 
 def _build(result: BuildResult) -> Figures:
-    subject = f"{result.card} {result.precision} plan"
+    subject = f"{result.card} plan"  # without its precision, so that int8 can be compared with fp16
     found: Figures = {(f"{subject}, {k}", "memory"): _memory(v) for k, v in result.engine_info.memory.items()}
+    if result.compiled is not None:
+        found[subject, "kernels"] = Measured(result.compiled.count, "kernels")
+        if result.compiled.traffic is not None:
+            found[subject, "moved"] = Measured(result.compiled.traffic / 1e6, "MB")
     return {(subject, "size"): Measured(result.size / 1e6, "MB"), **found}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hrnet_deploy.results.base import Figure
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.tasks.readable import readable
-from hrnet_deploy.workflow.arguments import require_count
+from hrnet_deploy.workflow.arguments import require_annotations, require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
 
 
@@ -24,6 +25,7 @@ class EvalRequest:
         use: the file, and how to run it.
         data, annotations: the folder of images, and a file or folder of annotations that replaces those in it.
         limit, seed: how many images to use, and the seed of their random choice; without a seed, the first ones.
+        categories: which categories of the annotations are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
@@ -33,6 +35,7 @@ class EvalRequest:
     limit: int | None = None
     seed: int | None = None
     strict: bool = False
+    categories: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         require_count("--limit", self.limit)
@@ -47,8 +50,10 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     use = request.use
     progress.stage("opening the model")
     model = open_model(use)
+    require_annotations(request.annotations, model.description.card, use.model, request.categories)
     progress.stage("looking for images that cannot be read")
     dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
+    dataset = dataset.choosing(request.categories)
     dataset = readable(dataset, request.strict)
     progress.stage("scoring", len(dataset))
     score = score_on_images(model.engine, model.task, dataset, progress)

@@ -18,6 +18,7 @@ from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import noise, task_of
+from hrnet_deploy.workflow.arguments import ONNX, require_suffix
 from hrnet_deploy.workflow.network_export import ExportOptions, export_network
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class ExportRequest:
     force: bool = False
     weights_key: str = ""
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        require_suffix(self.output, ONNX, "the exported file")
 
 
 @dataclass(frozen=True)

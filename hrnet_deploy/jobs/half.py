@@ -25,6 +25,7 @@ from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import sample_images
+from hrnet_deploy.workflow.arguments import ONNX, require_suffix
 
 IMAGES = 64  # the most images that are used
 
@@ -40,6 +41,9 @@ class HalfRequest:
     images: Path | None = None
     force: bool = False
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        require_suffix(self.output, ONNX, "a float16 file")
 
 
 def half(request: HalfRequest, progress: Progress = SILENT) -> HalfResult:

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.engines.trt.flavour import FLAVOURS
 from hrnet_deploy.files import require_file
 from hrnet_deploy.graph.metadata import read_description
-from hrnet_deploy.graph.plan import is_plan, read_manifest
+from hrnet_deploy.graph.plan import Manifest, is_plan, read_manifest
 from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.results import codec
+from hrnet_deploy.results.compiled import CompiledGraph
+from hrnet_deploy.results.documents.compiled import facts
 from hrnet_deploy.results.inspection import Inspection
+from hrnet_deploy.results.wording import megabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import onnx
 
@@ -56,17 +61,36 @@ def inspect(request: InspectRequest, progress: Progress = SILENT) -> Inspection:
 def _plan(path: Path) -> Inspection:
     manifest, found = read_manifest(path), read_description(path)
     bounds = [f"{n} {' : '.join('x'.join(map(str, b)) for b in three)}" for n, three in manifest.profiles.items()]
+    layers = ", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not known"
+    title = FLAVOURS[manifest.engine].title if manifest.engine in FLAVOURS else manifest.engine
     return Inspection(
-        what=f"{found.card.architecture.title}, TensorRT plan {found.precision}",
-        file=f"TensorRT {manifest.tensorrt} plan, {_megabytes(path)}",
+        what=f"{found.card.architecture.title}, {title} plan {found.precision}",
+        file=f"{title} {manifest.tensorrt} plan, {_megabytes(path)}",
         **_card(found.card),
         fits=", ".join(f"{k.replace('_', ' ')} {v}" for k, v in manifest.identity.items()),
         built_of=f"{manifest.onnx['name']}, sha256 {manifest.onnx['sha256']}",
         takes=bounds or "static shapes",
-        layers=", ".join(f"{n} {kind}" for kind, n in manifest.layers.items()) or "not known",
+        layers=None if manifest.compiled else layers,
+        **_compiled(manifest),
         precision=found.precision,
         rebuild=manifest.rebuild(path),
     )
+
+
+class _Compiled(TypedDict):
+    compiled: Sequence[str] | None
+    blocks: Sequence[str] | None
+
+
+def _compiled(manifest: Manifest) -> _Compiled:
+    """What the compiler made of the graph, as lines of text."""
+    if not manifest.compiled:
+        return {"compiled": None, "blocks": None}
+    graph = codec.convert(manifest.compiled, CompiledGraph, "the manifest of the plan")
+    blocks = [
+        f"{b.name}: {b.kernels}" + ("" if b.bytes is None else f", {megabytes(b.bytes)} MB") for b in graph.blocks
+    ]
+    return {"compiled": [f"{name} {value}" for name, value in facts(graph).items()], "blocks": blocks}
 
 
 def _checkpoint(name: Path, weights_key: str) -> Inspection:
@@ -137,7 +161,7 @@ def _card(card: ModelCard) -> _CardFacts:
     return {
         "card": card.name,
         "task": card.task,
-        "input": f"{card.input.size} (height x width), {card.input.colour}",
+        "input": f"{card.input.size} (height x width), {card.input.title}",
         "trained_on": card.dataset,
     }
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hrnet_deploy.engines import parse
 from hrnet_deploy.engines.base import run_samples
 from hrnet_deploy.errors import BadInput, Damaged
 from hrnet_deploy.files import atomic_write, require_file
@@ -19,14 +18,13 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Record, Task
+from hrnet_deploy.tasks.channels import as_picture, checked_image, of_picture, read_channels
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import (
     VIDEO_SUFFIXES,
     Image,
     Video,
     VideoWriter,
-    checked_image,
-    read_image,
     write_image,
 )
 from hrnet_deploy.tasks.readable import require_some, skipped_file
@@ -61,16 +59,19 @@ class Predictor:
         made = open_model(ModelUse(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
         self.description = made.description
         self.card, self.task, self.engine = made.description.card, made.task, made.engine
+        if self.task.unusable_reason:
+            raise BadInput(f"{model} cannot predict: {self.task.unusable_reason} — run it with a program of your own")
 
     def __call__(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> list[Any]:
         """The predictions for one image, of the type of the task.
 
         Args:
-            image: (H, W, 3) uint8, RGB. An array of another type or shape raises BadInput.
+            image: (H, W, 3) uint8, RGB; for networks of other channels (H, W, C), see `tasks.channels`. An array of
+                another type or shape raises BadInput.
             boxes: (x, y, w, h) each, in pixels of the image; the whole image unless given.
         """
         known = None if boxes is None else tuple({"bbox": list(b), "score": 1.0} for b in boxes)
-        return self.predict_item(checked_image(image), Item(Path(), 0, known))
+        return self.predict_item(checked_image(image, self.card.input), Item(Path(), 0, known))
 
     def predict_item(self, image: Image, item: Item) -> list[Any]:
         """The predictions for an image of a data set; `item` holds its annotations."""
@@ -80,8 +81,8 @@ class Predictor:
         return self.task.decode(run_samples(self.engine, [s.feed for s in samples]), samples)
 
     def draw(self, image: Image, predictions: Sequence[Any]) -> Image:
-        """The image, (H, W, 3) uint8, with predictions drawn on it."""
-        return self.task.draw(checked_image(image), predictions)
+        """The image as a picture, (H, W, 3) uint8, with predictions drawn on it."""
+        return self.task.draw(as_picture(checked_image(image, self.card.input)), predictions)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class PredictRequest:
         boxes: COCO annotations or detections that say where people are; the whole image unless given.
         pictures: whether results are drawn.
         force: whether an existing folder is written into.
+        categories: which categories of the boxes are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
@@ -105,6 +107,7 @@ class PredictRequest:
     pictures: bool = True
     force: bool = False
     strict: bool = False
+    categories: Sequence[str] = ()
 
 
 def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResult:
@@ -114,7 +117,6 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     from it (except for a video). Raises BadInput if no input can be read or the folder exists.
     """
     output, use = request.output, request.use
-    parse(use.engine)
     if output.exists() and not output.is_dir():
         raise BadInput(f"{output} is a file — name a folder")
     if output.exists() and not request.force:
@@ -128,7 +130,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     videos = [p for p in request.inputs if p.suffix.lower() in VIDEO_SUFFIXES]
     if videos and (len(request.inputs) > 1 or request.boxes is not None):
         raise BadInput("give a video alone and without boxes — the whole frame is used as the box")
-    dataset = None if videos else _dataset(request.inputs, request.boxes)
+    dataset = None if videos else _dataset(request.inputs, request.boxes).choosing(request.categories)
     with PartialFolder(output.absolute(), _identity(request, dataset)) as part:
         if dataset is None:
             found = _video(predictor, videos[0], part.files, request.pictures, progress)
@@ -167,7 +169,14 @@ def _identity(request: PredictRequest, dataset: Dataset | None) -> dict[str, Any
     use = dataclasses.asdict(request.use)
     files = [file_digest(p) for p in (request.use.model, request.use.upright) if p is not None]
     boxes = {} if dataset is None else {"from": dataset.boxes_from, **dataset.facts}
-    return {"use": use, "files": files, "boxes": boxes, "pictures": request.pictures, "software": software()}
+    return {
+        "use": use,
+        "files": files,
+        "boxes": boxes,
+        "categories": list(request.categories),
+        "pictures": request.pictures,
+        "software": software(),
+    }
 
 
 def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
@@ -204,7 +213,7 @@ def _images(
         if records is None:
             try:
                 # boxes are in pixels of the stored image; without boxes, a photograph is turned as its EXIF data says
-                image = read_image(item.path, upright=item.annotations is None)
+                image = read_channels(item.path, predictor.card.input, upright=item.annotations is None)
             except Damaged as error:
                 if request.strict:
                     raise
@@ -253,7 +262,8 @@ def _video(predictor: Predictor, path: Path, folder: Path, pictures: bool, progr
     name = path.with_suffix(".mp4").name
     writer = VideoWriter(folder / name, video.frames_per_second)
     found = _Found(pictures=[name] if pictures else [])
-    for count, frame in enumerate(_frames(video, path), start=1):
+    for count, picture in enumerate(_frames(video, path), start=1):
+        frame = of_picture(picture, predictor.card.input)
         predictions = predictor.predict_item(frame, Item(path, count - 1))
         found.records += _records(predictor.task, predictions, folder, f"{path.stem}_{count:06d}.png")
         if pictures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,14 @@ from hrnet_deploy.results.figures import Budget
 from hrnet_deploy.results.quantization import BlockCost, QuantizeResult, SpeedComparison, Trial, is_excluded
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset
-from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.arguments import (
+    ONNX,
+    require_amount,
+    require_annotations,
+    require_one_of,
+    require_suffix,
+    require_threads,
+)
 from hrnet_deploy.workflow.findings import FindingsCache, cache_beside
 from hrnet_deploy.workflow.split import Parts, Split
 
@@ -43,7 +50,7 @@ class QuantizeRequest:
     Attributes:
         model, output: the float32 file, and the int8 file to write.
         split: the images.
-        target: the engine the file is for: "ort", "openvino" or "trt".
+        target: the engine the file is for: "ort", "openvino", "trt" or "trt-rtx".
         method: how a range is computed from the calibration statistics.
         exclude: patterns of operators that stay in float.
         branch_fusion: the precision of the sums and resizes between branches, "int8" or "float".
@@ -74,11 +81,14 @@ class QuantizeRequest:
     task: Task | None = None
 
     def __post_init__(self) -> None:
-        _require_one_of(graph.TARGETS, self.target, "target")
-        _require_one_of(METHODS, self.method, "calibration method")
-        _require_one_of(FUSION, self.branch_fusion, "precision for --branch-fusion")
+        require_one_of(graph.TARGETS, [self.target], "target")
+        require_one_of(METHODS, [self.method], "calibration method")
+        require_one_of(FUSION, [self.branch_fusion], "precision for --branch-fusion")
         require_amount("--max-drop", self.max_drop)
-        require_count("--threads", self.threads)
+        require_threads(self.threads)
+        require_suffix(self.output, ONNX, "an int8 file")
+        if not all(self.exclude):
+            raise BadInput("--exclude is empty — give a pattern such as 'stage4.2.*', or leave it out")
 
     @property
     def searches(self) -> bool:
@@ -97,7 +107,8 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
         check_output(request.calibration_cache, force=True)
     model = load_model(request.model)
     description = description_of(model, request.model)
-    _require_plain_float(request.model, description)
+    require_plain_float(request.model, description)
+    require_annotations(request.split.annotations, description.card, request.model, request.split.categories)
     in_float = graph.fusion_of(model) if request.branch_fusion == "float" else ()
     graph.place(model, graph.TARGETS[request.target], [*request.exclude, *in_float])  # refuses a wrong pattern early
     task = request.task or task_of(description.card)
@@ -155,7 +166,7 @@ def _recipe(
     known, all_zero = ranges(found, request.method, target.grid)
     reduce_range = request.reduce_range
     if reduce_range is None:
-        reduce_range = target.name != "trt" and not has_vnni()
+        reduce_range = not target.name.startswith("trt") and not has_vnni()
     return Recipe(model, target, known, reduce_range, in_float), all_zero
 
 
@@ -233,12 +244,8 @@ def _describe(
     describe(made, new.with_step("verify", against="parent", on=on, passed=True))
 
 
-def _require_one_of(known: Collection[str], name: str, what: str) -> None:
-    if name not in known:
-        raise BadInput(f"there is no {what} {name!r} — choose among {', '.join(known)}")
-
-
-def _require_plain_float(path: Path, description: Description) -> None:
+def require_plain_float(path: Path, description: Description) -> None:
+    """Raises BadInput unless a file is of float32 and takes normalised images."""
     if description.precision != "fp32":
         raise BadInput(f"{path} is {description.precision} already — quantize the fp32 file it was made from")
     if description.input_format.embedded:

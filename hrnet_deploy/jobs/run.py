@@ -17,7 +17,7 @@ from hrnet_deploy import checkpoints
 from hrnet_deploy.bench.rows import REFERENCE, RowAndSpec, Subject, row_of
 from hrnet_deploy.bench.run import Schedule
 from hrnet_deploy.bench.run import run as measure
-from hrnet_deploy.engines import ENGINES, parse, require, unavailable_reason
+from hrnet_deploy.engines import ENGINES, parse, require, require_runs_files, unavailable_reason
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import sha256
@@ -38,7 +38,7 @@ from hrnet_deploy.results.quantization import QuantizeResult
 from hrnet_deploy.results.run import RunResult, RunStage
 from hrnet_deploy.tasks.base import InputFormat
 from hrnet_deploy.threads import available_threads
-from hrnet_deploy.workflow.arguments import require_amount
+from hrnet_deploy.workflow.arguments import require_amount, require_annotations, require_one_of
 from hrnet_deploy.workflow.identity import hardware, images_digest
 from hrnet_deploy.workflow.split import Split
 from hrnet_deploy.workflow.stages import StageFolder
@@ -60,6 +60,7 @@ class RunRequest:
         precisions: among "fp32", "fp16" and "int8".
         max_drop: if given, blocks are left in float until int8 changes the metric by at most this, in points.
         seconds: measured time of each row and region.
+        weights_key: which weights of the checkpoint, where it holds several; the plain ones unless given.
     """
 
     checkpoint: str
@@ -69,11 +70,12 @@ class RunRequest:
     precisions: Sequence[str] = ("fp32", "int8")
     max_drop: float | None = None
     seconds: float = 5.0
+    weights_key: str = ""
 
     def __post_init__(self) -> None:
-        for precision in self.precisions:
-            if precision not in PRECISIONS:
-                raise BadInput(f"there is no precision {precision!r} — choose among {', '.join(PRECISIONS)}")
+        require_one_of(PRECISIONS, self.precisions, "precision")
+        for engine in self.engines:
+            require_runs_files(engine)
         if not self.precisions:
             raise BadInput(f"--precision is empty — choose among {', '.join(PRECISIONS)}")
         require_amount("--max-drop", self.max_drop)
@@ -92,6 +94,8 @@ def run(request: RunRequest, progress: Progress = SILENT) -> RunResult:
         raise BadInput(f"{request.folder} is a file — name a folder")
     runner = _Runner(request, progress)
     if runner.export():
+        card = read_description(runner.float_file).card
+        require_annotations(request.split.annotations, card, request.checkpoint, request.split.categories)
         for engine in engines:
             for precision in request.precisions:
                 runner.convert_and_check(engine, precision)
@@ -127,14 +131,20 @@ class _Runner:
 
     def export(self) -> bool:
         request = ExportRequest(self.request.checkpoint, self.float_file, ExportOptions(), force=True)
+        request = dataclasses.replace(request, weights_key=self.request.weights_key)
         inputs = {
             "the checkpoint": self.weights_digest,
-            "the options": repr(request.options),
+            "the options": repr(request.options) + self._chosen_weights,
             "the machine": hardware(),
         }
         return self._stage(
             "export", ExportResult, inputs, lambda: export(request, self.progress), lambda r: r.task, self.float_file
         )
+
+    @property
+    def _chosen_weights(self) -> str:
+        """Which weights of the checkpoint are taken, for what stages depend on; empty for the plain ones."""
+        return f", weights {self.request.weights_key}" if self.request.weights_key else ""
 
     def convert_and_check(self, engine: str, precision: str) -> None:
         """Make the file of an engine and precision, and check it in the engine."""
@@ -143,11 +153,13 @@ class _Runner:
             return
         if precision == "int8" and not self._quantize(path):
             return
-        request = CheckRequest(path, self.request.checkpoint, engine=engine, dataset=self.parts.test)
+        request = CheckRequest(
+            path, self.request.checkpoint, engine=engine, dataset=self.parts.test, weights_key=self.request.weights_key
+        )
         images = self.request.split.images
         inputs = {
             "the model file": sha256(path),
-            "the checkpoint": self.weights_digest,
+            "the checkpoint": self.weights_digest + self._chosen_weights,
             "the engine": f"{engine}, {available_threads()} threads",
             "the test images": images_digest(self.parts.test),
             "the limits": repr(request.limits),
@@ -253,9 +265,8 @@ class _Runner:
         """PyTorch first, for comparison, then everything that passed."""
         card = read_description(self.float_file).card
         threads = available_threads()
-        rows = [
-            row_of(Subject(card.name, Source(card, None, self.weights), InputFormat(), "fp32"), REFERENCE, 1, threads)
-        ]
+        reference = Source(card, None, self.weights, weights_key=self.request.weights_key)
+        rows = [row_of(Subject(card.name, reference, InputFormat(), "fp32"), REFERENCE, 1, threads)]
         for (engine, precision), path in self.passed.items():
             rows.append(row_of(Subject(card.name, Source(card, path), InputFormat(), precision), engine, 1, threads))
         return rows

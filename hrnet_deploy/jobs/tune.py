@@ -17,12 +17,14 @@ from hrnet_deploy.engines import unavailable_reason
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.graph.metadata import load_model, read_description, save_model
+from hrnet_deploy.graph.plan import is_plan
 from hrnet_deploy.jobs.candidates import Tuner
+from hrnet_deploy.jobs.quantize import require_plain_float
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.bench import BenchResult, verdict
 from hrnet_deploy.results.tuning import Candidate, TuneResult
 from hrnet_deploy.stats import Ratio, faster
-from hrnet_deploy.workflow.arguments import require_amount, require_count
+from hrnet_deploy.workflow.arguments import ONNX, require_amount, require_annotations, require_suffix, require_threads
 from hrnet_deploy.workflow.split import Split
 
 
@@ -37,6 +39,7 @@ class TuneRequest:
         minutes: how long everything may take.
         threads: numbers of threads to try; all available ones unless given.
         checkpoint: weights for the PyTorch row; random ones unless given.
+        weights_key: which weights of the checkpoint, where it holds several; those the file was made from unless given.
         throughput: whether engines may keep several inputs in flight. Times are then per input, and are not latencies.
         calibration_cache: a file that keeps the statistics, with findings next to it, to resume an interrupted run.
         force: whether an existing file is replaced.
@@ -52,12 +55,16 @@ class TuneRequest:
     throughput: bool = False
     calibration_cache: Path | None = None
     force: bool = False
+    weights_key: str = ""
 
     def __post_init__(self) -> None:
         require_amount("--minutes", self.minutes, above_zero=True)
         require_amount("--max-drop", self.max_drop)
         for count in self.threads:
-            require_count("--threads", count)
+            require_threads(count)
+        require_suffix(self.output, ONNX, "the file of the winner")
+        if self.weights_key and not self.checkpoint:
+            raise BadInput("--weights-key needs a checkpoint — give it with --checkpoint")
 
 
 def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
@@ -70,6 +77,10 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
         check_output(request.calibration_cache, force=True)
     started = time.monotonic()
     description = read_description(request.model)
+    require_plain_float(request.model, description)
+    if is_plan(request.model):
+        raise BadInput(f"{request.model} is a plan — tune the ONNX file it was built from")
+    require_annotations(request.split.annotations, description.card, request.model, request.split.categories)
     with temporary_folder() as folder:
         tuner = Tuner(
             model=request.model,
@@ -79,6 +90,7 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
             max_drop=request.max_drop,
             thread_counts=request.threads,
             checkpoint=request.checkpoint,
+            weights_key=request.weights_key,
             throughput=request.throughput,
             cache=request.calibration_cache or folder / "statistics.npz",
             folder=folder,
@@ -148,5 +160,6 @@ def _commands(request: TuneRequest, made: str, winner: Candidate) -> list[str]:
     """The command lines that make the winner again and measure it."""
     engines = ["--engine", REFERENCE] if not unavailable_reason(REFERENCE) else []
     checkpoint = ["--checkpoint", request.checkpoint] if request.checkpoint else []
+    checkpoint += ["--weights-key", request.weights_key] if request.weights_key else []
     bench = ["hrnet-deploy", "bench", str(request.output), *engines, "--engine", winner.engine, *checkpoint]
     return [made, shlex.join([*bench, "--threads", str(winner.threads)])]

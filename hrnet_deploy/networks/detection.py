@@ -53,23 +53,24 @@ class FasterRCNN(nn.Module):
         super().__init__()
         self.shape = shape
         if isinstance(shape.body, architecture.Body):
-            self.backbone: HRNet | ResNet = HRNet(shape.body)
+            self.backbone: HRNet | ResNet = HRNet(shape.body, image_channels=shape.image_channels)
             self.neck: HRFPN | FPN = HRFPN(self.backbone.outputs, shape.neck)
         else:
-            self.backbone = ResNet(shape.body.depth, shape.body.groups, shape.body.base_width)
+            body = shape.body
+            self.backbone = ResNet(body.depth, body.groups, body.base_width, shape.image_channels)
             self.neck = FPN(self.backbone.outputs, shape.neck)
         self.rpn_head = RPNHead(shape.neck, len(shape.ratios))
         self.roi_head = RoIHead(shape)
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> five levels from (N, neck, H/4, W/4) to (N, neck, H/64, W/64).
+        """(N, C, H, W) -> five levels from (N, neck, H/4, W/4) to (N, neck, H/64, W/64).
 
         H and W are multiples of 32.
         """
         return self.neck(self.backbone(image))
 
     def forward(self, image: Tensor, image_size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """image (N, 3, H, W) normalised, image_size (N, 2) height and width without padding -> boxes (N, K, 4) in
+        """image (N, C, H, W) normalised, image_size (N, 2) height and width without padding -> boxes (N, K, 4) in
         pixels of the input, scores (N, K) falling, labels (N, K) int64, count (N,) int64, with K = detections.kept."""
         levels = self.pyramid(image)
         rpn_outputs = self.rpn_head(levels)

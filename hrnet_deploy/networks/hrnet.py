@@ -97,15 +97,15 @@ def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
 
 
 class HRNet(nn.Module):
-    """The HRNet body. (N, 3, H, W) -> the branches of the last stage, (N, C 2^i, H/2^(i+2), W/2^(i+2)) each.
+    """The HRNet body. (N, C, H, W) -> the branches of the last stage, (N, width 2^i, H/2^(i+2), W/2^(i+2)) each.
 
     With `multi_scale=False` the last module fuses the high-resolution branch only, as in HRNetV1: the official
     checkpoints hold no weights for the others."""
 
-    def __init__(self, body: Body, multi_scale: bool = True) -> None:
+    def __init__(self, body: Body, multi_scale: bool = True, image_channels: int = 3) -> None:
         super().__init__()
         self.body = body
-        self.conv1, self.bn1 = conv_bn(3, body.stem, 3, stride=2)
+        self.conv1, self.bn1 = conv_bn(image_channels, body.stem, 3, stride=2)
         self.conv2, self.bn2 = conv_bn(body.stem, body.stem, 3, stride=2)
         self.relu = nn.ReLU(inplace=True)
         first = body.stage1

@@ -1,6 +1,6 @@
 """Networks that give one heatmap per keypoint: HRNetV1 and SimpleBaseline.
 
-Both take normalised RGB images, (N, 3, H, W), and give heatmaps, (N, keypoints, H/4, W/4).
+Both take normalised images, (N, C, H, W), and give heatmaps, (N, keypoints, H/4, W/4).
 
 Source: HRNet-Human-Pose-Estimation, lib/models/pose_hrnet.py (PoseHighResolutionNet) and pose_resnet.py (PoseResNet).
 """
@@ -21,7 +21,7 @@ class PoseHRNet(HRNet):
     """HRNetV1: a convolution on the high-resolution branch gives the heatmaps. H and W must be multiples of 32."""
 
     def __init__(self, shape: architecture.PoseHRNet) -> None:
-        super().__init__(shape.body, multi_scale=False)
+        super().__init__(shape.body, multi_scale=False, image_channels=shape.image_channels)
         kernel = shape.head_kernel
         self.final_layer = nn.Conv2d(self.outputs[0], shape.keypoints, kernel, padding=kernel // 2)
 
@@ -33,7 +33,7 @@ class SimpleBaseline(ResNet):
     """A ResNet and transposed convolutions of stride 2, each of which doubles the size: from 1/32 to 1/4."""
 
     def __init__(self, shape: architecture.SimpleBaseline) -> None:
-        super().__init__(shape.depth)
+        super().__init__(shape.depth, image_channels=shape.image_channels)
         layers: list[nn.Module] = []
         inputs = self.outputs[-1]
         for outputs, kernel in zip(shape.deconv, shape.deconv_kernels, strict=True):

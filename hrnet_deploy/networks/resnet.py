@@ -13,13 +13,13 @@ from hrnet_deploy.networks.blocks import Bottleneck, conv_bn, grouped, residual_
 
 
 class ResNet(nn.Module):
-    """(N, 3, H, W) -> the outputs of four bottleneck layers after a 7x7 stem and max pooling: (N, 256, ceil(H/4),
+    """(N, C, H, W) -> the outputs of four bottleneck layers after a 7x7 stem and max pooling: (N, 256, ceil(H/4),
     ceil(W/4)) to (N, 2048, ceil(H/32), ceil(W/32)). With more than one of `groups` it is a ResNeXt."""
 
-    def __init__(self, depth: int, groups: int = 1, base_width: int = 64) -> None:
+    def __init__(self, depth: int, groups: int = 1, base_width: int = 64, image_channels: int = 3) -> None:
         super().__init__()
         block = grouped(groups, base_width)
-        self.conv1, self.bn1 = conv_bn(3, 64, 7, stride=2)
+        self.conv1, self.bn1 = conv_bn(image_channels, 64, 7, stride=2)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         inputs, self.outputs = 64, []
@@ -44,13 +44,13 @@ class ResNet(nn.Module):
 
 
 class DilatedBody(nn.Module):
-    """(N, 3, H, W) -> (N, 2048, H/8, W/8): the stem has three 3x3 convolutions, and the last two layers have dilations
+    """(N, C, H, W) -> (N, 2048, H/8, W/8): the stem has three 3x3 convolutions, and the last two layers have dilations
     of 2 and 4 instead of halving the resolution. Source: mmsegmentation, mmseg/models/backbones/resnet.py
     (ResNetV1c)."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, image_channels: int = 3) -> None:
         super().__init__()
-        convs = [conv_bn(3, 32, 3, stride=2), conv_bn(32, 32, 3), conv_bn(32, 64, 3)]
+        convs = [conv_bn(image_channels, 32, 3, stride=2), conv_bn(32, 32, 3), conv_bn(32, 64, 3)]
         self.stem = nn.Sequential(*(layer for conv in convs for layer in (*conv, nn.ReLU(inplace=True))))
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         inputs = 64

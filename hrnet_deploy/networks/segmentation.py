@@ -1,12 +1,10 @@
 """Segmentation networks: HRNetV2 with and without OCR, and the dilated ResNets of the paper's cost table.
 
-All take normalised RGB images, (N, 3, H, W), and give class logits, (N, classes, h, w), at 1/4 (HRNetV2) or 1/8
+All take normalised images, (N, C, H, W), and give class logits, (N, classes, h, w), at 1/4 (HRNetV2) or 1/8
 (dilated ResNets) of the input's size. The segmentation task upsamples them to the size of the image.
 
 Sources: HRNet-Semantic-Segmentation, lib/models/seg_hrnet.py and seg_hrnet_ocr.py (HighResolutionNet); mmsegmentation,
-mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry. All take
-normalised RGB, (N, 3, H, W), and give class scores before the softmax, (N, classes, h, w): at 1/4 (HRNetV2) or 1/8. The
-task resizes them to the image.
+mmseg/models/decode_heads/psp_head.py and aspp_head.py, whose parameter names the dilated ResNets carry.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ class SegHRNet(HRNet):
     """HRNetV2: every branch is resized to 1/4 of the input and concatenated."""
 
     def __init__(self, shape: architecture.SegHRNet) -> None:
-        super().__init__(shape.body)
+        super().__init__(shape.body, image_channels=shape.image_channels)
         width = sum(self.outputs)
         self.ocr = shape.ocr
         if not shape.ocr:
@@ -184,7 +182,7 @@ class DilatedResNet(nn.Module):
 
     def __init__(self, shape: architecture.DilatedResNet) -> None:
         super().__init__()
-        self.backbone = DilatedBody(shape.depth)
+        self.backbone = DilatedBody(shape.depth, shape.image_channels)
         self.decode_head = HEADS[shape.head](self.backbone.outputs, shape.channels, shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:

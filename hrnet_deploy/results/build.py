@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hrnet_deploy.results.base import EngineInfo, Result
+from hrnet_deploy.results.compiled import CompiledGraph
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,11 @@ class BuildResult(Result):
         builder: the library and its version, for example "TensorRT 11.4".
         identity: the GPU, compute capability and driver it fits.
         profiles: bounds of the open inputs: smallest, tuned for and largest, each a shape.
-        engine_info: what the engine reports about the opened plan (`layer_counts`, `memory` in bytes).
+        engine_info: what the engine reports about the opened plan (`layer_counts`, `memory` in bytes); of a plan that
+            was built without its GPU, what the builder reports.
+        compiled: what the compiler made of the graph, if it says.
+        layers: whether the kernels of each block were asked for.
+        in_fp16: of an int8 file, what the compiler makes of the same network in fp16, if that was requested.
     """
 
     kind: ClassVar[str] = "build"
@@ -35,3 +40,6 @@ class BuildResult(Result):
     build_seconds: float
     engine_info: EngineInfo
     warning: str = ""
+    compiled: CompiledGraph | None = None
+    layers: bool = False
+    in_fp16: CompiledGraph | None = None

@@ -42,7 +42,10 @@ class Change:
 
 @dataclass(frozen=True)
 class CompareResult(Result):
-    """What changed from `base` to `new` (names of files), and which subjects only one of the two has."""
+    """What changed from `base` to `new` (names of files), and which subjects only one of the two has.
+
+    `verdict` is a sentence on the two as a whole, if there is one to say.
+    """
 
     kind: ClassVar[str] = "compare"
 
@@ -51,6 +54,7 @@ class CompareResult(Result):
     changes: Sequence[Change]
     only_base: Sequence[str]
     only_new: Sequence[str]
+    verdict: str = ""
 
     @property
     def passed(self) -> bool:

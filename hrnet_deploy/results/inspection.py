@@ -22,6 +22,7 @@ class Inspection:
         assumed: what was assumed because the weights do not show it.
         parameters: number of parameters, as text.
         fits, built_of, layers, rebuild: of a plan: its GPU, its ONNX file, its layers, the command that makes it again.
+        compiled, blocks: of a plan: what the compiler made of the graph, and the kernels of each block of the network.
         takes, gives: inputs and outputs with types and shapes; of a plan, the bounds of each open input.
         nodes: number of operators, and the most frequent ones.
         precision: of the file.
@@ -46,6 +47,8 @@ class Inspection:
     gives: str | None = None
     nodes: str | None = None
     layers: str | None = None
+    compiled: Sequence[str] | None = None
+    blocks: Sequence[str] | None = None
     precision: str | None = None
     made_by: Sequence[str] | None = None
     made_from: Mapping[str, str] | None = None

@@ -24,6 +24,8 @@ def cleaned(annotation: Any, source: Path, image: object) -> dict[str, Any]:
     for name, kind in NUMBERS.items():
         if name in made:
             made[name] = _number(made[name], name, source, image, whole=kind is int)
+    if made.get("iscrowd", 0) not in (0, 1):
+        raise _refusal(made["iscrowd"], "iscrowd", source, image, "0 or 1")
     if "keypoints" in made:
         made["keypoints"] = numbers(made["keypoints"], "keypoints", source, image)
     return made

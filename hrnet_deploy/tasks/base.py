@@ -31,7 +31,7 @@ from hrnet_deploy.tasks.images import Image, Labels
 if TYPE_CHECKING:
     import torch
 
-CROPS = "crops"  # the input of a graph that prepares images itself: uint8 (N, H, W, 3) RGB
+CROPS = "crops"  # the input of a graph that prepares images itself: uint8 (N, H, W, C)
 Feed = Mapping[str, NDArray]  # the arrays a network takes, by the names of its inputs
 Outputs = Mapping[str, NDArray]  # the arrays a network gives, by the names of its outputs
 Record = dict[str, Any]  # one entry of a results file, in COCO's format where COCO has one
@@ -93,17 +93,19 @@ class Task(Protocol):
 
     card: the model's card. metric: the name of the headline figure of `score`. comparable: whether the outputs of two
     engines can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores
-    may swap. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures that `compare`
-    returns."""
+    may swap. unusable_reason: why predictions are not results that somebody can use, although engines can be compared
+    by them; mostly empty. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures
+    that `compare` returns."""
 
     card: ModelCard
     metric: str
     comparable: bool = True
+    unusable_reason: str = ""
     limits: Mapping[str, Mapping[str, float]]
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
-        """The samples of one image, (H, W, 3) RGB uint8. A top-down pose network has one per person, most others
-        one."""
+        """The samples of one image, (H, W, C) uint8 as `channels.read_channels` gives it. A top-down pose network has
+        one per person, most others one."""
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Any]:
         """Predictions in pixels of the image. `outputs` has one entry per sample, each (passes, ...)."""
@@ -141,7 +143,7 @@ class Task(Protocol):
         return {"file": str(path), "sha256": sha256(path)}
 
     def draw(self, image: Image, predictions: Sequence[Any]) -> Image:
-        """A copy of the image with the predictions drawn on it."""
+        """A copy of the picture, (H, W, 3) RGB uint8, with the predictions drawn on it."""
 
     def records(self, predictions: Sequence[Any]) -> list[Record]:
         """Predictions as entries of `results.json`, which `predict` writes: in COCO's results format if there is
@@ -199,7 +201,7 @@ class Lists(Protocol):
 class Training:
     """How networks of a task are trained, as `bench --train` measures it.
 
-    random_loss: from a network, its architecture and a batch of images (N, 3, H, W), a function that computes the
+    random_loss: from a network, its architecture and a batch of images (N, C, H, W), a function that computes the
     task's loss against random targets, which cost as much as real ones. optimizer: from a network's parameters, the
     optimizer that the authors of the networks use."""
 
@@ -273,15 +275,16 @@ def checked_score(task: Task, predictions: Sequence[Any], dataset: Dataset) -> S
 def dataset_samples(task: Task, dataset: Dataset) -> Iterator[tuple[Item, Image, list[Sample]]]:
     """Every item of a data set, with its image and the samples made from it."""
     for item in dataset.items:
-        image = item.read()
+        image = item.read(task.card.input)
         yield item, image, task.samples(image, item)
 
 
 def noise(card: ModelCard, batch: int, seed: int, height: int = 0, width: int = 0) -> Feed:
-    """Seeded input of normally distributed numbers: `image` (batch, 3, H, W) float32, at the card's size unless another
+    """Seeded input of normally distributed numbers: `image` (batch, C, H, W) float32, at the card's size unless another
     is given. If the network also takes `image_size` (batch, 2), it says that nothing is padding."""
     height, width = height or card.input.height, width or card.input.width
-    feed = {INPUT: np.random.default_rng(seed).standard_normal((batch, 3, height, width), dtype=np.float32)}
+    shape = (batch, card.architecture.image_channels, height, width)
+    feed = {INPUT: np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)}
     if IMAGE_SIZE in card.architecture.inputs:
         feed[IMAGE_SIZE] = np.tile(np.array([height, width], np.float32), (batch, 1))
     return feed

@@ -18,11 +18,13 @@ PLACEHOLDER = re.compile(r"class_[0-9]+")  # how classes are called that nobody 
 @dataclass(frozen=True)
 class Categories:
     """What a file says of its categories. names: by number, as far as it names them. used: how many annotations each
-    number has. with_keypoints: the numbers whose annotations or definition have keypoints."""
+    number has. with_keypoints: the numbers whose annotations or definition have keypoints. chosen: what `--category`
+    says: a name or number of a category, or CLASS=CATEGORY."""
 
     names: Mapping[int, str] = field(default_factory=dict)
     used: Mapping[int, int] = field(default_factory=dict)
     with_keypoints: frozenset[int] = frozenset()
+    chosen: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Categories:
@@ -37,6 +39,19 @@ class Categories:
             Counter(int(a["category_id"]) for a in annotations),
             frozenset(with_keypoints),
         )
+
+    def number(self, text: str) -> int:
+        """The number of a category that is called so, or has that number. Raises BadInput where there is none."""
+        found = [i for i, n in self.names.items() if n == text] or [
+            i for i, n in self.names.items() if same_name(n, text)
+        ]
+        known = {*self.names, *self.used}
+        if not found and text.strip().isdecimal() and int(text) in known:
+            found = [int(text)]
+        if len(found) != 1:
+            what = "several categories are" if found else "no category is"
+            raise BadInput(f"--category {text}: {what} called so — the annotations have {self.listed}")
+        return found[0]
 
     @property
     def listed(self) -> str:
@@ -72,6 +87,45 @@ class ClassMatch:
 
 
 def match_classes(names: Sequence[str], own_ids: Sequence[int], categories: Categories) -> ClassMatch:
+    """Match the classes of a network with the categories of a file, or as `--category` says: CLASS=CATEGORY matches one
+    class, and with a category alone only the chosen ones are scored.
+
+    Raises BadInput with both lists where they do not fit.
+    """
+    if not categories.chosen:
+        return _match_classes(names, own_ids, categories)
+    given: dict[int, int] = {}
+    only: set[int] = set()
+    for text in categories.chosen:
+        name, equals, category = text.partition("=")
+        if not equals:
+            only.add(categories.number(name))
+            continue
+        near = [i for i, n in enumerate(names) if n == name] or [i for i, n in enumerate(names) if same_name(n, name)]
+        if len(near) != 1:
+            raise BadInput(f"--category {text}: no class is called {name} — the network has {listed(names)}")
+        given[near[0]] = categories.number(category)
+    try:
+        ids = list(_match_classes(names, own_ids, categories).ids)
+    except BadInput:
+        if not given:
+            raise
+        ids = [None] * len(names)
+    taken = set(given.values())
+    ids = [given.get(i, None if number in taken else number) for i, number in enumerate(ids)]
+    if only:
+        ids = [number if number in only else None for number in ids]
+    pairs = [(n, i) for n, i in zip(names, ids, strict=True) if i is not None]
+    if not pairs:
+        raise BadInput(
+            "no class of the network has a category that is chosen with --category: the annotations have the "
+            f"categories {categories.listed}, the network has the classes {listed(names)} — write CLASS=CATEGORY"
+        )
+    said = listed(f"{n} is {_called(i, categories.names)}" for n, i in pairs)
+    return ClassMatch(tuple(ids), {"classes": f"chosen with --category: {said}"})
+
+
+def _match_classes(names: Sequence[str], own_ids: Sequence[int], categories: Categories) -> ClassMatch:
     """Match the classes of a network with the categories of a file.
 
     By name where both sides have names. A network without names (class_0, class_1) is matched by the order of the
@@ -134,12 +188,18 @@ class PeopleMatch:
 
 
 def match_people(person: Collection[str], own_id: int, categories: Categories) -> PeopleMatch:
-    """Find the category whose boxes a pose network looks at: the one that has one of the names `person`, else the only
+    """Find the category whose boxes a pose network looks at: the one that is chosen with `--category`, else the one
+    that has one of the names `person`, else the only
     one with keypoints, else in a file without names the number `own_id`, or 0 where that is the only one.
 
     Raises BadInput with the file's list where there is none.
     """
     known, names = categories.with_keypoints, categories.names
+    if categories.chosen:
+        if len(categories.chosen) > 1 or "=" in categories.chosen[0]:
+            raise BadInput("--category takes one category here, by its name or number — give it once")
+        number = categories.number(categories.chosen[0])
+        return PeopleMatch(number, {"boxes_of": f"category {_called(number, names)}, chosen with --category"})
     named = [i for i, n in names.items() if any(same_name(n, p) for p in person)]
     word = next(iter(person))
     if len(named) == 1 and (not known or named[0] in known):

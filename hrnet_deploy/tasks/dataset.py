@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
 from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories
-from hrnet_deploy.tasks.images import Image, is_visible, list_images, read_image
+from hrnet_deploy.tasks.channels import PICTURE, read_channels
+from hrnet_deploy.tasks.images import Image, is_visible, list_images
 
 # what a file of another form raises where a field is read
 UNFIT = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
@@ -35,17 +37,19 @@ LABELS = "labels"  # a folder with one label map per image: a PNG file with the 
 class Item:
     """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
     where it is known that the image shows nothing. `labels` is its label map, if it has one. `categories` are those of
-    the file that the annotations are from."""
+    the file that the annotations are from. `filled`: channels that the image lacks are made up (see
+    `channels.read_channels`)."""
 
     path: Path
     image_id: int
     annotations: tuple[Mapping[str, Any], ...] | None = None
     labels: Path | None = None
     categories: Categories | None = None
+    filled: bool = False
 
-    def read(self) -> Image:
-        """The image as stored, without the rotation in its EXIF data: (H, W, 3) RGB."""
-        return read_image(self.path)
+    def read(self, spec: Input = PICTURE) -> Image:
+        """The image as stored, without the rotation in its EXIF data: (H, W, C), with the channels of an input."""
+        return read_channels(self.path, spec, filled=self.filled)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,9 @@ class Dataset:
     @functools.cached_property
     def digest(self) -> str:
         """A sha256 of the image files and of their annotations."""
-        each = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        each: list[Any] = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
+        if self.categories.chosen:
+            each.append(self.categories.chosen)
         return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
@@ -85,6 +91,16 @@ class Dataset:
         """The data set reduced to the images of these numbers, in their former order."""
         items = [self.items[i] for i in sorted(int(n) for n in numbers)]
         return replace(self, items=tuple(items), truth=_cut(self.truth, items))
+
+    def choosing(self, categories: Sequence[str]) -> Dataset:
+        """The same with the categories that `--category` chooses. Raises BadInput where nothing has categories."""
+        if not categories:
+            return self
+        known = self.categories
+        if not known.names and not known.used:
+            raise BadInput(f"--category {categories[0]} needs annotations with categories — leave it out")
+        known = replace(known, chosen=tuple(categories))
+        return replace(self, items=tuple(replace(i, categories=known) for i in self.items))
 
     def unjudged(self) -> Dataset:
         """The same images and boxes, without the annotations that a result could be scored against."""
@@ -142,7 +158,7 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
         truth = _read_coco(content, source)
         items = _annotated({p.name: p for p in paths}, truth, source)
     else:
-        raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
+        raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections — name one")
     if not items and not (every_image and annotations is None):
         names = " and that detections have image_id, the number in the name of the image" if truth is None else ""
         raise BadInput(

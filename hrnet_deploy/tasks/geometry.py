@@ -40,9 +40,9 @@ class Crop:
         return (np.asarray(points, np.float64) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
     def cut(self, image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-        """The crop itself, (height, width, 3) uint8, bilinear; black outside the image."""
+        """The crop itself of an image (H, W, C), (height, width, C) uint8, bilinear; black outside the image."""
         out = cv2.warpAffine(image, self.matrix(width, height), (width, height), flags=cv2.INTER_LINEAR)
-        return np.asarray(out, np.uint8)
+        return np.asarray(out, np.uint8).reshape(height, width, -1)  # OpenCV drops an axis of one channel
 
 
 def crop_of_box(box: NDArray | tuple[float, ...], aspect: float, padding: float = 1.25) -> Crop:

@@ -18,6 +18,7 @@ from hrnet_deploy.tasks.damage import damage_of
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+ARRAY = ".npy"  # an image as an array (H, W, C) of uint8, for channels that no image file has
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
 
@@ -40,6 +41,21 @@ def read_image(path: Path, upright: bool = False) -> Image:
         what = f"values of {bgr.dtype}" if bgr.dtype != np.uint8 else f"pixels of shape {bgr.shape[2:]}"
         raise Damaged(f"{path} has {what}, whose range is not known — convert it to RGB or grey of 8 bits")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_unchanged(path: Path) -> NDArray:
+    """An image file with all its channels, (H, W, C): colours as red, green, blue, and a fourth channel after them. It
+    is uint8 unless the file has values of another kind than 8 or 16 bits.
+
+    Raises Damaged where the file is no image.
+    """
+    image = _decoded(path, _bytes_of(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise Damaged(f"{path} is not an image that this machine can read — expected JPEG, PNG, WebP, TIFF or BMP")
+    if image.dtype == np.uint16:
+        image = _of_16_bits(path, image)
+    image = image.reshape(*image.shape[:2], -1)
+    return image[..., (2, 1, 0, 3)[: image.shape[2]]] if image.shape[2] in (3, 4) else image
 
 
 def _bytes_of(path: Path) -> NDArray[np.uint8]:
@@ -81,29 +97,6 @@ def _of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
     return np.asarray((image.astype(np.uint32) * 255 + 32767) // 65535, np.uint8)
 
 
-def checked_image(image: object) -> Image:
-    """An array that a program gives as an image. Raises BadInput, with the cure, unless it is (H, W, 3) uint8."""
-    if not isinstance(image, np.ndarray):
-        kind = type(image).__name__
-        raise BadInput(f"an image is a numpy array (H, W, 3) of uint8, RGB, not {kind} — convert it with numpy.asarray")
-    cure = ""
-    if image.dtype != np.uint8:
-        cure = "scale its values to 0..255 and convert them with astype(numpy.uint8)"
-    elif image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
-        cure = "give grey as three equal channels, numpy.dstack([image] * 3)"
-    elif image.ndim == 3 and image.shape[2] == 4:
-        cure = "leave the transparency out, image[..., :3]"
-    elif image.ndim == 3 and image.shape[0] == 3 != image.shape[2]:
-        cure = "put the channels last, image.transpose(1, 2, 0)"
-    elif image.ndim != 3 or image.shape[2] != 3:
-        cure = "give one image at a time, with its three channels last"
-    elif not image.size:
-        cure = "it has no pixels; check the file or the crop that it is from"
-    if cure:
-        raise BadInput(f"an image is an array (H, W, 3) of uint8, RGB, not {image.shape} of {image.dtype} — {cure}")
-    return image
-
-
 def read_labels(path: Path) -> Labels:
     """A label map (H, W): a PNG file whose pixels are class numbers, grey or with a palette, of 1 to 16 bits. One bit
     gives 0 and 1, and a palette its numbers.
@@ -131,11 +124,12 @@ def read_labels(path: Path) -> Labels:
 
 
 def normalised(image: Image, spec: Input) -> NDArray[np.float32]:
-    """An image (H, W, 3) RGB uint8 as a network takes it: (1, 3, H, W) float32, in the order of colours, and normalised
-    by the mean and the standard deviation, of `spec`."""
+    """An image (H, W, C) uint8 as a network takes it: (1, C, H, W) float32, in the order of channels, and normalised by
+    the mean and the standard deviation, of `spec`."""
     mean, scale = np.asarray(spec.mean, np.float32) * 255, 1 / (np.asarray(spec.std, np.float32) * 255)
-    colours = image if spec.colour == "RGB" else image[..., ::-1]
-    return np.ascontiguousarray(((colours.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
+    order = spec.order
+    ordered = image if order == tuple(range(len(order))) else image[..., order]
+    return np.ascontiguousarray(((ordered.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None])
 
 
 def is_visible(path: Path, suffixes: Collection[str]) -> bool:
@@ -145,10 +139,12 @@ def is_visible(path: Path, suffixes: Collection[str]) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name. Raises BadInput if there are none."""
+    """The image files of a folder, sorted by name, or its .npy files where there are no others. Raises BadInput if
+    there are none."""
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder — give a folder of images")
     found = sorted(p for p in folder.iterdir() if is_visible(p, IMAGE_SUFFIXES))
+    found = found or sorted(p for p in folder.iterdir() if is_visible(p, {ARRAY}))
     if not found:
         raise BadInput(
             f"there are no images in {folder} — expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"

@@ -13,11 +13,13 @@ HEADER = '<ir_version: 10, opset_import: ["" : {opset}]>'
 
 
 def before(spec: Input, passes: int, flip_test: bool, opset: int) -> str:
-    """crops uint8 (N, H, W, 3) RGB -> image float32 (passes, 3, H, W). With a flip test there are 2N passes: the
+    """crops uint8 (N, H, W, C) -> image float32 (passes, C, H, W). With a flip test there are 2N passes: the
     images, then their mirror images."""
     mean = ", ".join(repr(float(np.float32(m * 255))) for m in spec.mean)
     scale = ", ".join(repr(float(np.float32(1) / np.float32(s * 255))) for s in spec.std)
-    order = "Identity(rgb)" if spec.colour == "RGB" else "Gather<axis = 1>(rgb, bgr)"
+    count = len(spec.order)
+    as_given = spec.order == tuple(range(count))
+    ordered = "Identity(planes)" if as_given else "Gather<axis = 1>(planes, order)"
     batch = passes // 2 if flip_test else passes
     last = (
         """normal = Mul(centred, scale)
@@ -27,14 +29,15 @@ def before(spec: Input, passes: int, flip_test: bool, opset: int) -> str:
         else "image = Mul(centred, scale)"
     )
     return f"""{HEADER.format(opset=opset)}
-    before (uint8[{batch}, {spec.height}, {spec.width}, 3] crops)
-        => (float[{passes}, 3, {spec.height}, {spec.width}] image)
-    <float[1, 3, 1, 1] mean = {{{mean}}}, float[1, 3, 1, 1] scale = {{{scale}}}, int64[3] bgr = {{2, 1, 0}},
+    before (uint8[{batch}, {spec.height}, {spec.width}, {count}] crops)
+        => (float[{passes}, {count}, {spec.height}, {spec.width}] image)
+    <float[1, {count}, 1, 1] mean = {{{mean}}}, float[1, {count}, 1, 1] scale = {{{scale}}},
+     int64[{count}] order = {{{", ".join(map(str, spec.order))}}},
      int64[1] minus_one = {{-1}}, int64[1] far_below = {{-1000000}}, int64[1] axis_x = {{3}}>
     {{
         floats = Cast<to = 1>(crops)
-        rgb = Transpose<perm = [0, 3, 1, 2]>(floats)
-        channels = {order}
+        planes = Transpose<perm = [0, 3, 1, 2]>(floats)
+        channels = {ordered}
         centred = Sub(channels, mean)
         {last}
     }}"""

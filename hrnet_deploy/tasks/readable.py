@@ -10,8 +10,9 @@ from pathlib import Path
 
 from hrnet_deploy.errors import BadInput, Damaged
 from hrnet_deploy.results.base import Skipped
+from hrnet_deploy.tasks.channels import read_array
 from hrnet_deploy.tasks.dataset import Dataset, Item
-from hrnet_deploy.tasks.images import read_image, read_labels
+from hrnet_deploy.tasks.images import ARRAY, read_image, read_labels
 from hrnet_deploy.threads import available_threads
 
 
@@ -66,6 +67,8 @@ def _reason(path: Path, size: int, changed: int, labels: bool) -> str:
     try:
         if labels:
             read_labels(path)
+        elif path.suffix.lower() == ARRAY:
+            read_array(path)
         else:
             read_image(path)
     except Damaged as error:

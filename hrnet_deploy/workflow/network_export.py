@@ -56,6 +56,11 @@ class ExportOptions:
         require_count("--batch", self.batch)
         if self.opset is not None:
             _require_opset(self.opset, self.exporter)
+        if self.dynamic:
+            from hrnet_deploy.graph.export import AXES
+
+            if unknown := set(self.dynamic) - set(AXES):
+                raise BadInput(f"cannot make {', '.join(sorted(unknown))} dynamic — choose among {', '.join(AXES)}")
         if self.flip_test and not self.embed:
             raise BadInput(
                 "--flip-test needs --embed here — for a plain export, pass --flip-test to `predict` and `check`"

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrnet_deploy.engines import open_engine, parse
+from hrnet_deploy.architecture import INPUT
+from hrnet_deploy.engines import open_engine, require_runs_files
 from hrnet_deploy.engines.base import Engine, Source, batch_of
 from hrnet_deploy.engines.by_shape import ByShape
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.files import sha256
 from hrnet_deploy.graph.metadata import Description, read_description
-from hrnet_deploy.tasks.base import Task, TaskOptions, task_of
+from hrnet_deploy.tasks.base import CROPS, Task, TaskOptions, task_of
 from hrnet_deploy.tasks.registry import task_entry
-from hrnet_deploy.workflow.arguments import require_count
+from hrnet_deploy.workflow.arguments import require_amount, require_threads
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ class ModelUse:
     scales: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        require_count("--threads", self.threads)
+        require_runs_files(self.engine)
+        require_threads(self.threads)
+        for factor in self.scales:
+            require_amount("--scales", factor, above_zero=True)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,6 @@ class OpenedModel:
 
 def open_model(use: ModelUse) -> OpenedModel:
     """Open a model file. Raises BadInput if the options do not fit the file or each other."""
-    parse(use.engine)
     description = read_description(use.model)
     if use.upright is not None:
         return _both_ways(use, description, use.upright)
@@ -59,7 +63,29 @@ def open_model(use: ModelUse) -> OpenedModel:
 
 
 def _engine(use: ModelUse, description: Description, file: Path) -> Engine:
-    return open_engine(use.engine, Source(description.card, file), use.threads)
+    engine = open_engine(use.engine, Source(description.card, file), use.threads)
+    _require_fit(engine, description, file)
+    return engine
+
+
+def _require_fit(engine: Engine, description: Description, file: Path) -> None:
+    """Raises BadInput where the tensors of a file are not those of the network that its description names."""
+    architecture, embedded = description.card.architecture, description.input_format.embedded
+    takes = {t.name: len(t.shape) for t in engine.inputs}
+    wanted = {CROPS: 4} if embedded else {n: 4 if n == INPUT else 2 for n in architecture.inputs}
+    unlike = [n for n, rank in wanted.items() if takes.get(n) != rank]
+    shapes = {t.name: t.shape for t in engine.outputs}
+    if not embedded:
+        unlike += [n for n in architecture.outputs if n not in shapes]
+        labelled = [s for n, s in shapes.items() if n in architecture.outputs and len(s) == 4]
+        unlike += [
+            f"{s[1]} channels" for s in labelled if isinstance(s[1], int) and s[1] not in (-1, architecture.labels)
+        ]
+    if unlike:
+        raise BadInput(
+            f"{file} is not the network that its description says, {architecture.title}: its inputs and outputs differ "
+            f"in {', '.join(unlike)} — export it again"
+        )
 
 
 def _task(use: ModelUse, description: Description, upright: tuple[int, int] | None = None) -> Task:
@@ -95,3 +121,12 @@ def _both_ways(use: ModelUse, description: Description, upright: Path) -> Opened
     if len({batch_of(e) for e in engines}) > 1:
         raise BadInput(f"{upright} takes batches of another size than {use.model} — export both with the same --batch")
     return OpenedModel(description, _task(use, description, (theirs.height, theirs.width)), ByShape(engines))
+
+
+def weights_of(checkpoint: str, weights_key: str, description: Description) -> tuple[Path, str]:
+    """The path of a checkpoint, and which of its weights are taken: those under `weights_key`, or without one those
+    that the file with this description was made from. Raises BadInput if there is no such checkpoint."""
+    from hrnet_deploy import checkpoints
+
+    path = checkpoints.resolve(checkpoint)
+    return path, weights_key or description.weights_key(sha256(path))

@@ -76,7 +76,7 @@ def _in_parts(model: onnx.ModelProto, names: Sequence[str]) -> Iterator[list[str
 def int8_file(
     model: onnx.ModelProto, description: Description, ranges: dict[str, Range], target: str, path: Path
 ) -> None:
-    """Write the model quantized for a target (`ort`, `openvino` or `trt`) to a path."""
+    """Write the model quantized for a target (`ort`, `openvino`, `trt` or `trt-rtx`) to a path."""
     policy = TARGETS[target]
     made = quantize(model, policy, place(model, policy), ranges)
     describe(

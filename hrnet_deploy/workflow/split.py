@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,7 @@ class Split:
         held_out: how many other images the test set has. The validation set of a search has as many again. If too few
             images are left, each takes half of them.
         seed: of the random choice of images.
+        categories: which categories of the annotations are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
     """
 
@@ -54,6 +56,7 @@ class Split:
     held_out: int = 500
     seed: int = 0
     strict: bool = False
+    categories: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.calibration_images < 1 or self.held_out < 1:
@@ -69,7 +72,7 @@ class Split:
         Args:
             search: whether a validation set is needed.
         """
-        everything = load_dataset(self.images, self.annotations)
+        everything = load_dataset(self.images, self.annotations).choosing(self.categories)
         if len(everything) < 2 + search:
             others = "the search and the test each need others" if search else "the test needs others"
             raise BadInput(
@@ -87,6 +90,7 @@ class Split:
     def arguments(self) -> list[str]:
         """The command-line options that make the same split."""
         named = ["--annotations", str(self.annotations)] if self.annotations else []
+        named += [word for category in self.categories for word in ("--category", category)]
         counts = ["--calibration-images", str(self.calibration_images), "--held-out", str(self.held_out)]
         strict = ["--strict"] if self.strict else []
         return ["--images", str(self.images), *named, *counts, "--seed", str(self.seed), *strict]

@@ -274,14 +274,6 @@ def headed(*names: str, before: str = "") -> Callable[[State], State]:
 
 
 OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
-    "HigherHRNet": (
-        headed("final_layers.0.weight", "final_layers.1.weight", "deconv_layers.0.0.0.weight"),
-        "is an HRNet-W8 with the head of HigherHRNet",
-    ),
-    "HigherHRNet of mmpose": (
-        headed("keypoint_head.final_layers.0.weight", "keypoint_head.deconv_layers.0.0.0.weight", before="backbone."),
-        "is an HRNet-W8 with the head of HigherHRNet",
-    ),
     "DEKR": (
         headed("transition_heatmap.0.weight", "head_heatmap.1.weight", "offset_final_layer.0.weight"),
         "is an HRNet-W8 with the head of DEKR",
@@ -299,6 +291,18 @@ OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
         headed("neck.reduction_conv.conv.weight", "bbox_head.conv_cls.weight", before="backbone."),
         "is an HRNet-W8 with the head of FCOS",
     ),
+    "SimCC": (
+        headed("head.final_layer.weight", "head.mlp_head_x.weight", "head.mlp_head_y.weight", before="backbone."),
+        "is an HRNet-W8 with the head of SimCC",
+    ),
+    "CID": (
+        headed("head.iia_module.keypoint_root_conv.conv.weight", "head.gfd_module.out_conv.weight", before="backbone."),
+        "is an HRNet-W8 with the head of CID",
+    ),
+    "an FPN instead of HRFPN": (
+        headed("neck.lateral_convs.0.conv.weight", "rpn_head.rpn_cls.weight", before="backbone."),
+        "is an HRNet-W8 with an FPN instead of HRFPN",
+    ),
     "classification": (
         headed("incre_modules.0.0.conv1.weight", "final_layer.0.weight", "classifier.weight"),
         "is an HRNet-W8 for ImageNet classification",
@@ -306,10 +310,6 @@ OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
     "mmpretrain": (
         headed("neck.0.increase_layers.0.0.conv1.weight", "head.fc.weight", before="backbone."),
         "is an HRNet-W8 for ImageNet classification",
-    ),
-    "DeepLabCut": (
-        headed("heads.bodypart.heatmap_head.deconv_layers.0.weight", before="backbone.model."),
-        "is an HRNet-W8 of DeepLabCut 3",
     ),
     "segmentation_models": (
         headed("decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight", before="encoder.model."),
@@ -493,9 +493,9 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
         saved(lambda s: {**s, **{f"extra.{i}": torch.zeros(1) for i in range(7)}}),
         "7 unexpected (extra.0, extra.1, extra.2, extra.3, extra.4, ...)",
     ),
-    "grey images": (
-        saved(lambda s: {**s, "conv1.weight": s["conv1.weight"].sum(1, keepdim=True)}),
-        "and this version takes networks of three — for a grey network, repeat that weight for three channels",
+    "images of five channels": (
+        saved(lambda s: {**s, "conv1.weight": s["conv1.weight"][:, :1].repeat(1, 5, 1, 1)}),
+        "is a network for images of 5 channels (conv1.weight is (8, 5, 3, 3)) — this tool takes networks of 1 to 4",
     ),
     "another shape": (
         saved(lambda s: {**s, "stage4.1.branches.0.0.bn1.weight": torch.zeros(9)}),

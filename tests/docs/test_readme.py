@@ -49,11 +49,11 @@ def test_a_block_of_the_page_on_results_runs_as_it_is_written(block: Block, fold
 def test_a_workflow_of_the_readme_runs_with_earlier_baselines(block: Block, folder: Path, tmp_path: Path) -> None:
     for name, target in {"weights.pth": "weights.pth", "val": "drawn_people"}.items():
         (tmp_path / name).symlink_to(folder / target)
-    first = [s for s in block.script.splitlines() if "compare" not in s]
-    script = "\n".join(first).replace("bench pose", "bench --seconds 0.5 pose")
-    released = Block(block.document, block.line, "sh", script)
-    run_block(released, tmp_path)
-    (tmp_path / "baseline").mkdir()
-    for path in [*tmp_path.glob("*.json"), *tmp_path.glob("*.onnx"), *tmp_path.glob("*.xml")]:
-        path.replace(tmp_path / "baseline" / path.name)
-    run_block(block, tmp_path)
+    steps = block.script.splitlines(keepends=True)
+    for compares in (False, True):  # the comparisons come last, with copies of the results as baselines
+        script = "".join(s for s in steps if ("compare" in s) == compares)
+        run_block(Block(block.document, block.line, "sh", script), tmp_path)
+        if not compares:
+            (tmp_path / "baseline").mkdir()
+            for path in tmp_path.glob("*.json"):
+                shutil.copy(path, tmp_path / "baseline")

@@ -6,13 +6,10 @@ Nothing here runs TensorRT. `-m gpu` tests do, where it is.
 from __future__ import annotations
 
 import dataclasses
-import importlib.machinery
 import json
 import signal
 import sys
-import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +17,10 @@ import numpy as np
 import pytest
 from support.progress import Counted
 from support.surface import VERSIONS
-from support.tensorrt_double import Cuda, TensorRT
+from support.tensorrt_double import Cuda
+from support.tensorrt_world import IMAGE, LAYERS, World, answers, doubled, expected, feed
 
-from hrnet_deploy.engines import driver, open_engine, swept, unavailable_reason
-from hrnet_deploy.engines.base import Source
+from hrnet_deploy.engines import driver, swept, unavailable_reason
 from hrnet_deploy.engines.driver import Gpu
 from hrnet_deploy.engines.trt import missing, timing_cache
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
@@ -34,128 +31,12 @@ from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.jobs.build import BuildRequest, build
 from hrnet_deploy.jobs.inspect import InspectRequest, inspect
 
-FRESH = (
-    "tensorrt",
-    "pycuda",
-    "pycuda.driver",
-    *(f"hrnet_deploy.engines.trt.{m}" for m in ("build", "engine", "execution_context", "arena")),
-)
-LAYERS = {
-    "Layers": [
-        {"Name": "a", "LayerType": "CaskConvolution", "Outputs": [{"Name": "x", "Datatype": "Int8"}]},
-        {
-            "Name": "b",
-            "LayerType": "Reformat",
-            "Outputs": [{"Name": "y", "Format/Datatype": "Row major linear FP16 format"}],
-        },
-        {
-            "Name": "c",
-            "LayerType": "CaskConvolution",
-            "Outputs": [{"Name": "z", "Format/Datatype": "Channel major FP16 format"}],
-        },
-    ]
-}
-IMAGE, MAPS = (1, 3, 96, 64), (1, 17, 24, 16)
-
-
-@dataclass
-class World:
-    """The doubles, and what a test changes of them."""
-
-    trt: TensorRT
-    cuda: Cuda
-    folder: Path
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"image": IMAGE, "heatmaps": MAPS})
-    most: int = 1  # of the batch; with more than one the batch is open
-
-    def answer(self, **answers: Any) -> None:
-        self.trt.answers |= {name.replace("__", "."): value for name, value in answers.items()}
-
-    def open_batch(self, most: int) -> None:
-        self.most = most
-        self.shapes = {name: (-1, *shape[1:]) for name, shape in self.shapes.items()}
-
-    def engine(self, file: Path, options: str = "") -> Any:
-        source = Source(read_description(file).card, file)
-        return open_engine(f"trt{':' if options else ''}{options}", source)
-
-
-def answers(world: World) -> dict[str, Any]:
-    """A network of one input and one output: each number of the output is the sum of its row of the input."""
-    module: Any = world.trt.module
-
-    def tensor(_: Any, index: int) -> Any:
-        made = object.__new__(module.ITensor)
-        made.name, made.shape = "image", world.shapes["image"]
-        return made
-
-    def use_shape(context: Any, name: str, shape: tuple[int, ...]) -> bool:
-        object.__setattr__(context, f"_held_shape_{name}", tuple(shape))
-        return True
-
-    def shape_of(context: Any, name: str) -> tuple[int, ...]:
-        given = getattr(context, "_held_shape_image", world.shapes["image"])
-        return (given[0], *world.shapes[name][1:])
-
-    def use_address(context: Any, name: str, address: int) -> bool:
-        object.__setattr__(context, f"_held_address_{name}", address)
-        return True
-
-    def execute(context: Any, stream: int) -> bool:
-        image = world.cuda.view(context._held_address_image, shape_of(context, "image"), "float32")
-        maps = world.cuda.view(context._held_address_heatmaps, shape_of(context, "heatmaps"), "float32")
-
-        def compute() -> None:
-            maps[:] = image.reshape(len(image), -1).sum(1)[:, None, None, None]
-
-        world.cuda.work(compute)
-        return True
-
-    names = list(world.shapes)
-    return {
-        "INetworkDefinition.num_inputs": 1,
-        "INetworkDefinition.get_input": tensor,
-        "Builder.build_serialized_network": b"a plan",
-        "ITimingCache.serialize": b"timings",
-        "ICudaEngine.num_io_tensors": 2,
-        "ICudaEngine.get_tensor_name": lambda _, i: names[i],
-        "ICudaEngine.get_tensor_mode": lambda _, n: (
-            module.TensorIOMode.INPUT if n == "image" else module.TensorIOMode.OUTPUT
-        ),
-        "ICudaEngine.get_tensor_shape": lambda _, n: world.shapes[n],
-        "ICudaEngine.get_tensor_dtype": lambda _, n: module.DataType.FLOAT,
-        "ICudaEngine.get_tensor_profile_shape": lambda _, n, p: [(b, *IMAGE[1:]) for b in (1, 1, world.most)],
-        "ICudaEngine.device_memory_size_v2": 5_000_000,
-        "ICudaEngine.get_engine_stat": 3_000_000,
-        "ICudaEngine.create_execution_context": lambda _, *__: object.__new__(module.IExecutionContext),
-        "EngineInspector.get_engine_information": json.dumps(LAYERS),
-        "IExecutionContext.set_input_shape": use_shape,
-        "IExecutionContext.get_tensor_shape": shape_of,
-        "IExecutionContext.infer_shapes": [],
-        "IExecutionContext.set_tensor_address": use_address,
-        "IExecutionContext.execute_async_v3": execute,
-    }
-
 
 @pytest.fixture(params=VERSIONS)
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     """TensorRT of one of the recorded versions on one GPU, both doubles."""
-    made = World(TensorRT(request.param), Cuda(), tmp_path)
-    made.trt.answers |= answers(made)
-    for name in FRESH:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    package = types.ModuleType("pycuda")
-    package.driver = made.cuda.module  # type: ignore[attr-defined]
-    for name, module in (("tensorrt", made.trt.module), ("pycuda", package), ("pycuda.driver", made.cuda.module)):
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(driver, "open_library", made.cuda.library)
-    monkeypatch.setattr(missing, "_installed", lambda: {"tensorrt": made.trt.surface.version, "pycuda": "2026.1"})
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    yield made
-    assert made.cuda.depth == 0, "a context was left on the stack"
-    for name in FRESH:
-        sys.modules.pop(name, None)
+    with doubled(request.param, monkeypatch, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -163,15 +44,6 @@ def plan(world: World, tiny_onnx: Path) -> Path:
     path = world.folder / "tiny.plan"
     build(BuildRequest(tiny_onnx, path, BuildOptions()))
     return path
-
-
-def feed(seed: int = 0, batch: int = 1) -> dict[str, np.ndarray]:
-    return {"image": np.random.default_rng(seed).random((batch, *IMAGE[1:]), dtype=np.float32)}
-
-
-def expected(feeds: dict[str, np.ndarray]) -> np.ndarray:
-    image = feeds["image"]
-    return np.broadcast_to(image.reshape(len(image), -1).sum(1)[:, None, None, None], (len(image), *MAPS[1:]))
 
 
 def left(folder: Path) -> set[str]:
@@ -363,7 +235,7 @@ def test_what_does_not_start_is_one_sentence(
         ("Runtime", lambda: world.engine(plan)),
     ):
         monkeypatch.setattr(getattr(world.trt.module, kind), "__init__", refuse)
-        with pytest.raises(Unavailable, match=r"does not start on this GPU \(SM 61 is not supported\) — "):
+        with pytest.raises(Unavailable, match=r"does not start on this machine \(SM 61 is not supported\) — "):
             use()
 
 

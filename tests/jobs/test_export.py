@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import yaml
 from support.layouts import LAYOUTS, save
 from support.tiny import SIZE, TINY
 
 from hrnet_deploy import architecture as arch
+from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
 from hrnet_deploy.graph.metadata import KEY, load_model, read_description
@@ -107,6 +110,49 @@ def test_torchscript_is_a_way_out(exported: Callable[..., Path], tiny_network: t
     assert same(path, tiny_network, (1, 3, *SIZE)) < 1e-4
 
 
+@pytest.mark.parametrize("opset", [11, 13])
+def test_an_old_opset_goes_through_the_other_exporter_and_is_said(
+    opset: int, tiny_checkpoint: Path, tiny_network: torch.nn.Module, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.onnx"
+    done = export(ExportRequest(str(tiny_checkpoint), path, ExportOptions(size=SIZE, opset=opset)))
+    assert done.passed
+    assert done.history[0]["exporter"] == "torchscript"
+    assert len(done.remarks) == 1 and f"opset {opset} was exported with torch's torchscript exporter" in done.remarks[0]
+    assert [o.version for o in load_model(path).opset_import if o.domain == ""] == [opset]
+    assert same(path, tiny_network, (1, 3, *SIZE)) < 1e-4
+
+
+def test_what_was_converted_in_a_card_is_in_the_file_and_said(
+    tiny_checkpoint: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    values = json.loads(json.dumps(card("pose_hrnet_w32_256x192").to_dict()))
+    values.update(name="mine", architecture=json.loads(json.dumps(arch.to_dict(TINY))), checkpoint="", published=[])
+    values["input"] |= {
+        "height": 96,
+        "width": 64,
+        "mean": [123.675, 116.28, 103.53],
+        "std": [58.395, 57.12, 57.375],
+        "colour": "rgb",
+    }
+    values["keypoints"]["skeleton"] = [[a + 1, b + 1] for a, b in values["keypoints"]["skeleton"]]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    code, out, _ = run("export", tiny_checkpoint, "-o", tmp_path / "a.onnx", "--card", path, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [r[:35] for r in found["remarks"]] == [
+        "the card's mean and std are of pixe",
+        "the card's skeleton counts from 1, ",
+    ]
+    assert found["activations"]["verdict"] == "unknown"
+    assert "of weights that were not trained" in found["activations"]["reason"]
+    described = read_description(tmp_path / "a.onnx").card
+    np.testing.assert_allclose(described.input.mean, (0.485, 0.456, 0.406))
+    assert described.input.colour == "RGB"
+    assert described.labels == card("pose_hrnet_w32_256x192").labels
+
+
 def test_an_existing_file_is_kept_unless_forced(
     tiny_onnx: Path, tiny_checkpoint: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -176,8 +222,9 @@ def test_a_failed_verification_keeps_the_file_and_says_so(
         ({"embed": True, "dynamic": ("batch",)}, "--embed needs static shapes"),
         ({"flip_test": True}, "--flip-test needs --embed"),
         ({"size": (100, 64)}, "the nearest is --size 96x64"),
-        ({"opset": 3}, "exporter wrote opset 18 instead of 3"),
-        ({"opset": 3, "exporter": "torchscript"}, "exporter failed .* try --exporter dynamo"),
+        ({"opset": 3}, "--opset 3 cannot be exported: the exporters of torch write opset 11 to 23"),
+        ({"opset": 10, "exporter": "torchscript"}, "the torchscript exporter writes opset 11 to 20"),
+        ({"opset": 17, "exporter": "dynamo"}, "the dynamo exporter writes opset 18 to 23 — leave --exporter out"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

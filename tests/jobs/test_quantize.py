@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 from support.demo import NAME
-from support.placing import RANGE, placed
+from support.placing import RANGE, WHOLE, placed
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.index import GraphIndex
@@ -66,7 +66,7 @@ def check_rules(made: onnx.ModelProto, target: str) -> None:
         assert all(graph.constants[b].data_type == TensorProto.FLOAT for b in biases)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", WHOLE)
 def test_integers_stand_where_the_target_wants_them(target: str, tiny_onnx: Path) -> None:
     made, placement = placed(tiny_onnx, target)
     check_rules(made, target)
@@ -85,7 +85,7 @@ def test_the_rules_hold_for_the_networks_of_the_paper(name: str, tmp_path: Path)
     random_weights(network)
     model, _ = export_network(network, card(name), ExportOptions(), {})
     save_model(model, tmp_path / "float.onnx")
-    for target in TARGETS:
+    for target in WHOLE:
         made, _ = placed(tmp_path / "float.onnx", target)
         if "hrnet" in name:
             check_rules(made, target)
@@ -119,7 +119,7 @@ def test_the_fusion_is_found_by_structure_and_can_stay_in_float(tiny_onnx: Path)
     assert residual == {
         n.name for n in graph.nodes if n.op_type == "Add" and (".branches." in n.name or n.name.startswith("layer1."))
     }
-    for target in TARGETS:
+    for target in WHOLE:
         _, placement = placed(tiny_onnx, target, fusion)
         integers, whole = set(placement.activations), placed(tiny_onnx, target)[1]
         assert not {graph.producer[x].op_type for x in integers if x in graph.producer} & {"Resize"}
@@ -280,7 +280,7 @@ def test_a_dead_relu_is_named_and_its_scale_is_a_number(tiny_onnx: Path, people:
         tensor = next(i for i in model.graph.initializer if i.name == name)
         tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), value), name))
     save_model(model, tmp_path / "dead.onnx")
-    for target in TARGETS:
+    for target in WHOLE:
         done = job(
             QuantizeRequest(tmp_path / "dead.onnx", tmp_path / "a.onnx", Split(people), target=target, force=True)
         )
@@ -308,7 +308,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", WHOLE)
 def test_a_trained_network_keeps_its_accuracy_in_int8(target: str, trained: Path, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "int8.onnx"
     done = job(QuantizeRequest(trained, out, Split(many, held_out=300), target=target))

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hrnet_deploy.errors import BadInput
-from hrnet_deploy.files import atomic_write, check_output, write_json
+from hrnet_deploy.errors import BadInput, Unavailable
+from hrnet_deploy.files import UNFINISHED, atomic_write, check_output, remove_unfinished, temporary_folder, write_json
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a disk cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_block_that_succeeds_writes_the_file(tmp_path: Path) -> None:
@@ -53,3 +72,45 @@ def test_outputs_that_cannot_be_written_are_refused_at_the_start(tmp_path: Path)
         check_output(tmp_path, force=True)
     with pytest.raises(BadInput, match="does not exist — create it"):
         check_output(tmp_path / "none" / "a", force=False)
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(small_disk: Path) -> None:
+    with pytest.raises(Unavailable, match=f"no space is left in {small_disk} for a.bin — free some, or name an output"):
+        with atomic_write(small_disk / "a.bin") as part:
+            part.write_bytes(bytes(2**20))
+    assert not list(small_disk.iterdir())
+
+
+def test_what_a_library_makes_of_a_full_disk_is_understood(small_disk: Path) -> None:
+    def fail(part: Path) -> None:
+        try:
+            part.write_bytes(bytes(2**20))
+        except OSError as error:
+            raise RuntimeError("the writer failed") from error
+
+    with pytest.raises(Unavailable, match="no space is left"), atomic_write(small_disk / "a.bin") as part:
+        fail(part)
+
+
+def test_a_full_folder_of_temporary_files_is_named(
+    small_disk: Path, tiny_onnx: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    code, said, err = run("half", tiny_onnx, "-o", tmp_path / "made.onnx")
+    assert (code, said) == (3, "")
+    assert err == (
+        f"error: no space is left in {small_disk} for temporary files — free some, or name another folder of temporary "
+        "files with TMPDIR\n"
+    )
+    assert not list(small_disk.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["disk"]
+
+
+def test_what_is_not_finished_can_be_removed_at_once(tmp_path: Path) -> None:
+    with temporary_folder(tmp_path) as folder, atomic_write(tmp_path / "a") as part:
+        (folder / "b").write_text("b")
+        assert {folder, part} == UNFINISHED
+        remove_unfinished()
+        assert not list(tmp_path.iterdir())
+        part.write_text("a")
+    assert not UNFINISHED

@@ -12,6 +12,7 @@ from hrnet_deploy.graph.quantize import TARGETS, Placement, place, quantize
 from hrnet_deploy.graph.ranges import Range
 
 RANGE: Range = (-3.0, 4.0)
+WHOLE = [name for name, target in TARGETS.items() if not target.sparing]  # those that quantize the whole network
 
 
 def placed(path: Path, target: str, exclude: tuple[str, ...] = ()) -> tuple[onnx.ModelProto, Placement]:

@@ -15,6 +15,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "tensorrt_surface"
 VERSIONS = ("10.16", "11.4")
+RTX_VERSION = "rtx-1.7"  # of TensorRT for RTX
 MODULE = "trt"
 NOT_RECORDED = {"__version__"}  # attributes of the module that all versions have
 

@@ -136,7 +136,10 @@ class Cuda:
     captured graph runs it again.
     """
 
-    def __init__(self, memory: int = 8 << 20, refuse: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, memory: int = 8 << 20, refuse: dict[str, int] | None = None, capability: tuple[int, int] = (9, 0)
+    ) -> None:
+        self.capability = capability  # of the GPU
         self.memory = np.zeros(memory, np.uint8)
         self.used, self.live, self.depth = 0, 0, 0
         self.refuse = refuse or {}  # error codes of libcuda's functions
@@ -262,7 +265,7 @@ class Library:
             if name == "cuDeviceTotalMem_v2":
                 _at(arguments[0]).value = 8 << 30
             if name == "cuDeviceGetAttribute":
-                _at(arguments[0]).value = 9 if arguments[1] == 75 else 0
+                _at(arguments[0]).value = cuda.capability[arguments[1] - 75]
             return cuda.refuse.get(name, 0)
 
         return function

@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.images import checked_image, read_image
+from hrnet_deploy.tasks.channels import checked_image
+from hrnet_deploy.tasks.images import read_image
 
 RNG = np.random.default_rng(2)
 

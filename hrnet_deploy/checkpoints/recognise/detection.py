@@ -6,7 +6,7 @@ assumed to be as in mmdetection's configurations for COCO."""
 from __future__ import annotations
 
 from hrnet_deploy.architecture import Body, FasterRCNN, ResNetBody
-from hrnet_deploy.checkpoints.recognise.shapes import Shapes, hrnet_body, resnet_depth
+from hrnet_deploy.checkpoints.recognise.shapes import Shapes, hrnet_body, image_channels, resnet_depth
 from hrnet_deploy.errors import BadInput
 
 HEAD = "roi_head.bbox_head."
@@ -44,7 +44,13 @@ def faster_rcnn(tensors: Shapes) -> FasterRCNN | None:
             "ratios 0.5, 1 and 2"
         )
     hidden = tensors.matrix(f"{HEAD}shared_fcs.0.weight")[0]
-    return FasterRCNN(body, classes=tensors.matrix(f"{HEAD}fc_cls.weight")[0] - 1, neck=neck, hidden=hidden)
+    return FasterRCNN(
+        body,
+        classes=tensors.matrix(f"{HEAD}fc_cls.weight")[0] - 1,
+        neck=neck,
+        hidden=hidden,
+        image_channels=image_channels(tensors, "backbone.conv1"),
+    )
 
 
 def _resnet(tensors: Shapes) -> ResNetBody:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from hrnet_deploy.architecture import PoseHRNet, SimpleBaseline
-from hrnet_deploy.checkpoints.recognise.shapes import BRANCHES, Shapes, hrnet_body, is_plain_resnet, resnet_depth
+from hrnet_deploy.checkpoints.recognise.shapes import (
+    BRANCHES,
+    Shapes,
+    hrnet_body,
+    image_channels,
+    is_plain_resnet,
+    resnet_depth,
+)
 from hrnet_deploy.errors import BadInput
 
 HEAD = "final_layer.weight"
@@ -15,7 +22,7 @@ def pose_hrnet(tensors: Shapes) -> PoseHRNet | None:
     if not tensors.has(BRANCHES) or HEAD not in tensors.shapes:
         return None
     body, head = hrnet_body(tensors), tensors[HEAD]
-    return PoseHRNet(body, keypoints=head[0], head_kernel=head[2])
+    return PoseHRNet(body, head[0], head[2], image_channels(tensors))
 
 
 def simple_baseline(tensors: Shapes) -> SimpleBaseline | None:
@@ -36,4 +43,5 @@ def simple_baseline(tensors: Shapes) -> SimpleBaseline | None:
         deconv=tuple(tensors[d][1] for d in deconv),
         deconv_kernels=kernels,
         head_kernel=head[2],
+        image_channels=image_channels(tensors),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hrnet_deploy.architecture import DilatedResNet, SegHRNet, Upsample
-from hrnet_deploy.checkpoints.recognise.shapes import BRANCHES, Shapes, hrnet_body, resnet_depth
+from hrnet_deploy.checkpoints.recognise.shapes import BRANCHES, Shapes, hrnet_body, image_channels, resnet_depth
 from hrnet_deploy.errors import BadInput
 
 # the numbers of classes of ADE20K and COCO-Stuff, for which plain heads too upsample with align_corners, as all OCR
@@ -31,7 +31,7 @@ def _hrnet(tensors: Shapes, first: str, last: str, ocr: bool) -> SegHRNet:
     mmsegmentation = f"{first}.0.bias" not in tensors.shapes
     aligned = not mmsegmentation and (ocr or head[0] in ALIGNED)
     upsample = Upsample("bilinear", align_corners=aligned, two_steps=mmsegmentation)
-    return SegHRNet(hrnet_body(tensors, upsample=upsample), head[0], ocr, head[2])
+    return SegHRNet(hrnet_body(tensors, upsample=upsample), head[0], ocr, head[2], image_channels(tensors))
 
 
 def dilated_resnet(tensors: Shapes) -> DilatedResNet | None:
@@ -50,4 +50,5 @@ def dilated_resnet(tensors: Shapes) -> DilatedResNet | None:
             "DeepLabV3"
         )
     last = tensors["decode_head.conv_seg.weight"]
-    return DilatedResNet(depth, head, classes=last[0], channels=last[1])
+    channels = image_channels(tensors, "backbone.stem.0")
+    return DilatedResNet(depth, head, classes=last[0], channels=last[1], image_channels=channels)

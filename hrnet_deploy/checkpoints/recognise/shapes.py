@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hrnet_deploy.architecture import RESNET_DEPTHS, Body, Stage, Upsample
+from hrnet_deploy.cards import MOST_CHANNELS
 from hrnet_deploy.errors import BadInput
 
 BRANCHES = "stage2.0.branches."  # every HRNet has parameters whose names begin so
@@ -70,6 +71,19 @@ def hrnet_body(tensors: Shapes, prefix: str = "", upsample: Upsample | None = No
             )
         )
     return Body(stage1, tuple(stages), tensors[f"{prefix}conv1.weight"][0], upsample or Upsample())
+
+
+def image_channels(tensors: Shapes, first: str = "conv1") -> int:
+    """The channels of the images for which a network was made: those that its first convolution takes.
+
+    Raises BadInput where images of so many channels cannot be read."""
+    channels = tensors[f"{first}.weight"][1]
+    if channels > MOST_CHANNELS:
+        raise BadInput(
+            f"{tensors.path} is a network for images of {channels} channels ({first}.weight is "
+            f"{tuple(tensors[f'{first}.weight'])}) — this tool takes networks of 1 to {MOST_CHANNELS} channels"
+        )
+    return channels
 
 
 def resnet_depth(tensors: Shapes, prefix: str, taker: str) -> int:

@@ -31,15 +31,15 @@ OTHERS = {
 # whole networks with an HRNet body that this tool does not take, by the beginnings of names that only they have, all of
 # which must be there. They are looked for first, because some have the names of a network that it does take
 OTHER_HEADS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("for ImageNet classification", ("incre_modules.",)),
-    ("for ImageNet classification, as mmpretrain names it", ("neck.0.increase_layers.",)),
-    ("with the head of HigherHRNet (bottom-up poses)", ("final_layers.0.",)),
+    ("for ImageNet classification", ("incre_modules.",)),  # of timm and mmpretrain too
     ("with the head of DEKR (bottom-up poses)", ("transition_heatmap.",)),
     ("with the head of DEKR (bottom-up poses)", ("heatmap_conv_layers.", "offset_conv_layers.")),
-    ("of DeepLabCut 3", ("heads.bodypart.",)),
     ("with the head of HRNetV2 for landmarks of faces or hands", ("conv_layers.0.", "final_layer.")),
     ("with the head of HRNetV2 for landmarks of faces or hands", ("final_layer.0.", "final_layer.3.")),
     ("with the head of HRNetV2 for landmarks of faces or hands", ("head.0.", "head.3.")),
+    ("with the head of CID (bottom-up poses)", ("iia_module.",)),
+    ("with the head of SimCC (top-down poses)", ("mlp_head_x.",)),
+    ("with an FPN instead of HRFPN (detection)", ("neck.lateral_convs.",)),
     ("with the head of FCOS (detection)", ("bbox_head.conv_cls.",)),
     ("with the head of FCOS (detection)", ("bbox_head.fcos_cls.",)),
     ("with the head of RetinaNet (detection)", ("bbox_head.retina_cls.",)),
@@ -50,7 +50,8 @@ OTHER_HEADS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 BODY = re.compile(r"(conv1|bn1|conv2|bn2|layer\d|transition\d|stage\d)\.")
 TAKES = (
-    "this tool takes HRNet for top-down poses, for segmentation and in Faster R-CNN; `hrnet-deploy models` lists them"
+    "this tool takes HRNet for top-down poses, in DeepLabCut and HigherHRNet, for segmentation and in Faster R-CNN; "
+    "`hrnet-deploy models` lists them"
 )
 
 

@@ -1,8 +1,8 @@
-"""Builds a TensorRT plan from an ONNX file.
+"""Builds a plan from an ONNX file.
 
-There is one code path for TensorRT 10.4 to 11. The network is strongly typed: precisions are those of the graph, and no
-precision flag, which differ between versions, is needed. Everything that the ONNX file can state is stated there and
-not here.
+There is one code path for TensorRT 10.4 to 11 and for TensorRT for RTX. The network is strongly typed: precisions are
+those of the graph, and no precision flag, which differ between versions, is needed. Everything that the ONNX file can
+state is stated there and not here.
 """
 
 from __future__ import annotations
@@ -14,109 +14,107 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorrt as trt
-
-from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines.driver import Gpu
-from hrnet_deploy.engines.trt import timing_cache
+from hrnet_deploy.engines.trt import rtx, timing_cache
+from hrnet_deploy.engines.trt.callbacks import Log, Monitor
+from hrnet_deploy.engines.trt.flavour import Flavour
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
+from hrnet_deploy.graph.metadata import Description
 from hrnet_deploy.graph.plan import BuildOptions
 from hrnet_deploy.progress import SILENT, Progress
 
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+    from hrnet_deploy.cards import ModelCard
+
 Profiles = dict[str, list[list[int]]]
+TARGET = "trt"  # of `quantize`, and the beginning of all targets whose files can be built
 BATCH = (1, 1, 16)  # bounds of an open batch if none are given
 
 
 @dataclass(frozen=True)
 class SerializedPlan:
-    """The bytes of a plan, the bounds of its open inputs (smallest, tuned for, largest), and the seconds it took."""
+    """A plan that has been built.
+
+    Attributes:
+        plan: its bytes.
+        profiles: bounds of the open inputs: smallest, tuned for, largest.
+        seconds: how long it took.
+        compiled: the builder's lines about the layers that it compiled and about memory (see `compiled`).
+    """
 
     plan: bytes
     profiles: Profiles
     seconds: float
-
-
-class Log(trt.ILogger):  # type: ignore[misc]
-    """Keeps TensorRT's errors for our own error messages, instead of printing them."""
-
-    def __init__(self) -> None:
-        trt.ILogger.__init__(self)
-        self.errors: list[str] = []
-
-    def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-        if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-            self.errors.append(msg)
-
-    @property
-    def last(self) -> str:
-        return f" ({' '.join(self.errors[-1].split())[:300]})" if self.errors else ""
-
-
-class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-    """Passes the builder's progress on to ours. Once `interrupted` is set, it stops the builder.
-
-    Phases of the builder contain others. The innermost phase that has begun last is the stage.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        trt.IProgressMonitor.__init__(self)
-        self._progress = progress
-        self._phase = ""
-        self.interrupted = False
-
-    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-        self._phase = phase_name
-        self._progress.stage(f"building: {phase_name}", num_steps or None)
-
-    def step_complete(self, phase_name: str, step: int) -> bool:
-        if phase_name == self._phase:
-            self._progress.advance()
-        return not self.interrupted  # True lets the builder continue
-
-    def phase_finish(self, phase_name: str) -> None:
-        if phase_name == self._phase:
-            self._phase = ""
+    compiled: tuple[str, ...] = ()
 
 
 def build_plan(
+    flavour: Flavour,
     file: Path,
-    card: ModelCard,
+    description: Description,
     options: BuildOptions,
-    gpu: Gpu,
+    gpu: Gpu | None,
     progress: Progress = SILENT,
     cache: Path | None = None,
 ) -> SerializedPlan:
     """Build a plan from an ONNX file.
 
     Args:
+        flavour: the library that builds it.
         file: the ONNX file.
-        card: its input size is the default of an open height and width.
+        description: of the file. The input size of its card is the default of an open height and width.
         options: bounds and settings.
-        gpu: the GPU on which the plan is built.
+        gpu: the GPU on which the plan is built; None for a portable plan that is built without one.
         progress: is notified of the phases of the builder.
-        cache: the folder of kernel timings; that of the user unless given.
+        cache: the folder of kernel timings; that of the user unless given. A portable plan has no timings.
 
     Raises:
-        BadInput: TensorRT cannot read the file, or a bound does not fit it.
+        BadInput: the library cannot read the file, or a bound does not fit it.
         Unavailable: the GPU does not have enough memory.
     """
-    log, started = Log(), time.monotonic()
-    builder: trt.Builder = started_by(log, trt.Builder)
+    trt = flavour.api
+    log, started = Log(flavour), time.monotonic()
+    builder = _builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, log)
+    parser = trt.OnnxParser(network, log.native)
     if not parser.parse_from_file(str(file)):
-        raise BadInput(f"TensorRT cannot read {file}: {_parser_errors(parser)} — export it again, or use --engine ort")
-    monitor = Monitor(progress)
-    config = _configured(builder, options, monitor)
-    profiles = _profiles(network, card, options)
+        raise BadInput(_refusal(flavour, file, description, parser))
+    monitor = Monitor(flavour, progress)
+    config = _configured(flavour, builder, options, monitor)
+    profiles = _profiles(network, description.card, options)
     if profiles:
         profile = builder.create_optimization_profile()
         for name, (least, tuned, most) in profiles.items():
             profile.set_shape(name, least, tuned, most)
         config.add_optimization_profile(profile)
-    kept = timing_cache.path_of(gpu.identity, trt.__version__, cache)
+    if flavour.portable:
+        rtx.aim(config, options.gpus)
+        with _interrupts_wait(monitor):
+            plan = builder.build_serialized_network(network, config)
+    else:
+        assert gpu is not None
+        plan = _timed_build(flavour, builder, network, config, gpu, monitor, progress, cache)
+    if plan is None:
+        raise _why(flavour, file, log)
+    return SerializedPlan(bytes(plan), profiles, time.monotonic() - started, tuple(log.compiled))
+
+
+def _timed_build(
+    flavour: Flavour,
+    builder: trt.Builder,
+    network: trt.INetworkDefinition,
+    config: trt.IBuilderConfig,
+    gpu: Gpu,
+    monitor: Monitor,
+    progress: Progress,
+    cache: Path | None,
+) -> Any:
+    """The plan of a builder that times kernels on the GPU, or None if it fails. The timings are kept."""
+    kept = timing_cache.path_of(gpu.identity, flavour.version, cache)
     progress.stage("waiting for other builds on this GPU")
     with timing_cache.locked(kept) as timings:
         known = config.create_timing_cache(timings)
@@ -124,12 +122,10 @@ def build_plan(
             config.set_timing_cache(config.create_timing_cache(b""), False)
         with _interrupts_wait(monitor):
             plan = builder.build_serialized_network(network, config)
-        if plan is None:
-            raise _why(file, log)
         found = config.get_timing_cache()
-        if found is not None:
+        if plan is not None and found is not None:
             timing_cache.keep(kept, bytes(found.serialize()))
-    return SerializedPlan(bytes(plan), profiles, time.monotonic() - started)
+    return plan
 
 
 @contextlib.contextmanager
@@ -155,22 +151,27 @@ def _interrupts_wait(monitor: Monitor) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def started_by(log: Log, kind: Callable[[Log], Any]) -> Any:
-    """TensorRT's builder or runtime (`kind`). Raises Unavailable if it does not start."""
+def started_by(log: Log, kind: Callable[[Any], Any]) -> Any:
+    """The library's builder or runtime (`kind`). Raises Unavailable if it does not start."""
     try:
-        return kind(log)
+        return kind(log.native)
     except TypeError:  # the bindings raise it if the library returns nothing; the log has the reason
         raise Unavailable(
-            f"TensorRT {trt.__version__} does not start on this GPU{log.last} — use another of its versions, "
-            "or --engine ort"
+            f"{log.flavour.title} {log.flavour.version} does not start on this machine{log.last} — use another of its "
+            "versions, or --engine ort"
         ) from None
 
 
-def _configured(builder: trt.Builder, options: BuildOptions, monitor: Monitor) -> trt.IBuilderConfig:
+def _builder(log: Log) -> trt.Builder:
+    return started_by(log, log.flavour.api.Builder)
+
+
+def _configured(flavour: Flavour, builder: trt.Builder, options: BuildOptions, monitor: Monitor) -> trt.IBuilderConfig:
+    trt = flavour.api
     config = builder.create_builder_config()
     config.builder_optimization_level = options.level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    config.progress_monitor = monitor
+    config.progress_monitor = monitor.native
     if options.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
     if options.aux_streams is not None:
@@ -182,14 +183,21 @@ def _configured(builder: trt.Builder, options: BuildOptions, monitor: Monitor) -
     return config
 
 
-def _parser_errors(parser: trt.OnnxParser) -> str:
+def _refusal(flavour: Flavour, file: Path, description: Description, parser: trt.OnnxParser) -> str:
+    """The message about a file that the parser does not read."""
     said = []
     for index in range(parser.num_errors):
         error: trt.ParserError = parser.get_error(index)
-        said.append(
-            f"{error.node_operator()} node {error.node_name() or error.node()}: {' '.join(error.desc().split())[:200]}"
+        node = f"{error.node_operator()} node {error.node_name() or error.node()}"
+        said.append((node, " ".join(error.desc().split())[:200]))
+    target = description.step("quantize").get("target", "")
+    if said and target and not target.startswith(TARGET):
+        return (
+            f"{flavour.title} cannot read {file}, which was quantized for {target}: it refuses the {said[0][0]} — "
+            f"quantize the fp32 file with --target {TARGET}"
         )
-    return "; ".join(said[:3]) or "it does not say why"
+    reasons = "; ".join(f"{node}: {text}" for node, text in said[:3]) or "it does not say why"
+    return f"{flavour.title} cannot read {file}: {reasons} — export it again, or use --engine ort"
 
 
 def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOptions) -> Profiles:
@@ -221,14 +229,14 @@ def _profiles(network: trt.INetworkDefinition, card: ModelCard, options: BuildOp
     return found
 
 
-def _why(file: Path, log: Log) -> DeployError:
+def _why(flavour: Flavour, file: Path, log: Log) -> DeployError:
     said = log.last
     if "memory" in said.lower():
         return Unavailable(
             f"the GPU does not have enough memory to build {file}{said} — limit it with --workspace, or use a smaller "
             "--batch"
         )
-    return BadInput(f"TensorRT cannot build {file}{said} — try --level 2, or use --engine ort")
+    return BadInput(f"{flavour.title} cannot build {file}{said} — try --level 2, or use --engine ort")
 
 
 def reported_options(options: BuildOptions) -> dict[str, str]:

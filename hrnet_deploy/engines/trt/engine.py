@@ -1,4 +1,7 @@
-"""TensorRT: a plan, or an ONNX file built into one, run on PyCUDA's stream and memory."""
+"""TensorRT: a plan, or an ONNX file built into one, run on PyCUDA's stream and memory.
+
+`rtx_engine` has the same engine for TensorRT for RTX.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pycuda.driver as cuda
-import tensorrt as trt
 
 from hrnet_deploy.engines.base import Arrays, Feeds, Source, TensorSpec, check_feeds
 from hrnet_deploy.engines.driver import open_library, probe
-from hrnet_deploy.engines.trt.build import Log, build_plan, reported_options, started_by
+from hrnet_deploy.engines.trt.build import build_plan, reported_options, started_by
+from hrnet_deploy.engines.trt.callbacks import Log, Profiler
 from hrnet_deploy.engines.trt.execution_context import Bindings, ExecutionContext, GraphCapture, PlanInterface
+from hrnet_deploy.engines.trt.flavour import TENSORRT, Flavour
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.metadata import description_of, load_model
@@ -25,21 +30,13 @@ from hrnet_deploy.graph.width import width_warning
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.bench import LayerTime
 
+if TYPE_CHECKING:
+    import tensorrt as trt
+
 ROUNDS = 8  # inferences that each context makes in one call, if there are several contexts
 TIMED = 20  # launches over which the median time of enqueueing is taken
 BOUND = 0.9  # if enqueueing takes this share of the GPU's time or more, the GPU waits for the host
 LAUNCH_BOUND = "launch-bound: enqueueing takes as long as computing — capture a graph, or batch"
-
-
-class Profiler(trt.IProfiler):  # type: ignore[misc]
-    """Milliseconds of each layer, added up over all profiled runs."""
-
-    def __init__(self) -> None:
-        trt.IProfiler.__init__(self)
-        self.times: dict[str, float] = {}
-
-    def report_layer_time(self, layer_name: str, ms: float) -> None:
-        self.times[layer_name] = self.times.get(layer_name, 0.0) + ms
 
 
 class TrtEngine:
@@ -60,6 +57,7 @@ class TrtEngine:
 
     name = "trt"
     device = "cuda"
+    flavour: Flavour = TENSORRT
 
     def __init__(
         self,
@@ -73,7 +71,7 @@ class TrtEngine:
     ) -> None:
         if source.file is None:
             raise BadInput(
-                "the trt engine opens an ONNX file or a plan — export the checkpoint first, or name the file"
+                f"the {self.name} engine opens an ONNX file or a plan — export the checkpoint first, or name the file"
             )
         self._gpu = probe()
         self._engine: trt.ICudaEngine = None
@@ -107,30 +105,34 @@ class TrtEngine:
         """The plan's bytes, the options it was built with, the seconds that took, and a warning about the graph."""
         assert source.file is not None
         if not is_plan(source.file):
-            made = build_plan(source.file, source.card, options, self._gpu)
             graph = load_model(source.file)
-            warning = width_warning(graph, description_of(graph, source.file).precision)
+            description = description_of(graph, source.file)
+            made = build_plan(self.flavour, source.file, description, options, self._gpu)
+            warning = width_warning(graph, description.precision)
             return made.plan, options, made.seconds, warning
         if options != BuildOptions():
             raise BadInput(
                 "aux_streams, level and tf32 are fixed when a plan is built — leave them out, or name the ONNX file"
             )
         manifest = read_manifest(source.file)
-        require_fit(source.file, manifest, trt.__version__, self._gpu.identity)
+        require_fit(source.file, manifest, self.name, self.flavour.version, self._gpu.identity)
         return source.file.read_bytes(), options_of(manifest.options), manifest.build_seconds, manifest.warning
 
     def _open(self, plan: bytes, source: Source, contexts: int) -> None:
-        self._log = Log()
+        trt = self.flavour.api
+        self._log = Log(self.flavour)
         self._runtime = started_by(self._log, trt.Runtime)  # kept: an engine must not outlive it
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise BadInput(
-                f"TensorRT cannot open {source.file}{self._log.last} — build it again with hrnet-deploy build"
+                f"{self.flavour.title} cannot open {source.file}{self._log.last} — build it again with "
+                "hrnet-deploy build"
             )
         interface = self._interface()
         self.inputs, self.outputs = interface.inputs, interface.outputs
+        self._began = time.perf_counter()
         for _ in range(contexts):
-            context = self._engine.create_execution_context()
+            context = self._new_context()
             if context is None:
                 needs = self._engine.device_memory_size_v2 / 1e6
                 raise Unavailable(
@@ -140,7 +142,11 @@ class TrtEngine:
                 )
             self._contexts.append(ExecutionContext(context, interface, self._log, self._capture))
 
+    def _new_context(self) -> trt.IExecutionContext:
+        return self._engine.create_execution_context()
+
     def _interface(self) -> PlanInterface:
+        trt = self.flavour.api
         specs: dict[bool, list[TensorSpec]] = {True: [], False: []}
         profiles: dict[str, list[tuple[int, ...]]] = {}
         for index in range(self._engine.num_io_tensors):
@@ -204,9 +210,9 @@ class TrtEngine:
             first.use(first.upload(feeds))
             first.enqueue()
             first.stream.synchronize()
-            profiler = Profiler()
+            profiler = Profiler(self.flavour)
             context: trt.IExecutionContext = first.context
-            context.profiler = profiler
+            context.profiler = profiler.native
             for _ in range(runs):
                 first.enqueue()
                 first.stream.synchronize()
@@ -234,13 +240,17 @@ class TrtEngine:
             cuda.Context.pop()
 
     def _time_launches(self) -> None:
-        """Measure how long the host takes to enqueue the shapes the plan is tuned for, and the GPU to compute them."""
+        """Measure how long the host takes to enqueue the shapes the plan is tuned for, and the GPU to compute them.
+
+        The first inference is timed apart, with the contexts it needs: it includes what is compiled only then.
+        """
         context = self._contexts[0]
         tuned = context.interface.tuned
         bindings = context.upload({s.name: np.zeros(tuned[s.name], s.dtype) for s in self.inputs})
         context.launch(bindings)
         stream = context.stream
         stream.synchronize()
+        first = 1e3 * (time.perf_counter() - self._began)
         enqueue, compute = [], []
         for _ in range(TIMED):
             before, after = cuda.Event(), cuda.Event()
@@ -252,11 +262,13 @@ class TrtEngine:
             after.synchronize()
             compute.append(before.time_till(after))
         host, device = statistics.median(enqueue), statistics.median(compute)
-        timings = {**self._info.timings, "enqueue_ms": host, "enqueued_compute_ms": device}
+        timings = {**self._info.timings, "first_inference_ms": first}
+        timings |= {"enqueue_ms": host, "enqueued_compute_ms": device}
         notes = [self._info.note, LAUNCH_BOUND if bindings.graph is None and host >= BOUND * device else ""]
         self._info = dataclasses.replace(self._info, timings=timings, note=", ".join(filter(None, notes)))
 
     def _information(self) -> str:
+        trt = self.flavour.api
         inspector = self._engine.create_engine_inspector()
         return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
@@ -264,7 +276,7 @@ class TrtEngine:
         contexts = len(self._contexts)
         activations = int(self._engine.device_memory_size_v2) * contexts
         return EngineInfo(
-            provider=f"TensorRT {trt.__version__}",
+            provider=f"{self.flavour.title} {self.flavour.version}",
             threads=threads,
             in_flight=contexts,
             inferences_per_call=contexts * ROUNDS if contexts > 1 else 1,
@@ -278,6 +290,7 @@ class TrtEngine:
 
     def _weights(self) -> dict[str, int]:
         """Bytes of weights, if this TensorRT reports them (from 10.14)."""
+        trt = self.flavour.api
         if not hasattr(trt, "EngineStat"):
             return {}
         return {"weights": int(self._engine.get_engine_stat(trt.EngineStat.TOTAL_WEIGHTS_SIZE))}

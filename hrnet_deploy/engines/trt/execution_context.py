@@ -4,15 +4,18 @@ that works."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pycuda.driver as cuda
-import tensorrt as trt
 
 from hrnet_deploy.engines.base import Arrays, Feeds, TensorSpec
 from hrnet_deploy.engines.cuda_graph import CaptureFailed, Graph
 from hrnet_deploy.engines.trt.arena import Arena
-from hrnet_deploy.engines.trt.build import Log
+from hrnet_deploy.engines.trt.callbacks import Log
 from hrnet_deploy.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    import tensorrt as trt
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -132,7 +135,8 @@ class ExecutionContext:
         self.use(bindings)
         if not self.enqueue():
             raise Unavailable(
-                f"TensorRT could not run the plan{self._log.last} — free memory of the GPU, or use --engine ort"
+                f"{self._log.flavour.title} could not run the plan{self._log.last} — free memory of the GPU, or "
+                "use --engine ort"
             )
         if self._capture.active:
             self.stream.synchronize()  # in the first launch TensorRT does work that cannot be captured
@@ -171,7 +175,8 @@ class ExecutionContext:
                         "other bounds: hrnet-deploy build --batch MIN:OPT:MAX, --size MIN:OPT:MAX"
                     )
             if not self.context.set_input_shape(name, shape):
-                raise BadInput(f"TensorRT refuses {list(shape)} for {name}{self._log.last} — build the plan for it")
+                title = self._log.flavour.title
+                raise BadInput(f"{title} refuses {list(shape)} for {name}{self._log.last} — build the plan for it")
         if missing := self.context.infer_shapes():
             raise BadInput(
                 f"the shapes of {', '.join(missing)} do not follow from the inputs — export with static shapes"

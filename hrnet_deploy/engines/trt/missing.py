@@ -1,4 +1,4 @@
-"""Why TensorRT cannot run here, found out without importing it."""
+"""Why TensorRT, or TensorRT for RTX, cannot run or build here, found out without importing it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import re
 from collections.abc import Callable, Mapping
 
 from hrnet_deploy.engines.driver import Gpu, probe
+from hrnet_deploy.engines.trt.flavour import RTX
 from hrnet_deploy.errors import Unavailable
 
 OLDEST = (10, 4)
 INSTALL = "install with: pip install 'hrnet-deploy[trt]'"
+NO_GPU = "use --engine ort, or a machine with an NVIDIA GPU"
+NO_PYCUDA = "pycuda is not installed; it is compiled during its installation and needs the CUDA toolkit (nvcc on PATH)"
 
 
 def unavailable_reason(
@@ -30,7 +33,7 @@ def unavailable_reason(
     try:
         found = gpu()
     except Unavailable as reason:
-        return f"{reason} — use --engine ort, or a machine with an NVIDIA GPU"
+        return f"{reason} — {NO_GPU}"
     have = installed() if installed is not None else _installed()
     if "tensorrt" not in have:
         if any(name.startswith("tensorrt-lean") for name in have):
@@ -47,11 +50,34 @@ def unavailable_reason(
                 f"{'{}.{}'.format(*found.cuda)} — update the driver, or pip install tensorrt-cu{found.cuda[0]}"
             )
     if "pycuda" not in have:
-        return (
-            "pycuda is not installed; it is compiled during its installation and needs the CUDA "
-            f"toolkit (nvcc on PATH) — {INSTALL}"
-        )
+        return f"{NO_PYCUDA} — {INSTALL}"
     return ""
+
+
+def rtx_unavailable_reason(_: Mapping[str, str] | None = None, gpu: Callable[[], Gpu] = probe) -> str:
+    """Empty if TensorRT for RTX can run plans here, else what is missing and what to do. Building needs less: see
+    `rtx_build_obstacle`."""
+    try:
+        found = gpu()
+    except Unavailable as reason:
+        return f"{reason} — {NO_GPU}; build needs none"
+    capability = "{}.{}".format(*found.capability)
+    if capability not in RTX.capabilities.values():
+        known = ", ".join(RTX.capabilities.values())
+        return (
+            f"{RTX.title} is for GPUs of compute capability {known}, and the {found.name} has {capability} — use "
+            "--engine trt"
+        )
+    if obstacle := rtx_build_obstacle():
+        return obstacle
+    return "" if importlib.util.find_spec("pycuda") else f"{NO_PYCUDA} — install with: pip install pycuda"
+
+
+def rtx_build_obstacle() -> str:
+    """Empty if TensorRT for RTX can build plans here, for which it needs no GPU."""
+    if importlib.util.find_spec(RTX.module) is not None:
+        return ""
+    return f"{RTX.module} is not installed — install with: pip install 'hrnet-deploy[{RTX.engine}]'"
 
 
 def _installed() -> dict[str, str]:

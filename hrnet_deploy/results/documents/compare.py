@@ -7,7 +7,7 @@ from hrnet_deploy.results.comparison import Change, CompareResult
 from hrnet_deploy.results.document import Cell, Document, Element, Line, Table, Text
 from hrnet_deploy.results.documents.figures import verdict
 from hrnet_deploy.results.documents.provenance import origin
-from hrnet_deploy.results.wording import counted, percent
+from hrnet_deploy.results.wording import counted, percent, sentence
 
 RULE = (
     "Times differ if the 95% intervals of their medians do not overlap; memory differs if it changes by over "
@@ -27,6 +27,8 @@ def document(result: CompareResult, name: str) -> Document:
         Text(f"{len(real)} of {figures} differ by more than noise: {worse} worse, {len(real) - worse} better."),
         Text(f"{result.base} is the base, {result.new} is new.", "note"),
     ]
+    if result.verdict:
+        found.append(Text(sentence(result.verdict)))
     if any(c.limit for c in changes):
         what = "no figure became" if result.passed else "a figure became"
         found.insert(0, verdict(result.passed, f"{what} worse by more than its limit"))

@@ -17,10 +17,7 @@ def elements(skipped: Sequence[Skipped]) -> list[Element]:
         return []
     count = "1 image was" if len(skipped) == 1 else f"{counted(len(skipped), 'image')} were"
     found: list[Element] = [
-        Text(
-            f"{count} left out of everything above, because the files cannot be read (--strict refuses them).",
-            "warning",
-        ),
+        Text(f"{count} left out of everything above: the files cannot be read (--strict refuses them).", "warning"),
         Table("Images that cannot be read", ["file", "reason"], [[s.file, s.reason] for s in skipped[:NAMED]], "ll"),
     ]
     if rest := skipped[NAMED:]:

@@ -11,7 +11,7 @@ ENTRY = TaskEntry(
     label_kind="classes",
     label_word="class",
     default_card="faster_rcnn_hrnetv2p_w32_800x1344",
-    options=frozenset({"--upright"}),
+    options=frozenset({"--upright", "--category"}),
     adoption="hrnet_deploy.tasks.detection.graph:adoption",
     training="hrnet_deploy.tasks.detection.training:TRAINING",
 )

@@ -80,7 +80,7 @@ class DetectionTask(Task):
         return [Sample(item.image_id, feed, InputFit(item.image_id, (image.shape[0], image.shape[1]), (rows, columns)))]
 
     def feed(self, image: Image) -> Feed:
-        """The arrays for an image (H, W, 3) RGB uint8: `image` (1, 3, H, W), in the input size in which the image is
+        """The arrays for an image (H, W, C) uint8: `image` (1, C, H, W), in the input size in which the image is
         largest, and `image_size` (1, 2), the rows and columns it fills."""
         spec = self.card.input
         height, width = image.shape[:2]
@@ -90,7 +90,8 @@ class DetectionTask(Task):
             zoom = min(zoom, spec.longest / max(height, width))
         used = min(rows, max(1, int(height * zoom + 0.5))), min(columns, max(1, int(width * zoom + 0.5)))
         scaled = np.asarray(cv2.resize(image, (used[1], used[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
-        whole = np.zeros((1, 3, rows, columns), np.float32)
+        scaled = scaled.reshape(*used, -1)  # OpenCV drops an axis of one channel
+        whole = np.zeros((1, scaled.shape[2], rows, columns), np.float32)
         whole[..., : used[0], : used[1]] = normalised(scaled, spec)
         return {INPUT: whole, IMAGE_SIZE: np.array([used], np.float32)}
 

@@ -5,14 +5,14 @@ from hrnet_deploy.tasks.pose.labels import Keypoints
 
 ENTRY = TaskEntry(
     name="pose",
-    implementation="hrnet_deploy.tasks.pose.task:PoseTask",
+    implementation="hrnet_deploy.tasks.pose.kinds:pose_task",
     metric="AP",
     labels=Keypoints,
     label_kind="keypoints",
     label_word="keypoint",
     default_card="pose_hrnet_w32_256x192",
-    options=frozenset({"--flip-test"}),
-    embedding="hrnet_deploy.tasks.pose.graph:embedding",
+    options=frozenset({"--flip-test", "--category"}),
+    embedding="hrnet_deploy.tasks.pose.kinds:embedding",
     adoption="hrnet_deploy.tasks.pose.graph:ADOPTION",
     training="hrnet_deploy.tasks.pose.training:TRAINING",
 )

@@ -39,4 +39,5 @@ class Keypoints:
             )
         lists, remarks = counted_from_0({"flip_pairs": self.flip_pairs, "skeleton": self.skeleton}, self.names)
         checked_flip_pairs(lists["flip_pairs"], self.names)
-        return dataclasses.replace(self, **lists), remarks
+        flip_pairs, skeleton = lists["flip_pairs"], lists["skeleton"]
+        return dataclasses.replace(self, flip_pairs=flip_pairs, skeleton=skeleton), remarks

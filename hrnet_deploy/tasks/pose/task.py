@@ -67,6 +67,7 @@ class PoseTask(Task):
     """See `tasks.base.Task`. A sample is a person, and a prediction is a `Pose`."""
 
     metric = ENTRY.metric
+    fits: tuple[str, ...] = ("crop",)  # how a card may say that images are brought to the input
     # Engines in fp32 differ only in the order in which they add. Where two pixels of a heatmap are equal to seven
     # digits, that can still decide which is the maximum, so even fp32 may move a few keypoints.
     limits: Mapping[str, Mapping[str, float]] = {
@@ -86,7 +87,7 @@ class PoseTask(Task):
             raise BadInput(
                 f"{card.name} needs heatmaps decoded by {self.keypoints.decode!r} — this version only knows {DECODE!r}"
             )
-        if card.input.fit != "crop":
+        if card.input.fit not in self.fits:
             raise BadInput(
                 f"{card.name} has fit: {card.input.fit}, and this task cuts out one crop per person — write fit: crop, "
                 "or leave it out"
@@ -140,8 +141,8 @@ class PoseTask(Task):
         return self.card.input.width / self.card.input.height
 
     def feed(self, crop: Image) -> Feed:
-        """The arrays for one crop (H, W, 3) RGB uint8: normalised (1, 3, H, W) float32, with the mirror image (2, 3, H,
-        W), or for an embedded file the pixels themselves (1, H, W, 3)."""
+        """The arrays for one crop (H, W, C) uint8: normalised (1, C, H, W) float32, with the mirror image (2, C, H, W),
+        or for an embedded file the pixels themselves (1, H, W, C)."""
         if self.input_format.embedded:
             return {CROPS: crop[None]}
         x = normalised(crop, self.card.input)

@@ -15,4 +15,5 @@ ENTRY = TaskEntry(
     embedding="hrnet_deploy.tasks.segmentation.graph:embedding",
     adoption="hrnet_deploy.tasks.segmentation.graph:ADOPTION",
     training="hrnet_deploy.tasks.segmentation.training:TRAINING",
+    label_maps=True,
 )

@@ -131,7 +131,7 @@ class SegmentationTask(Task):
         return [Sample(item.image_id, {INPUT: np.concatenate([x, x[..., ::-1]]) if self.flip_test else x}, fit)]
 
     def fitted(self, image: Image) -> tuple[Image, tuple[int, int]]:
-        """An image (H, W, 3) RGB at the size of the input, and how many rows and columns of that it fills. Padding has
+        """An image (H, W, C) at the size of the input, and how many rows and columns of that it fills. Padding has
         the mean colour, which becomes zero when the input is normalised."""
         spec = self.card.input
         height, width = image.shape[:2]
@@ -139,8 +139,9 @@ class SegmentationTask(Task):
             return _resized(image, spec.height, spec.width), (spec.height, spec.width)
         zoom = min(spec.height / height, spec.width / width)
         used = min(spec.height, max(1, round(height * zoom))), min(spec.width, max(1, round(width * zoom)))
-        mean = np.round(np.asarray(spec.mean if spec.colour == "RGB" else spec.mean[::-1]) * 255)
-        canvas = np.tile(mean.astype(np.uint8), (spec.height, spec.width, 1))
+        mean = np.zeros(len(spec.order), np.uint8)
+        mean[list(spec.order)] = np.round(np.asarray(spec.mean) * 255)
+        canvas = np.tile(mean, (spec.height, spec.width, 1))
         canvas[: used[0], : used[1]] = _resized(image, *used)
         return canvas, used
 
@@ -290,4 +291,5 @@ def _compressed(labels: Labels) -> bytes:
 def _resized(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
+    resized = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
+    return resized.reshape(height, width, *image.shape[2:])  # OpenCV drops an axis of one channel
