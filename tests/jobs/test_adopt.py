@@ -396,6 +396,11 @@ def test_cards_of_other_networks_are_refused(pose: Path, tmp_path: Path) -> None
         AdoptRequest(pose, tmp_path / "a.onnx")
 
 
+def test_networks_with_several_kinds_of_maps_are_refused(pose: Path, tmp_path: Path) -> None:
+    given = card(tmp_path, arch.HigherHRNet(TINY.body, keypoints=17), SIZE, "coco-keypoints")
+    assert "gives stage0 and stage1 — export its checkpoint" in refused(pose, given)
+
+
 def test_heatmaps_of_another_size_are_refused(pose: Path, pose_card: str, tmp_path: Path) -> None:
     """HigherHRNet and networks of one's own give heatmaps at half the size of the input."""
     up = helper.make_node("ConvTranspose", ["output", "up"], ["large"], kernel_shape=[2, 2], strides=[2, 2])
