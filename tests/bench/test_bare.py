@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 from support import foreign
@@ -60,12 +61,21 @@ def test_its_rows_are_named_after_the_file_and_pytorch_has_none(bare: Path) -> N
 
 
 def test_open_axes_have_no_size(bare: Path, tmp_path: Path) -> None:
-    def change(model: object) -> None:
-        model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"  # type: ignore[attr-defined]
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
 
     path = foreign.changed(bare, tmp_path / "open.onnx", change)
     with pytest.raises(BadInput, match="open axes have no size"):
         random_inputs(path, 1, seed=0)
+
+
+def test_inputs_that_need_more_memory_than_there_is_are_refused(bare: Path, tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        for axis in (2, 3):
+            model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 10**6
+
+    with pytest.raises(BadInput, match="more than 2 GiB"):
+        random_inputs(foreign.changed(bare, tmp_path / "large.onnx", change), 1, seed=0)
 
 
 def test_inspect_describes_it_and_says_how_to_adopt_it(bare: Path, run: Callable[..., tuple[int, str, str]]) -> None:
