@@ -10,12 +10,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.architecture.base import Fit
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.fields import among, made, within
+from hrnet_deploy.fields import made, within
 from hrnet_deploy.files import require_file, sha256
 from hrnet_deploy.normalisation import in_unit_range
 from hrnet_deploy.registry import Labels, TaskEntry, task_entry, task_names
@@ -48,8 +49,8 @@ class Input:
     width: int = within(1, LARGEST, "pixels")
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    colour: str = among("RGB", "BGR", default="RGB")
-    fit: str = among("crop", "stretch", "pad", "place", default="crop")
+    colour: Literal["RGB", "BGR"] = "RGB"
+    fit: Fit = "crop"
     longest: int | None = within(1, LARGEST, "pixels", None)
     channels: tuple[str, ...] = ()
 

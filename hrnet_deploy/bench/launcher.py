@@ -119,7 +119,7 @@ def serve(pipe: Connection, spec: WorkerSpec) -> None:
     while True:
         try:
             name, *arguments = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             pipe.send(("ok", getattr(opened, name)(*arguments)))
@@ -138,4 +138,5 @@ def _end_with_parent() -> None:
 def _send_error(pipe: Connection, error: BaseException) -> None:
     code = error.exit_code if isinstance(error, DeployError) else 1
     sentence = str(error) if isinstance(error, DeployError) else f"{type(error).__name__}: {str(error)[:200]}"
-    pipe.send(("error", sentence, code))
+    with contextlib.suppress(OSError):  # nobody waits for the answer any more
+        pipe.send(("error", sentence, code))

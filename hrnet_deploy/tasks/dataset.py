@@ -158,7 +158,7 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
         truth = _read_coco(content, source)
         items = _annotated({p.name: p for p in paths}, truth, source)
     else:
-        raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections")
+        raise BadInput(f"{source} is JSON, but neither a COCO annotation file nor a list of COCO detections — name one")
     if not items and not (every_image and annotations is None):
         names = " and that detections have image_id, the number in the name of the image" if truth is None else ""
         raise BadInput(

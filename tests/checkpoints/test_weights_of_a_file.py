@@ -114,3 +114,17 @@ def test_a_checkpoint_in_several_files_is_refused_by_name(tmp_path: Path) -> Non
     for path, what in ((index, "the index of a checkpoint"), (part, "one file of a checkpoint")):
         with pytest.raises(BadInput, match=f"is {what} that is spread over several files — join them"):
             checkpoints.load(path)
+
+
+def test_weights_that_are_no_plain_numbers_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    state, path = torch.load(tiny_checkpoint), tmp_path / "odd.pth"
+    for value, sentence in (
+        (state["conv1.weight"].to_sparse(), r"sparse, quantized or without values \(conv1.weight\)"),
+        ((state["conv1.weight"] * 100).to(torch.int8), r"no floating point numbers in 1 tensors \(conv1.weight\)"),
+    ):
+        torch.save({**state, "conv1.weight": value}, path)
+        with pytest.raises(BadInput, match=sentence):
+            checkpoints.load(path)
+    path.write_bytes(bytes(4096))
+    with pytest.raises(BadInput, match="is empty — the download or copy did not finish"):
+        checkpoints.load(path)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,12 +50,17 @@ class Outcome:
 
 def mutation(reader: str, number: int, files: list[bytes]) -> bytes:
     """The input of this number. Each seed is first read as it is."""
+    from fuzz.mutate import change_bytes
     from fuzz.targets import TARGETS
 
     if number < len(files):
         return files[number]
     rng = random.Random(f"{reader} {number}")
-    return TARGETS[reader].mutate(rng, rng.choice(files))
+    seed = rng.choice(files)
+    try:
+        return TARGETS[reader].mutate(rng, seed)
+    except Exception:  # a seed that is not of the format, or a change that the format does not have
+        return change_bytes(rng, seed)
 
 
 def read_one(reader: str, data: bytes, workplace: Path) -> bool:
@@ -90,17 +95,13 @@ def work(reader: str, workplace: Path, start: int, stop: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (MOST, MOST))
     say.write("ready\n")
     for number in range(start, stop):
-        try:
-            data = mutation(reader, number, files)
-        except Exception as error:  # a change that makes no file, such as a name that a format does not have
-            say.write(f"skip {number} {type(error).__name__}\n")
-            continue
+        data = mutation(reader, number, files)
         _forget_peak()
         say.write(f"read {number}\n")
         try:
             accepted = read_one(reader, data, workplace)
         except (Exception, SystemExit, RecursionError) as error:
-            say.write(f"fault {number} {_where(error)}\n")
+            say.write(f"fault {number} {where(error)}\n")
             continue
         if _peak() > MEMORY:
             say.write(f"fault {number} it took {_peak() / 2**30:.1f} GB\n")
@@ -109,7 +110,7 @@ def work(reader: str, workplace: Path, start: int, stop: int) -> None:
     say.write("end\n")
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
     """The type of an error, what it says, and the last line of this package that it came through."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "hrnet_deploy" in f.filename]
     at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
@@ -152,14 +153,15 @@ def _run(outcome: Outcome, workplace: Path, stop: int, seconds: float) -> float:
     read."""
     from fuzz.targets import TARGETS
 
-    allowed = TARGETS[outcome.reader].seconds
-    words = [sys.executable, "-m", "tests.fuzz", "--worker", outcome.reader]
+    words = ["-m", "tests.fuzz", "--worker", outcome.reader, str(workplace), str(outcome.next), str(stop)]
+    return watch(outcome, words, TARGETS[outcome.reader].seconds, seconds)
+
+
+def watch(outcome: Outcome, words: Sequence[str], allowed: float, seconds: float) -> float:
+    """Run Python with these arguments, and add to `outcome` what it says that it reads, as `work` does. A process that
+    says nothing for `allowed` seconds is ended. Returns how long it read, at most about `seconds`."""
     process = subprocess.Popen(
-        [*words, str(workplace), str(outcome.next), str(stop)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=TESTS.parent,
-        start_new_session=True,
+        [sys.executable, *words], stdout=subprocess.PIPE, text=True, cwd=TESTS.parent, start_new_session=True
     )
     begun = time.monotonic()
     ready, reading = False, -1
@@ -174,7 +176,7 @@ def _run(outcome: Outcome, workplace: Path, stop: int, seconds: float) -> float:
                 reading = int(number)
             elif what:
                 outcome.next, reading = int(number) + 1, -1
-                outcome.inputs += what != "skip"
+                outcome.inputs += 1
                 outcome.accepted += what == "took"
                 if what == "fault":
                     outcome.faults.append(Fault(outcome.reader, outcome.next - 1, text))

@@ -6,8 +6,9 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -200,7 +201,7 @@ def chain(*steps: tuple[str, list[str], dict]) -> list[onnx.NodeProto]:
 
 NHWC = (1, *SIZE, 3)
 NCHW = (1, 3, *SIZE)
-FRONTS = {
+FRONTS: dict[str, tuple[tuple[int, ...], int, list[tuple[str, list[str], dict]], dict[str, Any], str]] = {
     "transposed alone": (NHWC, TensorProto.FLOAT, [("Transpose", [], {"perm": [0, 3, 1, 2]})], {}, "NHWC"),
     "pixels": (
         NHWC,
@@ -328,7 +329,7 @@ def test_inputs_that_nothing_needs_are_left_out_and_needed_ones_refused(
 # what stands behind the network
 
 
-def with_end(path: Path, target: Path, *nodes: onnx.NodeProto, outputs: dict[str, int], **weights: object) -> Path:
+def with_end(path: Path, target: Path, *nodes: onnx.NodeProto, outputs: Mapping[str, int], **weights: object) -> Path:
     """The exported network with other operators behind its output, and other outputs."""
 
     def change(model: onnx.ModelProto) -> None:
@@ -433,8 +434,8 @@ def test_a_float16_file_becomes_float32_and_is_judged_as_float16(
 def test_a_quantized_file_is_refused(exported: Callable[..., Path], pose: Path, pose_card: str, tmp_path: Path) -> None:
     def change(model: onnx.ModelProto) -> None:
         model.graph.node.append(helper.make_node("QuantizeLinear", ["output", "s", "z"], ["q"]))
-        model.graph.initializer.append(numpy_helper.from_array(np.float32(0.1), "s"))
-        model.graph.initializer.append(numpy_helper.from_array(np.uint8(0), "z"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(0.1, np.float32), "s"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.uint8), "z"))
 
     path = foreign.changed(pose, tmp_path / "q.onnx", change)
     assert "is quantized already (it has QuantizeLinear)" in refused(path, pose_card)
