@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT := build/demo
+SAID := build/error_messages_that_appeared.txt
 MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256
 
 .PHONY: demo test fast lint docs results clean
@@ -27,8 +28,10 @@ demo: .venv/ready  ## export, check, quantize and predict with the three demo ch
 	@echo "pictures are in $(OUT)/pose, $(OUT)/seg and $(OUT)/det; the figures in $(OUT)/page.html"
 
 test: .venv/ready  ## every test that needs no GPU, the slow ones included
-	$(BIN)/pytest -m "not gpu and not cores and not paper" -n 2 --dist loadfile
-	$(BIN)/pytest -m "cores and not gpu"
+	@mkdir -p build && rm -f $(SAID)
+	HRNET_DEPLOY_SAID=$(SAID) $(BIN)/pytest -m "not gpu and not cores and not paper" -n 2 --dist loadfile
+	HRNET_DEPLOY_SAID=$(SAID) $(BIN)/pytest -m "cores and not gpu"
+	$(BIN)/python docs/error_table.py $(SAID)
 
 fast: .venv/ready  ## the tests that take seconds
 	$(BIN)/pytest

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 
-from site_pages import api_pages, command_reference  # noqa: E402  (mkdocs does not put docs/ on the path)
+from error_table import error_page  # noqa: E402  (mkdocs does not put docs/ on the path)
+from site_pages import api_pages, command_reference  # noqa: E402
 
 DOCS = "docs"
 INCLUDED = (  # documents of the repository that are pages of the site too, under the same path
@@ -39,7 +40,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, the included documents and their pictures."""
     from mkdocs.structure.files import File
 
-    generated = {"reference/commands.md": command_reference(), **api_pages(ROOT / "hrnet_deploy")}
+    generated = {
+        "errors.md": error_page(),
+        "reference/commands.md": command_reference(),
+        **api_pages(ROOT / "hrnet_deploy"),
+    }
     for path, text in generated.items():
         files.append(File.generated(config, path, content=text))
     for path in INCLUDED:

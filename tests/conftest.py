@@ -14,9 +14,12 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
     os.sched_setaffinity(0, cores[int(worker[2:]) % len(cores) :: workers] or cores)
 
 import torch
+from support.said import record
 from support.tiny import DETECTOR, FRAME, SEG_SIZE, SIZE, TINY, TINY_SEG
 
 from hrnet_deploy.networks import build_network, random_weights
+
+record()  # which error messages the tests make appear, if `make test` asks for it
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from hrnet_deploy.architecture.body import INPUT, Upsample
+
+Fit = Literal["crop", "stretch", "pad", "place"]  # how an image is brought to the input, see `cards.Input`
 
 
 class Architecture(abc.ABC):
@@ -68,7 +70,7 @@ class Architecture(abc.ABC):
         return None
 
     @property
-    def usual_input(self) -> tuple[int, int, str] | None:
+    def usual_input(self) -> tuple[int, int, Fit] | None:
         """Height, width and `fit` (see `cards.Input`) of the input that is assumed where no card tells it; None for
         that of the most similar card."""
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from hrnet_deploy.architecture.base import Architecture
+from hrnet_deploy.architecture.base import Architecture, Fit
 from hrnet_deploy.architecture.body import Body, of_channels
 
 
@@ -60,5 +60,5 @@ class DeepLabCut(Architecture):
         return self.body
 
     @property
-    def usual_input(self) -> tuple[int, int, str]:
+    def usual_input(self) -> tuple[int, int, Fit]:
         return (448, 448, "place") if self.deconv else (256, 256, "crop")

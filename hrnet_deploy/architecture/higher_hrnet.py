@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.architecture.base import Architecture
+from hrnet_deploy.architecture.base import Architecture, Fit
 from hrnet_deploy.architecture.body import Body, of_channels
 
 
@@ -49,5 +49,5 @@ class HigherHRNet(Architecture):
         return self.body
 
     @property
-    def usual_input(self) -> tuple[int, int, str]:
+    def usual_input(self) -> tuple[int, int, Fit]:
         return 512, 512, "pad"

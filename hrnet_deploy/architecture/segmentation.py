@@ -78,7 +78,7 @@ class DilatedResNet(Architecture):
     task: ClassVar[str] = "segmentation"
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
     depth: int = among(*RESNET_DEPTHS)
-    head: Literal["psp", "aspp"]
+    head: Literal["psp", "aspp"] = among(*HEADS)
     classes: int = 19
     channels: int = 512
     image_channels: int = 3

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hrnet_deploy.architecture import DeepLabCut
+from hrnet_deploy.architecture.base import Fit
 from hrnet_deploy.cards import UNKNOWN, Input, ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.registry import task_entry
@@ -162,15 +163,16 @@ def _input(values: _Values, architecture: DeepLabCut, assumed: Input) -> tuple[I
     if not values.get(bool, True, *test, "normalize_images"):
         unit = values.get(bool, False, *test, "scale_to_unit_range")
         mean, std = (0.0,) * len(mean), ((1.0 if unit else 1 / 255),) * len(std)
+    colours: dict[str, Literal["RGB", "BGR"]] = {"RGB": "RGB", "BGR": "BGR"}
     colour = str(values.get(str, "RGB", "data", "colormode")).upper()
-    if colour not in ("RGB", "BGR"):
+    if colour not in colours:
         raise BadInput(f"{values.path} has data.colormode: {colour!r} — expected RGB or BGR")
     height, width, fit, assumption = _size(values, architecture)
-    spec = dataclasses.replace(assumed, height=height, width=width, mean=mean, std=std, colour=colour, fit=fit)
+    spec = dataclasses.replace(assumed, height=height, width=width, mean=mean, std=std, colour=colours[colour], fit=fit)
     return spec, assumption
 
 
-def _size(values: _Values, architecture: DeepLabCut) -> tuple[int, int, str, str]:
+def _size(values: _Values, architecture: DeepLabCut) -> tuple[int, int, Fit, str]:
     """Height, width and fit of the input, and what is assumed about them."""
     test = ("data", "inference")
     if values.get(str, "bu", "method").lower() == "td":
@@ -182,7 +184,7 @@ def _size(values: _Values, architecture: DeepLabCut) -> tuple[int, int, str, str
             )
         return *_sides(values, architecture, (256, 256), crop), "crop", ""
     if values.get(dict, None, *test, "resize"):
-        fit = "pad" if values.get(bool, True, *test, "resize", "keep_ratio") else "stretch"
+        fit: Fit = "pad" if values.get(bool, True, *test, "resize", "keep_ratio") else "stretch"
         return *_sides(values, architecture, (448, 448), (*test, "resize")), fit, ""
     height, width = _sides(values, architecture, (448, 448), ("data", "train", "crop_sampling"))
     return (

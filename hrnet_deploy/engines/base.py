@@ -151,7 +151,10 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
     """Raise BadInput for inputs whose name, rank, size or type does not fit the model."""
     for spec in inputs:
         if spec.name not in feeds:
-            raise BadInput(f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'}")
+            raise BadInput(
+                f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'} — "
+                "name the inputs as it does"
+            )
         given = feeds[spec.name]
         fits = len(given.shape) == len(spec.shape) and all(
             not isinstance(want, int) or want < 0 or want == have

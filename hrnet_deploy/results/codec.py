@@ -47,7 +47,10 @@ def from_dict(values: Any, where: object) -> Result:
     """
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str):
-        raise BadInput(f"{where} is not a result: it has no kind — expected {EXPECTED}")
+        raise BadInput(
+            f"{where} is not a result: it has no kind — expected {EXPECTED}, of another command than inspect, "
+            "doctor and models"
+        )
     schema = values.get("schema")
     if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
         raise BadInput(

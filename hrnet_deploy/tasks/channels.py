@@ -115,9 +115,7 @@ def read_array(path: Path) -> NDArray:
     try:
         return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, OSError, EOFError, MemoryError) as error:
-        raise Damaged(
-            f"{path} is not a .npy file of an image — save it with numpy.save, as uint8 (H, W, C)"
-        ) from error
+        raise Damaged(f"{path} is not a .npy file of an image — save it with numpy.save, as uint8 (H, W, C)") from error
 
 
 def _all_of(path: Path, names: tuple[str, ...]) -> Image:

@@ -43,7 +43,7 @@ class Classes:
             raise BadInput("classes.ids has a number twice — give every class a number of its own")
         lists, remarks = counted_from_0({"flip_pairs": self.flip_pairs}, self.names)
         checked_flip_pairs(lists["flip_pairs"], self.names)
-        return dataclasses.replace(self, **lists), remarks
+        return dataclasses.replace(self, flip_pairs=lists["flip_pairs"]), remarks
 
 
 def colours_of(classes: Classes) -> tuple[tuple[int, int, int], ...]:

@@ -2,7 +2,7 @@
 
 A batch norm keeps the mean and the variance of its input over the training images. Images that a wrong card prepares
 arrive with another mean and variance, which no comparison of two engines can see, because both get the same input.
-The thresholds are measured: see docs/decisions/39-activations-of-the-first-layers.md.
+The thresholds are measured: see docs/decisions/40-activations-of-the-first-layers.md.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def _observed(
     input over the images; None where there is no batch norm."""
     import torch
 
-    names = {m: n for n, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d) and m.track_running_stats}
+    names: dict[nn.Module, str] = {
+        m: n for n, m in network.named_modules() if isinstance(m, torch.nn.BatchNorm2d) and m.track_running_stats
+    }
     inputs: list[Tensor] = []
     used: list[nn.Module] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ HEADS = ("heatmap_head", "locref_head")
 PREDICTOR = {"type": "HeatmapPredictor", "apply_sigmoid": False, "clip_scores": True, "location_refinement": True}
 
 
-def snapshot(deconv: bool = True, **more: torch.Tensor) -> dict[str, Any]:
+def snapshot(deconv: bool = True, more: Mapping[str, torch.Tensor] | None = None) -> dict[str, Any]:
     """What DeepLabCut saves, with numpy numbers beside the weights as older versions did."""
     network = build_network(arch.DeepLabCut(TINY.body, len(NAMES), deconv))
     random_weights(network, 1)
@@ -33,7 +34,7 @@ def snapshot(deconv: bool = True, **more: torch.Tensor) -> dict[str, Any]:
     }
     metadata = {"epoch": 3, "metrics": {"metrics/test.mAP": np.float64(91.5)}, "losses": {"train": 0.1}}
     return {
-        "model": {**state, **more},
+        "model": {**state, **(more or {})},
         "metadata": metadata,
         "optimizer": {"state": {}, "param_groups": [{"lr": 1e-4}]},
     }
@@ -151,7 +152,7 @@ def test_a_configuration_that_does_not_fit_is_refused(beside: Any, sentence: str
 )
 def test_other_heads_of_deeplabcut_are_refused_by_their_names(name: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput) as error:
-        checkpoints.load(saved(tmp_path, snapshot(**{name: torch.zeros(8, 4, 3, 3)}), config()))
+        checkpoints.load(saved(tmp_path, snapshot(more={name: torch.zeros(8, 4, 3, 3)}), config()))
     assert f"is a network of DeepLabCut 3 {sentence}" in str(error.value)
 
 

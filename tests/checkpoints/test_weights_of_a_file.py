@@ -99,7 +99,8 @@ def test_export_and_check_use_the_weights_that_were_chosen(
     assert (code, err) == (0, "") and "weights taken: state_dict_ema" in out
     for key in ("", "state_dict_ema"):
         onnx = tmp_path / f"of_{key}.onnx"
-        assert run("export", path, "-o", onnx, "--weights-key", key, "--size", "64x64")[0] == 0
+        named = ("--weights-key", key) if key else ()
+        assert run("export", path, "-o", onnx, *named, "--size", "64x64")[0] == 0
         assert run("check", onnx, "--against", path)[0] == 0  # the key is in the file
         made_by = json.loads(run("inspect", onnx, "--json")[1])["made by"]
         assert any("key state_dict_ema" in step for step in made_by) == bool(key)
@@ -113,3 +114,17 @@ def test_a_checkpoint_in_several_files_is_refused_by_name(tmp_path: Path) -> Non
     for path, what in ((index, "the index of a checkpoint"), (part, "one file of a checkpoint")):
         with pytest.raises(BadInput, match=f"is {what} that is spread over several files — join them"):
             checkpoints.load(path)
+
+
+def test_weights_that_are_no_plain_numbers_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    state, path = torch.load(tiny_checkpoint), tmp_path / "odd.pth"
+    for value, sentence in (
+        (state["conv1.weight"].to_sparse(), r"sparse, quantized or without values \(conv1.weight\)"),
+        ((state["conv1.weight"] * 100).to(torch.int8), r"no floating point numbers in 1 tensors \(conv1.weight\)"),
+    ):
+        torch.save({**state, "conv1.weight": value}, path)
+        with pytest.raises(BadInput, match=sentence):
+            checkpoints.load(path)
+    path.write_bytes(bytes(4096))
+    with pytest.raises(BadInput, match="is empty — the download or copy did not finish"):
+        checkpoints.load(path)

@@ -18,12 +18,13 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 MEMORY = 2 * 2**30  # the most that one input may take
+MOST_WAITS = 10  # so many times as long may it wait without computing
 START = 120.0  # seconds until a process has imported and made what it needs
 MOST = 8 * 2**30  # of data, so that a fault does not take the memory of the machine
 
@@ -50,12 +51,17 @@ class Outcome:
 
 def mutation(reader: str, number: int, files: list[bytes]) -> bytes:
     """The input of this number. Each seed is first read as it is."""
+    from fuzz.mutate import change_bytes
     from fuzz.targets import TARGETS
 
     if number < len(files):
         return files[number]
     rng = random.Random(f"{reader} {number}")
-    return TARGETS[reader].mutate(rng, rng.choice(files))
+    seed = rng.choice(files)
+    try:
+        return TARGETS[reader].mutate(rng, seed)
+    except Exception:  # a seed that is not of the format, or a change that the format does not have
+        return change_bytes(rng, seed)
 
 
 def read_one(reader: str, data: bytes, workplace: Path) -> bool:
@@ -90,17 +96,13 @@ def work(reader: str, workplace: Path, start: int, stop: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (MOST, MOST))
     say.write("ready\n")
     for number in range(start, stop):
-        try:
-            data = mutation(reader, number, files)
-        except Exception as error:  # a change that makes no file, such as a name that a format does not have
-            say.write(f"skip {number} {type(error).__name__}\n")
-            continue
+        data = mutation(reader, number, files)
         _forget_peak()
         say.write(f"read {number}\n")
         try:
             accepted = read_one(reader, data, workplace)
         except (Exception, SystemExit, RecursionError) as error:
-            say.write(f"fault {number} {_where(error)}\n")
+            say.write(f"fault {number} {where(error)}\n")
             continue
         if _peak() > MEMORY:
             say.write(f"fault {number} it took {_peak() / 2**30:.1f} GB\n")
@@ -109,7 +111,7 @@ def work(reader: str, workplace: Path, start: int, stop: int) -> None:
     say.write("end\n")
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
     """The type of an error, what it says, and the last line of this package that it came through."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "hrnet_deploy" in f.filename]
     at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
@@ -152,14 +154,15 @@ def _run(outcome: Outcome, workplace: Path, stop: int, seconds: float) -> float:
     read."""
     from fuzz.targets import TARGETS
 
-    allowed = TARGETS[outcome.reader].seconds
-    words = [sys.executable, "-m", "tests.fuzz", "--worker", outcome.reader]
+    words = ["-m", "tests.fuzz", "--worker", outcome.reader, str(workplace), str(outcome.next), str(stop)]
+    return watch(outcome, words, TARGETS[outcome.reader].seconds, seconds)
+
+
+def watch(outcome: Outcome, words: Sequence[str], allowed: float, seconds: float) -> float:
+    """Run Python with these arguments, and add to `outcome` what it says that it reads, as `work` does. A process that
+    says nothing for `allowed` seconds is ended. Returns how long it read, at most about `seconds`."""
     process = subprocess.Popen(
-        [*words, str(workplace), str(outcome.next), str(stop)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=TESTS.parent,
-        start_new_session=True,
+        [sys.executable, *words], stdout=subprocess.PIPE, text=True, cwd=TESTS.parent, start_new_session=True
     )
     begun = time.monotonic()
     ready, reading = False, -1
@@ -174,7 +177,7 @@ def _run(outcome: Outcome, workplace: Path, stop: int, seconds: float) -> float:
                 reading = int(number)
             elif what:
                 outcome.next, reading = int(number) + 1, -1
-                outcome.inputs += what != "skip"
+                outcome.inputs += 1
                 outcome.accepted += what == "took"
                 if what == "fault":
                     outcome.faults.append(Fault(outcome.reader, outcome.next - 1, text))
@@ -200,13 +203,28 @@ def _end_of(process: subprocess.Popen[str], allowed: float) -> str:
     return f"the process ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
 
 
+def _seconds_of(process: subprocess.Popen[str]) -> float:
+    """The time that a process has computed; 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _lines(process: subprocess.Popen[str], allowed: float) -> Iterator[str]:
     """What the process says, line by line, until it ends or says nothing for too long."""
     assert process.stdout is not None
     selector = selectors.DefaultSelector()
     selector.register(process.stdout, selectors.EVENT_READ)
-    rest, wait = "", START
-    while selector.select(wait):
+    rest, wait, waited, used = "", START, 0.0, _seconds_of(process)
+    while True:
+        if not selector.select(wait):  # on a busy machine a process may wait for its turn: its own time counts, too
+            waited += wait
+            if wait == START or _seconds_of(process) - used > allowed / 2 or waited > MOST_WAITS * allowed:
+                return
+            continue
+        waited, used = 0.0, _seconds_of(process)
         data = os.read(process.stdout.fileno(), 65536).decode("ascii", "replace")
         if not data:
             return

@@ -19,6 +19,8 @@ from support.interpreter import ROOT
 from support.layouts import LAYOUTS
 
 from fuzz.workplace import Workplace
+from hrnet_deploy.cards import card
+from hrnet_deploy.graph import metadata
 from hrnet_deploy.graph.calibrate import Statistics
 from hrnet_deploy.graph.plan import BuildOptions, Manifest
 from hrnet_deploy.results import codec
@@ -191,13 +193,41 @@ def _saved(content: Any, in_zip: bool = True) -> bytes:
     return out.getvalue()
 
 
+def deeplabcut(_: Workplace) -> Seeds:
+    """The configurations that DeepLabCut writes beside a snapshot."""
+    found = []
+    for method, inference in (("bu", {}), ("td", {"top_down_crop": {"width": 64, "height": 96}})):
+        head = {"type": "HeatmapPredictor", "apply_sigmoid": False, "clip_scores": True, "location_refinement": True}
+        config = {
+            "method": method,
+            "data": {"colormode": "RGB", "inference": {"normalize_images": True, **inference}},
+            "metadata": {"project_path": "mice", "bodyparts": ["snout", "leftear", "rightear", "tailbase"]},
+            "model": {"heads": {"bodypart": {"predictor": head}}},
+        }
+        found.append(_yaml(config))
+    return found
+
+
+def foreign(place: Workplace) -> Seeds:
+    """The ONNX file of the tiny pose network as another exporter would write it: without a description."""
+    model = metadata.load_model(place.onnx("pose"))
+    del model.metadata_props[:]
+    return [model.SerializeToString()]
+
+
 def onnx_files(place: Workplace) -> Seeds:
-    """The ONNX files of the tiny networks."""
-    return [place.onnx(t).read_bytes() for t in ("pose", "segmentation", "detection")]
+    """The ONNX file of the tiny pose network, and the same with the cards of other tasks."""
+    made = [place.onnx("pose").read_bytes()]
+    for name in ("seg_hrnetv2_w16_demo_256x256", "det_hrnetv2p_w16_demo_256x256"):
+        model = metadata.load_model(place.onnx("pose"))
+        metadata.describe(model, metadata.Description(card(name)))
+        made.append(model.SerializeToString())
+    return made
 
 
 def pose_onnx(place: Workplace) -> Seeds:
-    return [place.onnx("pose").read_bytes()]
+    """The ONNX file of the tiny pose network."""
+    return onnx_files(place)[:1]
 
 
 def statistics(place: Workplace) -> Seeds:
@@ -212,11 +242,13 @@ def statistics(place: Workplace) -> Seeds:
 
 
 def findings(_: Workplace) -> Seeds:
-    """The notes of an interrupted search, and the inputs of a stage."""
-    return [
-        _json({"schema": 1, "kind": "notes", "found": {"a" * 64: {"figures": [1.5, None]}}}),
-        _json({"schema": 1, "kind": "stage inputs", "inputs": {"size": "1"}, "outputs": {"a": "b"}, "result": "c"}),
-    ]
+    """The notes of an interrupted search."""
+    return [_json({"schema": 1, "kind": "notes", "found": {"a" * 64: {"figures": [1.5, None]}}})]
+
+
+def stages(_: Workplace) -> Seeds:
+    """The inputs of a stage."""
+    return [_json({"schema": 1, "kind": "stage inputs", "inputs": {"size": "1"}, "outputs": {"a": "b"}, "result": "c"})]
 
 
 def result_files(_: Workplace) -> Seeds:

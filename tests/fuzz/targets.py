@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ Read = Callable[[Path, Workplace], None]
 @dataclass(frozen=True)
 class Target:
     """A reader. `seeds` are valid files, `mutate` makes another one of a seed, and `read` reads a file with `suffix`.
-    `each` is how many inputs the test of the project gives it, and `seconds` the most that one may take."""
+    `each` is how many inputs the test of the project gives it, 0 where that needs a network that takes long to make.
+    `seconds` is the most that one input may take."""
 
     seeds: Callable[[Workplace], seeds.Seeds]
     mutate: mutate.Mutate
@@ -48,6 +50,19 @@ class Target:
 
 class Refused(DeployError):
     """A command said that it cannot use its input."""
+
+
+def _checkpoint(path: Path, _: Workplace) -> None:
+    checkpoints.load(path)
+
+
+def _deeplabcut(path: Path, place: Workplace) -> None:
+    path.rename(path.with_name("pytorch_config.yaml"))
+    checkpoints.load(shutil.copy(place.snapshot, path.with_name("snapshot.pt")))
+
+
+def _image(path: Path, _: Workplace) -> None:
+    images.read_image(path)
 
 
 def _card(path: Path, _: Workplace) -> None:
@@ -164,65 +179,46 @@ def _inspected_plan(path: Path, _: Workplace) -> None:
     run("inspect", path.with_suffix(""))
 
 
-_JSON, _YAML = mutate.json_file, mutate.yaml_file
+_JSON, _YAML, _PNG = mutate.json_file, mutate.yaml_file, formats.picture
 _EVAL = ("--data", "IMAGES", "--annotations", "FILE", "--threads", "1")
+_PREDICT = ("-o", "OUT", "--threads", "1")
+_ADOPT = _command("adopt", "FILE", "--card", "pose_hrnet_w32_256x192", "--size", "96x64", "-o", "OUT.onnx")
+_EXPORT = _command("export", "pose.pth", "--card", "FILE", "-o", "OUT.onnx")
+_BOXES = _command("predict", "pose.onnx", "IMAGES", "--boxes", "FILE", "--no-pictures", *_PREDICT)
 TARGETS = {
-    "annotations": Target(seeds.annotations, _JSON, _annotations, ".json", 400),
-    "boxes": Target(seeds.boxes, _JSON, _annotations, ".json", 300),
-    "card": Target(seeds.cards, _YAML, _card, ".yaml", 300),
-    "checkpoint": Target(
-        lambda p: seeds.checkpoints(p), formats.checkpoint, lambda p, _: void(checkpoints.load(p)), ".pth", 80
-    ),
-    "findings": Target(lambda p: seeds.findings(p)[:1], _JSON, _findings, ".json", 100),
-    "image": Target(seeds.images, formats.picture, lambda p, _: void(images.read_image(p)), ".png", 400),
-    "label_map": Target(seeds.label_maps, formats.picture, _label_map, ".png", 400),
-    "manifest": Target(seeds.manifests, _JSON, _manifest, ".plan.json", 200),
+    "annotations": Target(seeds.annotations, _JSON, _annotations, ".json", 200),
+    "boxes": Target(seeds.boxes, _JSON, _annotations, ".json", 150),
+    "card": Target(seeds.cards, _YAML, _card, ".yaml", 80),
+    "checkpoint": Target(seeds.checkpoints, formats.checkpoint, _checkpoint, ".pth", 20),
+    "deeplabcut": Target(seeds.deeplabcut, _YAML, _deeplabcut, ".yaml", 20),
+    "findings": Target(seeds.findings, _JSON, _findings, ".json", 30),
+    "image": Target(seeds.images, _PNG, _image, ".png", 60),
+    "label_map": Target(seeds.label_maps, _PNG, _label_map, ".png", 120),
+    "manifest": Target(seeds.manifests, _JSON, _manifest, ".plan.json", 120),
     "onnx": Target(seeds.onnx_files, formats.onnx_file, _onnx, ".onnx", 100),
-    "results": Target(seeds.result_files, _JSON, _result, ".json", 200),
-    "stage": Target(lambda p: seeds.findings(p)[1:], _JSON, _stage, ".json", 100),
+    "results": Target(seeds.result_files, _JSON, _result, ".json", 80),
+    "stage": Target(seeds.stages, _JSON, _stage, ".json", 30),
     "statistics": Target(seeds.statistics, formats.arrays, _statistics, ".npz", 100),
-    "compare": Target(seeds.result_files, _JSON, _command("compare", "BASE", "FILE"), ".json", 20),
-    "eval_detection": Target(seeds.annotations, _JSON, _command("eval", "detection.onnx", *_EVAL), ".json", 10),
-    "eval_pose": Target(seeds.annotations, _JSON, _command("eval", "pose.onnx", *_EVAL), ".json", 15),
-    "eval_segmentation": Target(seeds.label_maps, formats.picture, _scored_maps, ".png", 10),
-    "export_card": Target(
-        seeds.pose_cards,
-        _YAML,
-        _command("export", "pose.pth", "--card", "FILE", "-o", "OUT.onnx"),
-        ".yaml",
-        each=2,
-        seconds=120,  # a card that is accepted is exported
-    ),
-    "inspect_checkpoint": Target(seeds.checkpoints, formats.checkpoint, _command("inspect", "FILE"), ".pth", 10),
-    "inspect_onnx": Target(seeds.onnx_files, formats.onnx_file, _command("inspect", "FILE"), ".onnx", 20),
-    "inspect_plan": Target(seeds.manifests, _JSON, _inspected_plan, ".plan.json", 20),
-    "predict_boxes": Target(
-        seeds.boxes,
-        _JSON,
-        _command("predict", "pose.onnx", "IMAGES", "--boxes", "FILE", "-o", "OUT", "--no-pictures", "--threads", "1"),
-        ".json",
-        10,
-    ),
-    "predict_image": Target(
-        seeds.images,
-        formats.picture,
-        _command("predict", "segmentation.onnx", "FILE", "-o", "OUT", "--threads", "1"),
-        ".png",
-        20,
-    ),
+    "adopt": Target(seeds.foreign, formats.onnx_file, _ADOPT, ".onnx", 3, seconds=60),
+    "compare": Target(seeds.result_files, _JSON, _command("compare", "BASE", "FILE"), ".json", 10),
+    "eval_detection": Target(seeds.annotations, _JSON, _command("eval", "detection.onnx", *_EVAL), ".json", 0),
+    "eval_pose": Target(seeds.annotations, _JSON, _command("eval", "pose.onnx", *_EVAL), ".json", 10),
+    "eval_segmentation": Target(seeds.label_maps, _PNG, _scored_maps, ".png", 0),
+    "export_card": Target(seeds.pose_cards, _YAML, _EXPORT, ".yaml", 1, seconds=120),  # what is accepted is exported
+    "inspect_checkpoint": Target(seeds.checkpoints, formats.checkpoint, _command("inspect", "FILE"), ".pth", 5),
+    "inspect_onnx": Target(seeds.onnx_files, formats.onnx_file, _command("inspect", "FILE"), ".onnx", 10),
+    "inspect_plan": Target(seeds.manifests, _JSON, _inspected_plan, ".plan.json", 10),
+    "predict_boxes": Target(seeds.boxes, _JSON, _BOXES, ".json", 8),
+    "predict_image": Target(seeds.images, _PNG, _command("predict", "pose.onnx", "FILE", *_PREDICT), ".png", 8),
     "predict_onnx": Target(
         seeds.pose_onnx,
         formats.onnx_file,
-        _command("predict", "FILE", "IMAGES", "-o", "OUT", "--no-pictures", "--threads", "1"),
+        _command("predict", "FILE", "IMAGES", "--no-pictures", *_PREDICT),
         ".onnx",
-        15,
+        8,
     ),
-    "report": Target(seeds.result_files, _JSON, _command("report", "FILE", "-o", "OUT.html"), ".json", 15),
+    "report": Target(seeds.result_files, _JSON, _command("report", "FILE", "-o", "OUT.html"), ".json", 8),
 }
-
-
-def void(_: object) -> None:
-    """For readers whose result is not needed."""
 
 
 os.environ.setdefault("HRNET_DEPLOY_DEBUG", "1")  # so that a fault of a command shows where it is

@@ -6,8 +6,9 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -200,7 +201,7 @@ def chain(*steps: tuple[str, list[str], dict]) -> list[onnx.NodeProto]:
 
 NHWC = (1, *SIZE, 3)
 NCHW = (1, 3, *SIZE)
-FRONTS = {
+FRONTS: dict[str, tuple[tuple[int, ...], int, list[tuple[str, list[str], dict]], dict[str, Any], str]] = {
     "transposed alone": (NHWC, TensorProto.FLOAT, [("Transpose", [], {"perm": [0, 3, 1, 2]})], {}, "NHWC"),
     "pixels": (
         NHWC,
@@ -328,7 +329,7 @@ def test_inputs_that_nothing_needs_are_left_out_and_needed_ones_refused(
 # what stands behind the network
 
 
-def with_end(path: Path, target: Path, *nodes: onnx.NodeProto, outputs: dict[str, int], **weights: object) -> Path:
+def with_end(path: Path, target: Path, *nodes: onnx.NodeProto, outputs: Mapping[str, int], **weights: object) -> Path:
     """The exported network with other operators behind its output, and other outputs."""
 
     def change(model: onnx.ModelProto) -> None:
@@ -395,6 +396,11 @@ def test_cards_of_other_networks_are_refused(pose: Path, tmp_path: Path) -> None
         AdoptRequest(pose, tmp_path / "a.onnx")
 
 
+def test_networks_with_several_kinds_of_maps_are_refused(pose: Path, tmp_path: Path) -> None:
+    given = card(tmp_path, arch.HigherHRNet(TINY.body, keypoints=17), SIZE, "coco-keypoints")
+    assert "gives stage0 and stage1 — export its checkpoint" in refused(pose, given)
+
+
 def test_heatmaps_of_another_size_are_refused(pose: Path, pose_card: str, tmp_path: Path) -> None:
     """HigherHRNet and networks of one's own give heatmaps at half the size of the input."""
     up = helper.make_node("ConvTranspose", ["output", "up"], ["large"], kernel_shape=[2, 2], strides=[2, 2])
@@ -433,8 +439,8 @@ def test_a_float16_file_becomes_float32_and_is_judged_as_float16(
 def test_a_quantized_file_is_refused(exported: Callable[..., Path], pose: Path, pose_card: str, tmp_path: Path) -> None:
     def change(model: onnx.ModelProto) -> None:
         model.graph.node.append(helper.make_node("QuantizeLinear", ["output", "s", "z"], ["q"]))
-        model.graph.initializer.append(numpy_helper.from_array(np.float32(0.1), "s"))
-        model.graph.initializer.append(numpy_helper.from_array(np.uint8(0), "z"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(0.1, np.float32), "s"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.uint8), "z"))
 
     path = foreign.changed(pose, tmp_path / "q.onnx", change)
     assert "is quantized already (it has QuantizeLinear)" in refused(path, pose_card)
@@ -529,7 +535,23 @@ def hostile() -> dict[str, tuple[onnx.ModelProto, str]]:
     round_trip = [node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Conv", ["b", "w"], ["y"])]
     plugin = [node("Conv", ["x", "w"], ["c"]), node("MMCVRoiAlign", ["c"], ["d"], domain="mmdeploy")]
     fused = [node("FusedConv", ["x", "w"], ["c"], domain="com.microsoft"), node("Conv", ["c", "v"], ["y"])]
+    quarter: dict[str, Any] = {"kernel_shape": [1, 1], "strides": [4, 4]}
+    unknown = [node("Conv", ["x", "w"], ["c"], **quarter), node("Relu", ["c"], ["y"], nonsense=1)]
+    both = [node("Concat", ["x", "x2"], ["c"], axis=1), node("Conv", ["c", "w"], ["y"], **quarter)]
+    six, five = ({"w": np.ones((17, n, 1, 1), np.float32)} for n in (6, 5))
+    no_opset = foreign.graph([conv], image, ["y"], weights)
+    del no_opset.opset_import[:]
+    sparse = foreign.graph([conv], image, ["y"], weights)
+    sparse.graph.sparse_initializer.add().values.CopyFrom(numpy_helper.from_array(np.ones(1, np.float32), "s"))
     return {
+        "no opset": (no_opset, "does not say its opset"),
+        "sparse": (sparse, "stores sparse weights"),
+        "an unknown attribute": (foreign.graph(unknown, image, ["y"], weights), "ONNX Runtime cannot open"),
+        "two images": (foreign.graph(both, {**image, "x2": (1, 3, 96, 64)}, ["y"], six), "no single input that is an"),
+        "five channels": (
+            foreign.graph([node("Conv", ["x", "w"], ["y"], **quarter)], {"x": (1, 5, 96, 64)}, ["y"], five),
+            "neither axis of colours is 3",
+        ),
         "no layer": (foreign.graph([node("Relu", ["x"], ["y"])], image, ["y"]), "has no layer with weights"),
         "no floats": (
             foreign.graph([node("Add", ["x", "x"], ["y"])], image, ["y"], kinds=whole),

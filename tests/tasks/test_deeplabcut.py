@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from support import goldens
 
 from hrnet_deploy import architecture as arch
@@ -17,6 +18,7 @@ from hrnet_deploy.tasks.base import embedding_of, task_of
 from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.pose.deeplabcut import keypoints
+from hrnet_deploy.tasks.pose.training import random_loss
 from hrnet_deploy.tasks.pose.whole import of_box, of_image
 
 SHAPES = {
@@ -90,3 +92,9 @@ def test_what_has_no_meaning_here_is_refused() -> None:
         task_of(card, flip_test=True)
     with pytest.raises(BadInput, match="--embed cannot decode the outputs of DeepLabCut"):
         embedding_of(card)(card, (1, 6, 81, 97), False, 20)
+
+
+def test_training_of_networks_with_several_losses_is_refused() -> None:
+    shape = arch.HigherHRNet(arch.Body.of_width(8, (1, 1, 1), 1))
+    with pytest.raises(BadInput, match="the loss of HigherHRNet-W8 .* leave --train out"):
+        random_loss(torch.nn.Identity(), shape, torch.zeros(1, 3, 32, 32))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.base import Training
 
 STRIDE = 4  # pixels of the input per pixel of a heatmap
@@ -23,7 +24,9 @@ def pose_loss(heatmaps: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def random_loss(network: nn.Module, architecture: Architecture, image: Tensor) -> Callable[[], Tensor]:
-    """See `tasks.base.Training`."""
+    """See `tasks.base.Training`. Raises BadInput for networks with other losses than one of heatmaps."""
+    if len(architecture.outputs) > 1:
+        raise BadInput(f"the loss of {architecture.title} is not a part of this version — leave --train out")
     batch, _, height, width = image.shape
     target = torch.rand(batch, architecture.labels, height // STRIDE, width // STRIDE, device=image.device)
     weight = torch.ones(batch, architecture.labels, device=image.device)

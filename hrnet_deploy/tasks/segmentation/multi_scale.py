@@ -45,7 +45,7 @@ class MultiScale(SegmentationTask):
             raise BadInput("an embedded file takes images of one size — export it plain, with --dynamic height,width")
         if not scales or not all(0.1 <= s <= 8 for s in scales):
             raise BadInput(
-                "--scales needs factors of the input size between 0.1 and 8, for example 0.5,0.75,1,1.25,1.5,1.75"
+                "--scales needs factors of the input size between 0.1 and 8 — give for example 0.5,0.75,1,1.25,1.5,1.75"
             )
         self.scales = tuple(scales)
         step = max(card.architecture.divisor, STEP)
