@@ -152,9 +152,10 @@ class Statistics:
         try:
             with zipfile.ZipFile(path) as archive:
                 meta = made(_Meta, json.loads(str(_array(archive, "meta", "U", ()))), "meta")
-                seen = (len(meta.done), len(meta.names)) if meta.done else (0,)
+                seen = (len(meta.done), len(meta.names))
                 counts = _array(archive, "counts", np.int64, (len(meta.names), BINS))
-                low, high = (_array(archive, name, np.float32, seen) for name in ("low", "high"))
+                none = [np.zeros(seen, np.float32)] * 2  # before the first input there are no extremes
+                low, high = [_array(archive, n, np.float32, seen) for n in ("low", "high")] if meta.done else none
         except Exception as error:  # numpy and zlib raise unrelated types, and each of them means the same
             said = str(error) or type(error).__name__
             raise BadInput(
