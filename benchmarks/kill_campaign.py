@@ -1,6 +1,6 @@
 """Kills every command that writes files at random moments, and looks at what is left.
 
-    python benchmarks/kill_campaign.py --kills 200 -o benchmarks/results/kill_campaign.json
+    python benchmarks/kill_campaign.py --kills 200 -o benchmarks/kill_campaign.json
 
 Each command first runs once without a kill. Then it is started again and again in the same folder, and its process
 group is killed (SIGKILL) at a random moment of that time. After each kill, every file under a name that the user gave
@@ -236,8 +236,8 @@ def torn(path: Path) -> str:
         ".onnx": lambda: onnx.checker.check_model(onnx.load(path)),
         ".json": lambda: json.loads(path.read_text()),
         ".npz": lambda: [np.load(path)[name] for name in np.load(path).files],
-        ".png": lambda: np.shape(cv2.imread(str(path)))[1],
-        ".mp4": lambda: np.shape(cv2.VideoCapture(str(path)).read()[1])[1],
+        ".png": lambda: np.asarray(cv2.imread(str(path))).shape[1],
+        ".mp4": lambda: np.asarray(cv2.VideoCapture(str(path)).read()[1]).shape[1],
         ".svg": lambda: path.read_text().index("</svg>"),
         ".xml": lambda: path.read_text().index("</testsuite"),
         ".html": lambda: path.read_text().index("</html>"),

@@ -73,7 +73,7 @@ def _sentences(node: ast.expr, helpers: dict[str, ast.FunctionDef]) -> Iterator[
         yield from _sentences(node.orelse, helpers)
     elif isinstance(node, ast.Call) and (name := _called(node.func)) in helpers:
         returned = [n.value for n in ast.walk(helpers[name]) if isinstance(n, ast.Return) and n.value]
-        for value in returned:
+        for value in sorted(returned, key=lambda v: v.lineno):
             yield from _sentences(value, {})
     else:
         yield _text(node)

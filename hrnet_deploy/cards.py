@@ -271,7 +271,7 @@ def cards() -> dict[str, ModelCard]:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card in a YAML file. Labels that the file does not give are taken from `datasets.yaml`. Raises BadInput with
+    """The card in a YAML file. Labels that the file does not name are taken from `datasets.yaml`. Raises BadInput with
     the reason if it is not a card, or if a field of it does not fit."""
     import yaml
 
@@ -290,20 +290,35 @@ def read_card(path: Path) -> ModelCard:
 
 
 def _with_labels(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a card with the labels of its data set, where the card has none."""
-    import yaml
-
+    """The values of a card with the labels of its data set, where the card does not name its own. What the card says
+    of them, such as how they are decoded, goes before what the data set says."""
     kind = task_entry(arch.from_dict(values.get("architecture") or {}).task).label_kind
-    if values.get(kind) is not None:
+    own = values.get(kind)
+    if own is not None and not (isinstance(own, Mapping) and own and "names" not in own):
         return values
-    datasets = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
+    datasets = _datasets()
     known = [name for name, facts in datasets.items() if kind in facts]
     if values.get("dataset") not in known:
         raise BadInput(
             f"the labels of the data set {values.get('dataset')!r} are not known — give {kind} with their names, or "
             f"one of the data sets {', '.join(known)}"
         )
-    return {**values, kind: datasets[values["dataset"]][kind]}
+    return {**values, kind: {**datasets[values["dataset"]][kind], **(own or {})}}
+
+
+@functools.cache
+def _datasets() -> dict[str, Any]:
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
+    return content
+
+
+def labels_of(dataset: str, task: str) -> Labels | None:
+    """The labels of a data set in `datasets.yaml` for a task; None if it has none."""
+    entry = task_entry(task)
+    values = _datasets().get(dataset, {}).get(entry.label_kind)
+    return None if values is None else _labels(entry, values)[0]
 
 
 def card(name: str) -> ModelCard:

@@ -24,6 +24,24 @@ class Labels(Protocol):
 
 
 @dataclass(frozen=True)
+class FromFile:
+    """What a checkpoint's file tells of the labels of its network: the data set and the labels, a `remark` on what is
+    known and how, and an `assumption` on what is not."""
+
+    dataset: str
+    labels: Labels
+    remark: str = ""
+    assumption: str = ""
+
+
+class Trained(Protocol):
+    """What the configuration that a training framework saved in a checkpoint, and the name of the file, tell of its
+    labels. Raises BadInput where they tell that the task cannot decode the network's output."""
+
+    def __call__(self, architecture: object, dataset: str, labels: Labels, config: str, file_name: str) -> FromFile: ...
+
+
+@dataclass(frozen=True)
 class TaskEntry:
     """What has to be known of a task before any of its code runs.
 
@@ -33,7 +51,7 @@ class TaskEntry:
     `tasks.base.TaskOptions`. * `embedding` (optional) is a `tasks.base.Embedding`: it writes the graph that `export
     --embed` adds. * `adoption` (optional) is a `tasks.base.Maps` or `tasks.base.Lists`: how `adopt` reads the outputs
     of other exporters' graphs. * `training` (optional) is a `tasks.base.Training`: the loss and the optimizer of
-    `bench --train`.
+    `bench --train`. * `trained` (optional) is a `Trained`: what the file of a checkpoint tells of its labels.
 
     `labels` makes the labels of a card, which stand under `label_kind` in the YAML file and in ONNX metadata; one of
     them is a `label_word`. `default_card` names the card (or is the path of a YAML file) whose input and labels are
@@ -52,6 +70,7 @@ class TaskEntry:
     embedding: str = ""
     adoption: str = ""
     training: str = ""
+    trained: str = ""
     label_maps: bool = False
 
     def require(self, option: str, subject: object) -> None:
@@ -68,6 +87,9 @@ class TaskEntry:
 # options of the command line that not every task supports, and what each is
 TASK_OPTIONS = {
     "--flip-test": "the flip test",
+    "--boxes": "the boxes of a detector",
+    "--decode": "the decoding of heatmaps",
+    "--geometry": "the geometry of crops",
     "--upright": "the second, upright input",
     "--scales": "the multi-scale test",
     "--category": "the choice of categories",

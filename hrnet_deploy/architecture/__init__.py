@@ -67,6 +67,8 @@ def from_dict(values: Mapping[str, Any]) -> Architecture:
         rest["body"] = Body.of_width(width, upsample=upsample)
     found: Architecture = made(kind, rest, "architecture")
     Range(0, MOST, "a size").check("a number of the architecture", found)
+    if isinstance(body := getattr(found, "body", None), Body):
+        body.check("architecture.body")
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.fields import among
 
 INPUT = "image"  # the name of the input of every network, in PyTorch and in a graph
@@ -81,6 +82,18 @@ class Body:
         channels = [width * 2**i for i in range(len(modules) + 1)]
         stages = (Stage(m, (blocks,) * n, tuple(channels[:n])) for n, m in enumerate(modules, start=2))
         return cls(Stage(1, (4,), (64,), "bottleneck"), tuple(stages), upsample=upsample or Upsample())
+
+    def check(self, path: str) -> None:
+        """Raises BadInput where the branches of a stage do not fit each other. `path` is what errors call the body."""
+        if not self.stages:
+            raise BadInput(f"{path}.stages is empty — give the stages of 2, 3 and 4 branches")
+        for i, stage in enumerate((self.stage1, *self.stages)):
+            place = f"{path}.stages[{i - 1}]" if i else f"{path}.stage1"
+            if not 1 <= len(stage.channels) == len(stage.blocks):
+                raise BadInput(
+                    f"{place} has {len(stage.channels)} channels and {len(stage.blocks)} blocks — give one of each for "
+                    "every branch"
+                )
 
     @property
     def width(self) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hrnet_deploy.architecture import Architecture, DeepLabCut, with_known
 from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
+from hrnet_deploy.checkpoints.config import training_config
 from hrnet_deploy.checkpoints.deeplabcut import beside
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, without_classifier, zero_biases
@@ -24,7 +25,8 @@ from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.checkpoints.weights import choose_weights
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import require_file, sha256
-from hrnet_deploy.registry import task_entry
+from hrnet_deploy.registry import FromFile, Trained, task_entry
+from hrnet_deploy.registry import load as load_attribute
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,6 +50,7 @@ class Checkpoint:
         remarks: what was left out of the file, or not taken, one text each.
         described: what a file beside it leaves to be assumed, with the cure; mostly empty.
         weights_key: the key that was asked for, where the file holds several sets of weights; mostly empty.
+        config: the configuration of the training, as far as the file has it.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class Checkpoint:
     remarks: tuple[str, ...] = ()
     weights_key: str = ""
     described: str = ""
+    config: str = ""
 
     def with_known(self, architecture: Architecture) -> Checkpoint:
         """The same weights in an architecture known from elsewhere, for example from a card.
@@ -71,7 +75,25 @@ class Checkpoint:
             return dataclasses.replace(self, inferred=known != architecture)
         return dataclasses.replace(
             self, architecture=known, card=card_for(known, self.sha256), inferred=known != architecture
-        )
+        )._as_trained()
+
+    @property
+    def trained(self) -> FromFile | None:
+        """What the file tells of its labels; None where a card lists the file by its digest, or the task cannot say."""
+        entry = task_entry(self.card.task)
+        if not entry.trained or self.card.is_of(self.sha256):
+            return None
+        tell: Trained = load_attribute(entry.trained)
+        return tell(self.architecture, self.card.dataset, self.card.labels, self.config, self.path.name)
+
+    def _as_trained(self) -> Checkpoint:
+        """The same checkpoint with the labels that its file tells of."""
+        told = self.trained
+        if told is None:
+            return self
+        alike = (c for c in cards().values() if c.architecture == self.architecture and c.dataset == told.dataset)
+        chosen = next(alike, self.card) if told.dataset != self.card.dataset else self.card
+        return dataclasses.replace(self, card=dataclasses.replace(chosen, dataset=told.dataset, labels=told.labels))
 
     def network(self) -> nn.Module:
         """The PyTorch network with these weights, in evaluation mode. It is the reference of all comparisons."""
@@ -112,13 +134,16 @@ class Checkpoint:
                 f"its {labels} are assumed to be those of {self.card.dataset} — if they are not, give a card of your "
                 "own with --card FILE.yaml"
             )
+        if (told := self.trained) and told.assumption:
+            assumptions.append(told.assumption)
         return "; ".join(assumptions)
 
     @property
     def summary(self) -> str:
         """One line about the file: its architecture, its layout, what was left out. `load` has checked the counts."""
         known = f"{self.architecture.title}, {self.layout} layout, 0 missing, 0 unexpected"
-        return "; ".join([known, *self.remarks])
+        told = [self.trained.remark] if self.trained and self.trained.remark else []
+        return "; ".join([known, *self.remarks, *told])
 
 
 def resolve(name: str | Path) -> Path:
@@ -155,7 +180,8 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
     """
     need("torch", "export")
     path = resolve(name)
-    weights = choose_weights(read_content(path), path, weights_key)
+    content = read_content(path)
+    weights = choose_weights(content, path, weights_key)
     unwrapped = unwrap(weights.tensors)
     layout, tensors = official_names(unwrapped)
     tensors = background_last(layout, tensors)
@@ -186,11 +212,12 @@ def load(name: str | Path, weights_key: str = "") -> Checkpoint:
         state,
         remarks=remarks,
         weights_key=weights_key,
+        config=training_config(content),
     )
     if isinstance(architecture, DeepLabCut):
         known = beside(path, architecture, found.card)
         return dataclasses.replace(found, architecture=known.architecture, card=known.card, described=known.assumption)
-    return found.with_known(found.card.architecture) if found.card.is_of(digest) else found
+    return found.with_known(found.card.architecture) if found.card.is_of(digest) else found._as_trained()
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

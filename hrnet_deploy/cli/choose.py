@@ -10,7 +10,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import CHOOSE, command, renamed
 from hrnet_deploy.cli.output import check_outputs, finish
-from hrnet_deploy.cli.parsing import parse_list
+from hrnet_deploy.cli.parsing import detector_boxes, parse_list
 
 
 @command(rich_help_panel=CHOOSE, cls=renamed({"--limit": "--calibration-images", "--ranges": "--calibration-cache"}))
@@ -19,6 +19,9 @@ def tune(
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write the winner's ONNX model to.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     category: options.Categories = None,
     max_drop: Annotated[
         float, typer.Option(help="How much the metric may change at most, in points, up or down.")
@@ -56,11 +59,12 @@ def tune(
     from hrnet_deploy.jobs.tune import tune as job
     from hrnet_deploy.workflow.split import Split
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, report)
     request = TuneRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ()), detected),
         max_drop=max_drop,
         minutes=minutes,
         threads=tuple(threads or ()),
@@ -84,6 +88,11 @@ def run(
     images: options.Images,
     weights_key: options.WeightsKey = "",
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     category: options.Categories = None,
     engine: Annotated[
         list[str] | None,
@@ -114,17 +123,20 @@ def run(
     from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.jobs.run import RunRequest
     from hrnet_deploy.jobs.run import run as job
+    from hrnet_deploy.workflow.network_export import ExportOptions
     from hrnet_deploy.workflow.split import Split
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     request = RunRequest(
         checkpoint=checkpoint,
         weights_key=weights_key,
         folder=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ()), detected),
         engines=tuple(engine or ()),
         precisions=tuple(parse_list(precision)),
         max_drop=max_drop,
         seconds=seconds,
+        options=ExportOptions(decode=decode or "", geometry=geometry or ""),
     )
     with shown() as progress:
         result = job(request, progress)

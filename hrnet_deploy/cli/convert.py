@@ -12,7 +12,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import PREPARE, command, renamed
 from hrnet_deploy.cli.output import check_outputs, finish
-from hrnet_deploy.cli.parsing import optional_size, parse_bounds, parse_count, parse_list, parse_size
+from hrnet_deploy.cli.parsing import detector_boxes, optional_size, parse_bounds, parse_count, parse_list, parse_size
 
 if TYPE_CHECKING:
     from hrnet_deploy.results.quantization import QuantizeResult
@@ -75,6 +75,8 @@ def export(
         bool | None,
         typer.Option(help="How a segmentation network upsamples, if you know that the card is wrong."),
     ] = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     images: Annotated[Path | None, typer.Option(help="A folder of real images to verify on.")] = None,
     strict: options.Strict = False,
     opset: Annotated[
@@ -111,6 +113,8 @@ def export(
         embed=embed,
         flip_test=flip_test,
         align_corners=align_corners,
+        decode=decode or "",
+        geometry=geometry or "",
     )
     request = ExportRequest(checkpoint, output, graph, images, card, force, weights_key, strict=strict)
     with shown() as progress:
@@ -135,6 +139,9 @@ def quantize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The int8 ONNX file to write.")],
     images: options.Images,
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     category: options.Categories = None,
     calibration_images: options.CalibrationImages = 64,
     held_out: options.HeldOut = 500,
@@ -191,13 +198,14 @@ def quantize(
     from hrnet_deploy.results import sensitivity as tables
     from hrnet_deploy.workflow.split import Split
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     wanted = sensitivity or []
     tables.check_outputs(wanted, force)
     check_outputs(force, report)
     request = QuantizeRequest(
         model=model,
         output=output,
-        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ())),
+        split=Split(images, annotations, calibration_images, held_out, seed, strict, tuple(category or ()), detected),
         target=target.value,
         method=method.value,
         exclude=tuple(exclude or ()),

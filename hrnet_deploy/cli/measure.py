@@ -12,7 +12,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import MEASURE, command, notes
 from hrnet_deploy.cli.output import check_outputs, command_line, finish
-from hrnet_deploy.cli.parsing import optional_size, parse_list
+from hrnet_deploy.cli.parsing import detector_boxes, optional_size, parse_list
 
 if TYPE_CHECKING:
     from hrnet_deploy.results.check import CheckResult
@@ -31,6 +31,9 @@ def check(
     weights_key: options.WeightsKey = "",
     images: options.SomeImages = None,
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     category: options.Categories = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
@@ -86,6 +89,7 @@ def check(
     from hrnet_deploy.jobs.check import check as job
     from hrnet_deploy.results.figures import Budget
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output, other=junit)
     distances = {
         "pixels_mean": max_pixels,
@@ -110,6 +114,7 @@ def check(
         weights_key=weights_key,
         strict=strict,
         categories=tuple(category or ()),
+        boxes=detected,
     )
     with shown() as progress:
         result = job(request, progress)

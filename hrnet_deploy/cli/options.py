@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Decoding(StrEnum):
+    quarter_offset = "quarter_offset"
+    dark = "dark"
+    udp = "udp"
+
+
+class CropGeometry(StrEnum):
+    standard = "standard"
+    udp = "udp"
+
 
 Checkpoint = Annotated[
     str, typer.Argument(help="A .pth, .pt or .safetensors file, or the name of a card that comes with weights.")
@@ -31,8 +44,21 @@ SomeImages = Annotated[
 Annotations = Annotated[
     Path | None,
     typer.Option(
-        help="A file of COCO annotations or detections, or a folder of label maps. It replaces those in the folder of "
-        "images."
+        help="A file of COCO annotations, or a folder of label maps. It replaces those in the folder of images."
+    ),
+]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(help="For pose: the boxes of a detector, as a list of COCO detections. Default: the annotated boxes."),
+]
+BoxThreshold = Annotated[
+    float | None, typer.Option(help="With --boxes: leave out boxes with a lower score. Default: 0, as published.")
+]
+Nms = Annotated[
+    float | None,
+    typer.Option(
+        help="With --boxes: of two people in one image that are more similar than this (OKS), keep the better one. "
+        "Default: 0.9, as published."
     ),
 ]
 Strict = Annotated[
@@ -72,6 +98,14 @@ ThreadCounts = Annotated[
 ]
 Size = Annotated[str | None, typer.Option(help="The input as HEIGHTxWIDTH. Default: the input of the card.")]
 FlipTest = Annotated[bool, typer.Option("--flip-test", help="Average with the result of the mirror image.")]
+Decode = Annotated[
+    Decoding | None,
+    typer.Option(help="For pose: how a position is read from a heatmap. Default: what the file or the card says."),
+]
+Geometry = Annotated[
+    CropGeometry | None,
+    typer.Option(help="For pose: how a box becomes a crop. Default: udp with --decode udp, else what the file says."),
+]
 Seconds = Annotated[float, typer.Option(help="Seconds of measured time for each row and region.")]
 Upright = Annotated[
     Path | None,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from hrnet_deploy.errors import BadInput
+
+if TYPE_CHECKING:
+    from hrnet_deploy.tasks.detections import Boxes
 
 T = TypeVar("T")
 
@@ -55,3 +59,14 @@ def parse_factors(text: str) -> tuple[float, ...]:
 def parse_list(text: str) -> list[str]:
     """`a, b` -> ["a", "b"]."""
     return [t.strip() for t in text.split(",") if t.strip()]
+
+
+def detector_boxes(file: Path | None, threshold: float | None, nms: float | None) -> Boxes | None:
+    """The values of --boxes, --box-threshold and --nms. Raises BadInput if one of the last two stands alone."""
+    if file is None:
+        if threshold is not None or nms is not None:
+            raise BadInput("--box-threshold and --nms need the boxes of a detector — give them with --boxes")
+        return None
+    from hrnet_deploy.tasks.detections import NMS, Boxes
+
+    return Boxes(file, 0.0 if threshold is None else threshold, NMS if nms is None else nms)

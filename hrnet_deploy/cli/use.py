@@ -10,7 +10,7 @@ import typer
 from hrnet_deploy.cli import options
 from hrnet_deploy.cli.app import USE, command
 from hrnet_deploy.cli.output import check_outputs, finish
-from hrnet_deploy.cli.parsing import parse_factors
+from hrnet_deploy.cli.parsing import detector_boxes, parse_factors
 
 
 @command(rich_help_panel=USE)
@@ -24,11 +24,15 @@ def predict(
         Path | None,
         typer.Option(help="COCO annotations or detections with the boxes of people. Default: the whole image."),
     ] = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     category: options.Categories = None,
     engine: options.Engine = "ort",
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
     upright: options.Upright = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     pictures: Annotated[bool, typer.Option(help="Draw the results.")] = True,
     strict: options.Strict = False,
     report: options.Report = None,
@@ -46,11 +50,12 @@ def predict(
     from hrnet_deploy.jobs.predict import predict as job
     from hrnet_deploy.workflow.open_model import ModelUse
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, report)
-    use = ModelUse(model, engine, threads, flip_test, upright)
+    use = ModelUse(model, engine, threads, flip_test, upright, (), decode or "", geometry or "")
     with shown() as progress:
         result = job(
-            PredictRequest(use, inputs, output, boxes, pictures, force, strict, tuple(category or ())), progress
+            PredictRequest(use, inputs, output, detected, pictures, force, strict, tuple(category or ())), progress
         )
     finish(result, json, report)
 
@@ -62,6 +67,9 @@ def evaluate(
         Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one.")
     ],
     annotations: options.Annotations = None,
+    boxes: options.Boxes = None,
+    box_threshold: options.BoxThreshold = None,
+    nms: options.Nms = None,
     category: options.Categories = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
@@ -69,6 +77,8 @@ def evaluate(
     threads: options.Threads = None,
     flip_test: options.FlipTest = False,
     upright: options.Upright = None,
+    decode: options.Decode = None,
+    geometry: options.Geometry = None,
     scales: Annotated[
         str, typer.Option(help="For segmentation: average over these factors of the input size, for example 0.5,1,1.5.")
     ] = "",
@@ -82,16 +92,17 @@ def evaluate(
     Also shows what the figure depends on besides the weights, and the published
     figure of the same weights if it is known.
 
-    Example: hrnet-deploy eval pose.onnx --data val2017 --annotations people.json
+    Example: hrnet-deploy eval pose.onnx --data val2017 --annotations people.json --boxes detections.json
     """
     from hrnet_deploy.cli.progress import shown
     from hrnet_deploy.jobs.evaluate import EvalRequest
     from hrnet_deploy.jobs.evaluate import evaluate as job
     from hrnet_deploy.workflow.open_model import ModelUse
 
+    detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output)
-    use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales))
-    request = EvalRequest(use, data, annotations, limit, seed, strict, tuple(category or ()))
+    use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales), decode or "", geometry or "")
+    request = EvalRequest(use, data, annotations, limit, seed, strict, tuple(category or ()), detected)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output)

@@ -22,6 +22,7 @@ from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.figures import Budget, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
 from hrnet_deploy.workflow.arguments import require_amount, require_annotations, require_count, require_threads
@@ -55,6 +56,7 @@ class CheckRequest:
         weights_key: which weights of the checkpoint, where it holds several; those the file was made from unless given.
         categories: which categories of the annotations are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
+        boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
     model: Path
@@ -71,12 +73,13 @@ class CheckRequest:
     weights_key: str = ""
     strict: bool = False
     categories: Sequence[str] = ()
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         if self.images is None:
             numbers = (self.limit is not None, self.seed is not None)
-            if self.annotations or self.categories or any(numbers):
-                named = "--annotations, --category, --limit and --seed"
+            if self.annotations or self.categories or self.boxes or any(numbers):
+                named = "--annotations, --category, --boxes, --limit and --seed"
                 raise BadInput(f"{named} need a folder of images — give it with --images")
         require_count("--limit", self.limit)
         require_count("--seed", self.seed, least=0)
@@ -95,7 +98,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     run here.
     """
     description = read_description(request.model)
-    require_annotations(request.annotations, description.card, request.model, request.categories)
+    require_annotations(request.annotations, description.card, request.model, request.categories, request.boxes)
     dataset = request.dataset or _images(request)
     progress.stage("opening both models")
     reference, theirs, source = _reference(request, description)
@@ -133,7 +136,8 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
 def _images(request: CheckRequest) -> Dataset:
     if request.images is None:
         return sample_images()
-    found = load_dataset(request.images, request.annotations, request.limit, request.seed).choosing(request.categories)
+    found = load_dataset(request.images, request.annotations, request.limit, request.seed, boxes=request.boxes)
+    found = found.choosing(request.categories)
     return readable(found, request.strict)
 
 

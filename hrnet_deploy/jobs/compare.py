@@ -267,7 +267,10 @@ def _score(value: float) -> Measured:
 
 def _eval(result: EvalResult) -> Figures:
     subject = f"{result.card} {result.precision} in {result.engine} on {result.images} images"
-    return {(subject, name.lower()): _score(float(value)) for name, value in result.figures.items()}
+    return {
+        (subject, name.lower()): Measured(float(value), "px") if name.endswith(" px") else _score(float(value))
+        for name, value in result.figures.items()
+    }
 
 
 def _build(result: BuildResult) -> Figures:

@@ -9,9 +9,12 @@ from pathlib import Path
 from hrnet_deploy.graph.metadata import Description, file_digest
 from hrnet_deploy.parity import score_on_images
 from hrnet_deploy.progress import SILENT, Progress
-from hrnet_deploy.results.base import Figure
+from hrnet_deploy.registry import task_entry
+from hrnet_deploy.results.base import Figure, Setting
 from hrnet_deploy.results.evaluation import EvalResult
-from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.base import Task
+from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_annotations, require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
@@ -27,6 +30,7 @@ class EvalRequest:
         limit, seed: how many images to use, and the seed of their random choice; without a seed, the first ones.
         categories: which categories of the annotations are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
+        boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
     use: ModelUse
@@ -36,6 +40,7 @@ class EvalRequest:
     seed: int | None = None
     strict: bool = False
     categories: Sequence[str] = ()
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         require_count("--limit", self.limit)
@@ -50,9 +55,9 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     use = request.use
     progress.stage("opening the model")
     model = open_model(use)
-    require_annotations(request.annotations, model.description.card, use.model, request.categories)
+    require_annotations(request.annotations, model.description.card, use.model, request.categories, request.boxes)
     progress.stage("looking for images that cannot be read")
-    dataset = load_dataset(request.data, request.annotations, request.limit, request.seed)
+    dataset = load_dataset(request.data, request.annotations, request.limit, request.seed, boxes=request.boxes)
     dataset = dataset.choosing(request.categories)
     dataset = readable(dataset, request.strict)
     progress.stage("scoring", len(dataset))
@@ -67,13 +72,20 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
         engine_info=info,
         metric=model.task.metric,
         figures={name: Figure(value) for name, value in score.figures().items()},
-        protocol={**model.task.protocol(), **model.task.reading(dataset)},
+        protocol={**model.task.protocol(), **_boxes(model.task, dataset), **model.task.reading(dataset)},
         images=len(dataset),
         data=str(request.data),
         annotations=model.task.annotation_source(request.data, request.annotations),
         published=_published(description),
         skipped=dataset.skipped,
     )
+
+
+def _boxes(task: Task, dataset: Dataset) -> dict[str, Setting]:
+    """Where the boxes come from, of a task that is given boxes."""
+    if "--boxes" not in task_entry(task.card.task).options:
+        return {}
+    return {**dataset.facts} if dataset.detected else {"boxes": f"annotated in {dataset.boxes_from}"}
 
 
 def _published(description: Description) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hrnet_deploy.architecture import require_same, with_known
 from hrnet_deploy.cards import ModelCard, card
@@ -14,12 +14,14 @@ from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import atomic_write, check_output, temporary_folder
 from hrnet_deploy.parity import budget_for, compare_on_images, compare_tensors, judge
 from hrnet_deploy.progress import SILENT, Progress
+from hrnet_deploy.registry import FromFile
 from hrnet_deploy.results.base import EngineInfo
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import noise, task_of
 from hrnet_deploy.workflow.arguments import ONNX, require_suffix
 from hrnet_deploy.workflow.network_export import ExportOptions, export_network
+from hrnet_deploy.workflow.open_model import with_decoding
 
 if TYPE_CHECKING:
     from hrnet_deploy.checkpoints import Checkpoint
@@ -156,7 +158,21 @@ def _card(found: Checkpoint, card_name: str, options: ExportOptions) -> ModelCar
         cure = "leave --card out, or choose another"
         require_same(found.path, found.architecture, f"the card {card_name}", named.architecture, cure)
         chosen = named
+        if (told := found.trained) and told.remark and not options.decode and not options.geometry:
+            _require_same_decoding(found.path, told, chosen)
+    if options.decode or options.geometry:
+        chosen = with_decoding(chosen, options.decode, options.geometry, found.path)
     return chosen.resized(*(options.size or (chosen.input.height, chosen.input.width)))
+
+
+def _require_same_decoding(path: Path, told: FromFile, named: ModelCard) -> None:
+    """Raises BadInput where the file says that it is decoded in another way than a card that somebody named."""
+    ours, theirs = cast(Any, told.labels).decode, cast(Any, named.labels).decode
+    if ours != theirs:
+        raise BadInput(
+            f"{path} is {told.remark}, but the card {named.name} says {theirs} — choose with --decode {ours} or "
+            f"--decode {theirs}"
+        )
 
 
 def verify(

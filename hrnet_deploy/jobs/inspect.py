@@ -188,7 +188,8 @@ def _tensor(value: onnx.ValueInfoProto) -> str:
 
     kind = value.type.tensor_type
     dims = "x".join(d.dim_param or str(d.dim_value or "?") for d in kind.shape.dim)
-    return f"{value.name} {onnx.TensorProto.DataType.Name(kind.elem_type).lower()} {dims}"
+    names = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+    return f"{value.name} {names.get(kind.elem_type, 'of an unknown type')} {dims}"
 
 
 def _step(step: Mapping[str, Setting]) -> str:

@@ -20,6 +20,7 @@ from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Record, Task
 from hrnet_deploy.tasks.channels import as_picture, checked_image, of_picture, read_channels
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.images import (
     VIDEO_SUFFIXES,
     Image,
@@ -46,6 +47,8 @@ class Predictor:
         threads: int | None = None,
         flip_test: bool = False,
         upright: str | Path | None = None,
+        decode: str = "",
+        geometry: str = "",
     ) -> None:
         """Open a file. Raises BadInput if it cannot be read, and Unavailable if the engine cannot run here.
 
@@ -55,8 +58,10 @@ class Predictor:
             threads: number of threads; all available ones unless given.
             flip_test: whether results are averaged with those of the mirror image.
             upright: a second file of a detector for upright images, see `ModelUse`.
+            decode, geometry: of a pose network, see `ModelUse`.
         """
-        made = open_model(ModelUse(Path(model), engine, threads, flip_test, None if upright is None else Path(upright)))
+        other = None if upright is None else Path(upright)
+        made = open_model(ModelUse(Path(model), engine, threads, flip_test, other, (), decode, geometry))
         self.description = made.description
         self.card, self.task, self.engine = made.description.card, made.task, made.engine
         if self.task.unusable_reason:
@@ -93,7 +98,7 @@ class PredictRequest:
         use: the file, and how to run it.
         inputs: images, folders of images, or one video.
         output: the folder to write.
-        boxes: COCO annotations or detections that say where people are; the whole image unless given.
+        boxes: COCO annotations or the boxes of a detector, which say where people are; the whole image unless given.
         pictures: whether results are drawn.
         force: whether an existing folder is written into.
         categories: which categories of the boxes are used, as `--category` says.
@@ -103,7 +108,7 @@ class PredictRequest:
     use: ModelUse
     inputs: Sequence[Path]
     output: Path
-    boxes: Path | None = None
+    boxes: Boxes | None = None
     pictures: bool = True
     force: bool = False
     strict: bool = False
@@ -126,7 +131,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     if not os.access(output.absolute().parent, os.W_OK):
         raise BadInput(f"the folder {output.absolute().parent} cannot be written to — name another output")
     progress.stage("opening the model")
-    predictor = Predictor(use.model, use.engine, use.threads, use.flip_test, use.upright)
+    predictor = Predictor(use.model, use.engine, use.threads, use.flip_test, use.upright, use.decode, use.geometry)
     videos = [p for p in request.inputs if p.suffix.lower() in VIDEO_SUFFIXES]
     if videos and (len(request.inputs) > 1 or request.boxes is not None):
         raise BadInput("give a video alone and without boxes — the whole frame is used as the box")
@@ -179,10 +184,12 @@ def _identity(request: PredictRequest, dataset: Dataset | None) -> dict[str, Any
     }
 
 
-def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
+def _dataset(inputs: Sequence[Path], boxes: Boxes | None) -> Dataset:
     """The images with their annotations: a folder with its own, or single files with boxes or without."""
     if len(inputs) == 1 and inputs[0].is_dir():
-        return load_dataset(inputs[0], boxes, every_image=True)
+        if boxes is None:
+            return load_dataset(inputs[0], every_image=True)
+        return load_dataset(inputs[0], boxes.file, every_image=True).within(boxes)
     files: list[Path] = []
     for path in inputs:
         if not path.is_dir():
@@ -193,9 +200,9 @@ def _dataset(inputs: Sequence[Path], boxes: Path | None) -> Dataset:
     folders = {p.parent for p in files}
     if len(folders) > 1:
         raise BadInput("--boxes needs all images in one folder — give the folder")
-    known = {i.path.name: i for i in load_dataset(folders.pop(), boxes).items}
+    known = {i.path.name: i for i in load_dataset(folders.pop(), boxes.file).within(boxes).items}
     if unknown := [p.name for p in files if p.name not in known]:
-        raise BadInput(f"{boxes} has nothing about {', '.join(unknown[:3])} — check that they belong together")
+        raise BadInput(f"{boxes.file} has nothing about {', '.join(unknown[:3])} — check that they belong together")
     return Dataset(tuple(known[p.name] for p in files))
 
 

@@ -108,7 +108,8 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
     model = load_model(request.model)
     description = description_of(model, request.model)
     require_plain_float(request.model, description)
-    require_annotations(request.split.annotations, description.card, request.model, request.split.categories)
+    split = request.split
+    require_annotations(split.annotations, description.card, request.model, split.categories, split.boxes)
     in_float = graph.fusion_of(model) if request.branch_fusion == "float" else ()
     graph.place(model, graph.TARGETS[request.target], [*request.exclude, *in_float])  # refuses a wrong pattern early
     task = request.task or task_of(description.card)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,6 +61,7 @@ class RunRequest:
         max_drop: if given, blocks are left in float until int8 changes the metric by at most this, in points.
         seconds: measured time of each row and region.
         weights_key: which weights of the checkpoint, where it holds several; the plain ones unless given.
+        options: how the checkpoint is exported.
     """
 
     checkpoint: str
@@ -71,6 +72,7 @@ class RunRequest:
     max_drop: float | None = None
     seconds: float = 5.0
     weights_key: str = ""
+    options: ExportOptions = field(default_factory=ExportOptions)
 
     def __post_init__(self) -> None:
         require_one_of(PRECISIONS, self.precisions, "precision")
@@ -94,8 +96,8 @@ def run(request: RunRequest, progress: Progress = SILENT) -> RunResult:
         raise BadInput(f"{request.folder} is a file — name a folder")
     runner = _Runner(request, progress)
     if runner.export():
-        card = read_description(runner.float_file).card
-        require_annotations(request.split.annotations, card, request.checkpoint, request.split.categories)
+        card, split = read_description(runner.float_file).card, request.split
+        require_annotations(split.annotations, card, request.checkpoint, split.categories, split.boxes)
         for engine in engines:
             for precision in request.precisions:
                 runner.convert_and_check(engine, precision)
@@ -130,7 +132,7 @@ class _Runner:
             raise BadInput(f"{folder} holds a run of another checkpoint — name another folder, or delete it")
 
     def export(self) -> bool:
-        request = ExportRequest(self.request.checkpoint, self.float_file, ExportOptions(), force=True)
+        request = ExportRequest(self.request.checkpoint, self.float_file, self.request.options, force=True)
         request = dataclasses.replace(request, weights_key=self.request.weights_key)
         inputs = {
             "the checkpoint": self.weights_digest,

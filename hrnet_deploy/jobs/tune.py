@@ -80,7 +80,8 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
     require_plain_float(request.model, description)
     if is_plan(request.model):
         raise BadInput(f"{request.model} is a plan — tune the ONNX file it was built from")
-    require_annotations(request.split.annotations, description.card, request.model, request.split.categories)
+    split = request.split
+    require_annotations(split.annotations, description.card, request.model, split.categories, split.boxes)
     with temporary_folder() as folder:
         tuner = Tuner(
             model=request.model,

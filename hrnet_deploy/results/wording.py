@@ -53,6 +53,11 @@ def points(score: float) -> str:
     return f"{100 * score:.2f}"
 
 
+def figure(name: str, value: float) -> str:
+    """A figure of a score: in points, or in pixels if its name ends with px."""
+    return f"{value:.2f}" if name.endswith(" px") else points(value)
+
+
 def signed(value: float) -> str:
     """A value with two decimals and a sign; without a sign if it rounds to zero."""
     text = f"{value:+.2f}"

@@ -10,6 +10,8 @@ from typing import Any
 
 from hrnet_deploy.errors import BadInput
 
+MORE_KEYPOINTS = "_kpts"  # ends the names of the lists that COCO-WholeBody has besides keypoints
+LARGEST = 2**63  # larger than any coordinate, area or number of a category
 NUMBERS = {"area": float, "score": float, "category_id": int, "iscrowd": int, "num_keypoints": int}
 
 
@@ -26,26 +28,34 @@ def cleaned(annotation: Any, source: Path, image: object) -> dict[str, Any]:
             made[name] = _number(made[name], name, source, image, whole=kind is int)
     if made.get("iscrowd", 0) not in (0, 1):
         raise _refusal(made["iscrowd"], "iscrowd", source, image, "0 or 1")
-    if "keypoints" in made:
-        made["keypoints"] = numbers(made["keypoints"], "keypoints", source, image)
+    for name in made:
+        if name == "keypoints" or name.endswith(MORE_KEYPOINTS):
+            made[name] = numbers(made[name], name, source, image)
+    if "headbox" in made:
+        made["headbox"] = numbers(made["headbox"], "headbox", source, image)
+        if len(made["headbox"]) != 4:
+            raise _refusal(made["headbox"], "headbox", source, image, "x1, y1, x2, y2")
     return made
 
 
 def numbers(values: Any, name: str, source: Path, image: object) -> list[float]:
-    """A list of numbers. One list of pairs or triples becomes one list; null is 0, as for a keypoint that nobody
-    placed."""
+    """A list of numbers. One list of pairs or triples becomes one list; null and NaN are 0, as for a keypoint that
+    nobody placed."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise _refusal(values, name, source, image, "a list of numbers")
     flat = [v for each in values for v in each] if values and all(isinstance(v, list) for v in values) else values
-    return [_number(0 if v is None and name == "keypoints" else v, name, source, image) for v in flat]
+    unplaced = name == "keypoints" or name.endswith(MORE_KEYPOINTS)
+    return [_number(0 if unplaced and (v is None or v != v) else v, name, source, image) for v in flat]  # NaN != NaN
 
 
 def _number(value: Any, name: str, source: Path, image: object, whole: bool = False) -> Any:
     """A number as it is, or read from text; `whole` ones must be integers."""
-    if type(value) is int or (type(value) is float and not whole):
-        return value
     try:
         read = float(value)
+        if not abs(read) < LARGEST:  # NaN is not, either
+            raise ValueError
+        if type(value) is int or (type(value) is float and not whole):
+            return value
         if not whole:
             return read
         if read != int(read):

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import itertools
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,16 +17,14 @@ import numpy as np
 from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
-from hrnet_deploy.results.base import Skipped
+from hrnet_deploy.results.base import Setting, Skipped
 from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
-from hrnet_deploy.tasks.categories import Categories
+from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.channels import PICTURE, read_channels
+from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
 from hrnet_deploy.tasks.images import Image, is_visible, list_images
+from hrnet_deploy.tasks.mpii import as_coco, is_mpii
 
-# what a file of another form raises where a field is read
-UNFIT = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-WHOLE_NUMBER = re.compile("[0-9]+")
-NUMBER_IN_NAME = re.compile("(?<![0-9])[0-9]+$")  # at the end of a name
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
@@ -38,7 +35,7 @@ class Item:
     """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
     where it is known that the image shows nothing. `labels` is its label map, if it has one. `categories` are those of
     the file that the annotations are from. `filled`: channels that the image lacks are made up (see
-    `channels.read_channels`)."""
+    `channels.read_channels`). Of two results that are more alike than `nms`, only the better one is kept."""
 
     path: Path
     image_id: int
@@ -46,6 +43,7 @@ class Item:
     labels: Path | None = None
     categories: Categories | None = None
     filled: bool = False
+    nms: float = NMS
 
     def read(self, spec: Input = PICTURE) -> Image:
         """The image as stored, without the rotation in its EXIF data: (H, W, C), with the channels of an input."""
@@ -55,52 +53,69 @@ class Item:
 @dataclass(frozen=True)
 class Dataset:
     """Images in a fixed order. `truth` is the content of a COCO file, reduced to these images, or None where nothing is
-    annotated. `boxes_from` says where boxes come from, `facts` what identifies that source, `remarks` what was left
-    out of it, and `skipped` the images that were left out because they cannot be read (`tasks.readable`)."""
+    annotated, and `truth_categories` are the categories of the whole file. `boxes_from` says where boxes come from,
+    `facts` what identifies that source, `remarks` what was left out of it, and `skipped` the images that were left out
+    because they cannot be read (`tasks.readable`). `detected` says that the boxes are those of a detector, which were
+    given beside the annotations."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
     boxes_from: str = "the whole image"
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Setting] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
+    truth_categories: Categories | None = None
+    detected: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
 
     @functools.cached_property
     def digest(self) -> str:
-        """A sha256 of the image files and of their annotations."""
+        """A sha256 of the image files and of their annotations, and of the boxes of a detector if there are any."""
         each: list[Any] = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
         if self.categories.chosen:
             each.append(self.categories.chosen)
-        return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
+        whole = [each, self.facts] if self.detected else each
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
     def categories(self) -> Categories:
         """The categories of the file of annotations: of the whole file, also where these are some of its images."""
+        if self.truth_categories is not None:
+            return self.truth_categories
         known = next((i.categories for i in self.items if i.categories is not None), None)
         return known if known is not None else Categories.of(self.truth or {})
 
     @property
     def nothing_annotated(self) -> str:
         """Why there is nothing to score against, where `truth` is None."""
-        return "nothing is annotated" + (f" ({self.remarks['not_used']})" if "not_used" in self.remarks else "")
+        why = [self.remarks[name] for name in ("not_used", "no_truth") if name in self.remarks]
+        return "nothing is annotated" + (f" ({why[0]})" if why else "")
 
     def only(self, numbers: Iterable[int]) -> Dataset:
         """The data set reduced to the images of these numbers, in their former order."""
         items = [self.items[i] for i in sorted(int(n) for n in numbers)]
         return replace(self, items=tuple(items), truth=_cut(self.truth, items))
 
+    def within(self, boxes: Boxes) -> Dataset:
+        """The same images, whose known boxes are those of a detector and have to reach its threshold."""
+        items = [
+            i if i.annotations is None else replace(i, annotations=boxes.kept(i.annotations), nms=boxes.nms)
+            for i in self.items
+        ]
+        facts = {**self.facts, "box_threshold": boxes.threshold, "nms": boxes.nms}
+        return replace(self, items=tuple(items), facts=facts)
+
     def choosing(self, categories: Sequence[str]) -> Dataset:
         """The same with the categories that `--category` chooses. Raises BadInput where nothing has categories."""
         if not categories:
             return self
-        known = self.categories
+        known, chosen = self.categories, tuple(categories)
         if not known.names and not known.used:
             raise BadInput(f"--category {categories[0]} needs annotations with categories — leave it out")
-        known = replace(known, chosen=tuple(categories))
-        return replace(self, items=tuple(replace(i, categories=known) for i in self.items))
+        items = tuple(replace(i, categories=replace(i.categories or known, chosen=chosen)) for i in self.items)
+        return replace(self, items=items, truth_categories=replace(known, chosen=chosen))
 
     def unjudged(self) -> Dataset:
         """The same images and boxes, without the annotations that a result could be scored against."""
@@ -113,6 +128,7 @@ def load_dataset(
     limit: int | None = None,
     seed: int | None = None,
     every_image: bool = False,
+    boxes: Boxes | None = None,
 ) -> Dataset:
     """The images of a folder and their annotations.
 
@@ -120,9 +136,11 @@ def load_dataset(
     or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images
     are used; an annotations.json of another tool is left out, and `remarks` says so. `limit` keeps that many images:
     the first ones, or a random choice where `seed` is given. Images that the annotations do not list are left out and
-    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. Raises BadInput where the
-    annotations are not of these images or are damaged."""
-    found = _boxed(images, None if annotations and annotations.is_dir() else annotations, every_image)
+    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With `boxes`, results are
+    looked for in the boxes of a detector, and scored against the annotations if there are any. Raises BadInput where
+    the annotations or the boxes are not of these images or are damaged."""
+    source = None if annotations and annotations.is_dir() else annotations
+    found = _boxed(images, source, every_image) if boxes is None else _detected(images, source, boxes, every_image)
     items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
     return replace(found, items=tuple(items), truth=_cut(found.truth, items))
 
@@ -145,6 +163,11 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
     if source is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
+    if source.suffix.lower() == ".mat":
+        raise BadInput(
+            f"{source} is a file of MATLAB — give MPII's annotations as JSON, such as the valid.json of the official "
+            "repository of HRNet pose estimation"
+        )
     content = read_json(source, "a COCO annotation file or a list of COCO detections")
     if tool := tool_of(content):
         if annotations is None:
@@ -152,8 +175,10 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
             return Dataset(tuple(items), remarks={"not_used": f"{source.name} is a file of {tool}, not of COCO"})
         raise BadInput(f"{source} is a file of {tool} — export the annotations from it in COCO's format")
     truth = None
+    if is_mpii(content):
+        content = as_coco(content, source)
     if isinstance(content, list):
-        items = _detections(paths, content, source)
+        items = _detections(paths, detections_by_image(content, source), source)
     elif isinstance(content, dict) and isinstance(content.get("images"), list):
         truth = _read_coco(content, source)
         items = _annotated({p.name: p for p in paths}, truth, source)
@@ -174,7 +199,10 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
     elif others and truth is not None:
         remarks["left_out"] = f"{len(others)} of {len(paths)} images, which {source.name} does not list"
     facts = {"boxes": source.name, "boxes_sha256": sha256(source)}
-    return Dataset(tuple(items), truth, source.name, facts, remarks)
+    if truth is None:
+        remarks["no_truth"] = f"{source.name} is a list of detections, which belongs to --boxes, and no ground truth"
+    known_categories = None if truth is None else Categories.of(truth)
+    return Dataset(tuple(items), truth, source.name, facts, remarks, truth_categories=known_categories)
 
 
 def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item]:
@@ -230,45 +258,70 @@ def _file_name(image: Mapping[str, Any]) -> str:
     return str(image["file_name"]).replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def _detections(paths: Sequence[Path], content: Sequence[Any], source: Path) -> list[Item]:
-    """Items with detected boxes. COCO results have image ids only; COCO's own images are named by them
-    (000000397133.jpg, COCO_val2014_000000397133.jpg). Other tools give names of images as ids."""
-    by_image: dict[int | str, list[Mapping[str, Any]]] = {}
-    try:
-        for detection in content:
-            image = _number_or_name(detection["image_id"])
-            by_image.setdefault(image, []).append(cleaned(detection, source, image))
-    except UNFIT as error:
-        raise BadInput(
-            f"{source} is not a list of COCO detections ({error!r}) — each needs image_id and bbox"
-        ) from error
-    known = Categories.of({"annotations": [d for found in by_image.values() for d in found]})
-    found: dict[int | str, Path] = {}
-    for path in sorted(paths, key=lambda p: not WHOLE_NUMBER.fullmatch(p.stem)):
-        digits = NUMBER_IN_NAME.search(path.stem)
-        for key in (int(digits[0]) if digits else None, path.stem, path.name):
-            if key not in by_image or key is None:
-                continue
-            if key in found and WHOLE_NUMBER.fullmatch(found[key].stem) and not WHOLE_NUMBER.fullmatch(path.stem):
-                continue  # a name that is the number goes before one that ends with it
-            if key in found:
-                raise BadInput(
-                    f"{found[key].name} and {path.name} have both the image_id {key} of {source} in their names — give "
-                    "the folder of one part of the data set"
-                )
-            found[key] = path
+def _detections(paths: Sequence[Path], by_image: ByImage, source: Path) -> list[Item]:
+    """Items with detected boxes. COCO results have image ids only, so images are found by their names."""
+    known = _categories_of(by_image)
     unused = (n for n in itertools.count(1) if n not in by_image)  # for images whose id is a name
+    found = sorted(paths_of(by_image, paths, source).items(), key=lambda each: each[1])
     return [
         Item(path, key if isinstance(key, int) else next(unused), tuple(by_image[key]), categories=known)
-        for key, path in sorted(found.items(), key=lambda each: each[1])
+        for key, path in found
     ]
 
 
-def _number_or_name(image_id: Any) -> int | str:
-    """An image's id in a list of detections: a number, also as text, or the name of the image."""
-    if isinstance(image_id, str) and not WHOLE_NUMBER.fullmatch(image_id):
-        return image_id
-    return int(image_id)
+def _categories_of(by_image: ByImage) -> Categories:
+    return Categories.of({"annotations": [d for found in by_image.values() for d in found]})
+
+
+def _detected(images: Path, annotations: Path | None, boxes: Boxes, every_image: bool) -> Dataset:
+    """The images with the boxes of a detector, and with the annotations as the truth if there are any."""
+    source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
+    found = _boxed(images, source, every_image)
+    if found.truth is None and annotations is not None:
+        raise BadInput(
+            f"{annotations} is a list of detections and no ground truth — give such a list with --boxes, and with "
+            "--annotations the annotations that its results are scored against"
+        )
+    if source is None or found.truth is None:
+        alone = _boxed(images, boxes.file, every_image).within(boxes)
+        return replace(alone, truth=None, remarks={**alone.remarks, "no_truth": "boxes are given, but no annotations"})
+    facts: dict[str, Setting] = {
+        "boxes": boxes.file.name,
+        "boxes_sha256": sha256(boxes.file),
+        "box_threshold": boxes.threshold,
+        "nms": boxes.nms,
+    }
+    facts |= {"annotations": source.name, "annotations_sha256": sha256(source)}
+    by_image, known = _boxes_by_image(boxes.file), found.categories
+    if not set(_categories_of(by_image).used) & {*known.names, *known.used}:
+        known = _categories_of(by_image)  # numbers of the detector's own
+    items, there = [], 0
+    for item in found.items:
+        key = next((k for k in (item.image_id, item.path.name, item.path.stem) if k in by_image), None)
+        there += key is not None
+        mine = boxes.kept(by_image[key]) if key is not None else ()  # a detector found nothing in other images
+        items.append(replace(item, annotations=mine, categories=known, nms=boxes.nms))
+    if not there:
+        raise BadInput(
+            f"{boxes.file} has boxes of none of these images: its image_id are {listed(map(str, by_image))}, those of "
+            f"{source} are {listed(str(i.image_id) for i in items)} — give the boxes that were detected in these images"
+        )
+    remarks = {**found.remarks}
+    if there < len(items):
+        remarks["without_boxes"] = f"{len(items) - there} of {len(items)} images, in which nothing was detected"
+    return replace(found, items=tuple(items), boxes_from=boxes.file.name, facts=facts, remarks=remarks, detected=True)
+
+
+def _boxes_by_image(file: Path) -> ByImage:
+    content = read_json(file, "a list of COCO detections or a COCO annotation file")
+    if isinstance(content, list):
+        return detections_by_image(content, file)
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise BadInput(f"{file} is JSON, but neither a list of COCO detections nor a COCO annotation file")
+    found: ByImage = {}
+    for annotation in _read_coco(content, file)["annotations"]:
+        found.setdefault(annotation["image_id"], []).append(annotation)
+    return found
 
 
 def _cut(truth: Mapping[str, Any] | None, items: Sequence[Item]) -> Mapping[str, Any] | None:

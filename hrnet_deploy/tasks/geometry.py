@@ -4,6 +4,9 @@ the image.
 Source: HRNet-Human-Pose-Estimation, lib/dataset/coco.py (_xywh2cs) and lib/utils/transforms.py
 (get_affine_transform). The official `scale` is in units of 200 pixels; here sizes are in pixels. As there, a
 crop is scaled by its width alone, and pixel 0 of the crop's centre maps to the centre of the box.
+
+The geometry `udp` (unbiased data processing) takes the distance between the centres of the first and the last pixel as
+the size of a crop. Source: mmpose 1.x, structures/bbox/transforms.py (get_udp_warp_matrix).
 """
 
 from __future__ import annotations
@@ -19,20 +22,25 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Crop:
-    """A region of an image: centre (x, y) and size (width, height) in pixels of the image, rotation in degrees."""
+    """A region of an image: centre (x, y) and size (width, height) in pixels of the image, rotation in degrees.
+    `geometry` is `standard` or `udp`."""
 
     centre: tuple[float, float]
     size: tuple[float, float]
     degrees: float = 0.0
+    geometry: str = "standard"
 
     def matrix(self, width: int, height: int) -> Floats:
         """The affine matrix (2, 3) from pixels of the image to pixels of an output of `width` x `height`."""
-        zoom = width / self.size[0]
         angle = np.deg2rad(self.degrees)
-        c, s = zoom * np.cos(angle), zoom * np.sin(angle)
-        linear = np.array([[c, s], [-s, c]])
-        offset = np.array([width / 2, height / 2]) - linear @ np.array(self.centre)
-        return np.column_stack([linear, offset])
+        c, s = np.cos(angle), np.sin(angle)
+        if self.geometry == "udp":
+            middle = np.array([width - 1, height - 1]) / 2
+            linear = 2 * middle[:, None] / np.array(self.size)[:, None] * np.array([[c, -s], [s, c]])
+        else:
+            middle = np.array([width, height]) / 2
+            linear = width / self.size[0] * np.array([[c, s], [-s, c]])
+        return np.column_stack([linear, middle - linear @ np.array(self.centre)])
 
     def to_image(self, points: NDArray, width: int, height: int) -> Floats:
         """Points (..., 2) of an output of `width` x `height`, a heatmap or a crop, in pixels of the image."""
@@ -45,7 +53,9 @@ class Crop:
         return np.asarray(out, np.uint8).reshape(height, width, -1)  # OpenCV drops an axis of one channel
 
 
-def crop_of_box(box: NDArray | tuple[float, ...], aspect: float, padding: float = 1.25) -> Crop:
+def crop_of_box(
+    box: NDArray | tuple[float, ...], aspect: float, padding: float = 1.25, geometry: str = "standard"
+) -> Crop:
     """The crop of a box (x, y, w, h): its short side is enlarged until width / height is `aspect`, then both sides are
     multiplied by `padding`."""
     x, y, w, h = (float(v) for v in box)
@@ -54,4 +64,4 @@ def crop_of_box(box: NDArray | tuple[float, ...], aspect: float, padding: float 
         h = w / aspect
     elif w < aspect * h:
         w = h * aspect
-    return Crop(centre, (w * padding, h * padding))
+    return Crop(centre, (w * padding, h * padding), geometry=geometry)

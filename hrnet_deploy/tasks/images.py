@@ -154,9 +154,9 @@ def list_images(folder: Path) -> list[Path]:
 
 def write_image(path: Path, image: Image | Labels) -> None:
     """Write an image (H, W, 3) RGB, or a label map (H, W). The suffix of `path` decides the format."""
-    ok, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
-    if not ok:
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadInput(f"cannot write {path} — name a .png or .jpg")
+    _, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
     with atomic_write(path) as part:
         part.write_bytes(data.tobytes())
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file
 from hrnet_deploy.registry import task_entry
 from hrnet_deploy.threads import available_threads
+
+if TYPE_CHECKING:
+    from hrnet_deploy.tasks.detections import Boxes
 
 ONNX = (".onnx",)
 
@@ -54,12 +58,18 @@ def require_one_of(known: Collection[str], names: Sequence[str], what: str) -> N
 
 
 def require_annotations(
-    annotations: Path | None, card: ModelCard, subject: object, categories: Sequence[str] = ()
+    annotations: Path | None,
+    card: ModelCard,
+    subject: object,
+    categories: Sequence[str] = (),
+    boxes: Boxes | None = None,
 ) -> None:
     """Raises BadInput where annotations are not of the form that the task of a card takes: a file, or a folder of label
-    maps; and where categories are chosen for a task that has none. `subject` is what the error names. None is
-    accepted."""
+    maps; and where categories are chosen or boxes given for a task that has none. `subject` is what the error names.
+    None is accepted."""
     entry = task_entry(card.task)
+    if boxes is not None:
+        entry.require("--boxes", subject)
     if categories:
         entry.require("--category", subject)
     if annotations is None:

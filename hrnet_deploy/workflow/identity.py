@@ -23,7 +23,7 @@ def digest_of(values: Any) -> str:
 def images_digest(dataset: Dataset) -> str:
     """sha256 over the image files and everything that is known about them: boxes, annotations, label maps."""
     labels = [sha256(item.labels) if item.labels else "" for item in dataset.items]
-    return digest_of([dataset.digest, labels, dataset.truth, dataset.boxes_from])
+    return digest_of([dataset.digest, labels, dataset.truth, dataset.boxes_from, dataset.facts])
 
 
 @functools.cache

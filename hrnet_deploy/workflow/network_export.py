@@ -40,6 +40,8 @@ class ExportOptions:
         embed: whether preprocessing and decoding become part of the graph.
         flip_test: whether an embedded graph averages with the result of the mirrored image.
         align_corners: how a segmentation network upsamples; None for what the checkpoint or the card states.
+        decode, geometry: how heatmaps of a pose network are decoded, and how boxes become crops; empty for what the
+            checkpoint or the card states.
     """
 
     size: tuple[int, int] | None = None
@@ -51,6 +53,8 @@ class ExportOptions:
     embed: bool = False
     flip_test: bool = False
     align_corners: bool | None = None
+    decode: str = ""
+    geometry: str = ""
 
     def __post_init__(self) -> None:
         require_count("--batch", self.batch)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hrnet_deploy.architecture import INPUT
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine, require_runs_files
 from hrnet_deploy.engines.base import Engine, Source, batch_of
 from hrnet_deploy.engines.by_shape import ByShape
@@ -29,6 +32,8 @@ class ModelUse:
         flip_test: whether results are averaged with those of the mirror image.
         upright: a second file of a detector, exported with height and width exchanged, for images higher than wide.
         scales: the multi-scale test of segmentation, as factors of the file's input size.
+        decode, geometry: how heatmaps of a pose network are decoded, and how boxes become crops; empty for what the
+            file says.
     """
 
     model: Path
@@ -37,6 +42,8 @@ class ModelUse:
     flip_test: bool = False
     upright: Path | None = None
     scales: Sequence[float] = ()
+    decode: str = ""
+    geometry: str = ""
 
     def __post_init__(self) -> None:
         require_runs_files(self.engine)
@@ -57,9 +64,24 @@ class OpenedModel:
 def open_model(use: ModelUse) -> OpenedModel:
     """Open a model file. Raises BadInput if the options do not fit the file or each other."""
     description = read_description(use.model)
+    if use.decode or use.geometry:
+        if description.input_format.embedded:
+            raise BadInput(f"{use.model} decodes inside the graph — export it again with --decode and --geometry")
+        card = with_decoding(description.card, use.decode, use.geometry, use.model)
+        description = dataclasses.replace(description, card=card)
     if use.upright is not None:
         return _both_ways(use, description, use.upright)
     return OpenedModel(description, _task(use, description), _engine(use, description, use.model))
+
+
+def with_decoding(card: ModelCard, decode: str, geometry: str, subject: object) -> ModelCard:
+    """The card with another decoding or geometry; an empty text leaves what it has. Raises BadInput, naming `subject`,
+    if the task has none to choose."""
+    for option, value in (("--decode", decode), ("--geometry", geometry)):
+        if value:
+            task_entry(card.task).require(option, subject)
+    labels: Any = card.labels
+    return dataclasses.replace(card, labels=labels.decoded(decode, geometry))
 
 
 def _engine(use: ModelUse, description: Description, file: Path) -> Engine:

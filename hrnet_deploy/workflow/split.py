@@ -12,6 +12,7 @@ import numpy as np
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_count
 
@@ -48,6 +49,7 @@ class Split:
         seed: of the random choice of images.
         categories: which categories of the annotations are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
+        boxes: those of a detector, in which results are looked for; the annotated ones unless given.
     """
 
     images: Path
@@ -57,6 +59,7 @@ class Split:
     seed: int = 0
     strict: bool = False
     categories: Sequence[str] = ()
+    boxes: Boxes | None = None
 
     def __post_init__(self) -> None:
         if self.calibration_images < 1 or self.held_out < 1:
@@ -72,7 +75,7 @@ class Split:
         Args:
             search: whether a validation set is needed.
         """
-        everything = load_dataset(self.images, self.annotations).choosing(self.categories)
+        everything = load_dataset(self.images, self.annotations, boxes=self.boxes).choosing(self.categories)
         if len(everything) < 2 + search:
             others = "the search and the test each need others" if search else "the test needs others"
             raise BadInput(
@@ -90,6 +93,7 @@ class Split:
     def arguments(self) -> list[str]:
         """The command-line options that make the same split."""
         named = ["--annotations", str(self.annotations)] if self.annotations else []
+        named += self.boxes.arguments() if self.boxes else []
         named += [word for category in self.categories for word in ("--category", category)]
         counts = ["--calibration-images", str(self.calibration_images), "--held-out", str(self.held_out)]
         strict = ["--strict"] if self.strict else []

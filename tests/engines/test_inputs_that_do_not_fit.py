@@ -11,13 +11,13 @@ import pytest
 from support.tiny import TINY
 
 from hrnet_deploy import architecture as arch
-from hrnet_deploy.cards import card
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.engines.by_shape import ByShape
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import describe, load_model, read_description, save_model
 from hrnet_deploy.parity import TensorComparison
+from hrnet_deploy.tasks.pose.labels import Keypoints
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -46,19 +46,14 @@ def test_options_of_a_gpu_on_a_cpu(engine: str, sentence: str, tiny_onnx: Path, 
 def test_a_graph_that_is_not_what_its_description_says(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
     path, description = tmp_path / "other.onnx", read_description(tiny_onnx)
     model = load_model(tiny_onnx)
-    sixteen = dataclasses.replace(
-        description.card,
-        architecture=dataclasses.replace(TINY, keypoints=16),
-        labels=dataclasses.replace(card("pose_hrnet_w32_256x192").labels, names=tuple("abcdefghijklmnop"), sigmas=())
-        if dataclasses.is_dataclass(description.card.labels)
-        else description.card.labels,
-    )
+    labels = Keypoints(tuple("abcdefghijklmnop"))
+    sixteen = dataclasses.replace(description.card, architecture=dataclasses.replace(TINY, keypoints=16), labels=labels)
     describe(model, dataclasses.replace(description, card=sixteen))
     save_model(model, path)
     code, _, error = run("predict", path, "models/demo/images", "-o", tmp_path / "out")
     assert code == 2
-    assert "is not the network that its description says" in error
-    assert "17 channels" in error or "damaged model card" in error
+    assert "is not the network that its description says" in " ".join(error.split())
+    assert "17 channels" in " ".join(error.split())
 
 
 def test_two_models_are_not_compared_as_one() -> None:

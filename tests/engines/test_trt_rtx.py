@@ -21,7 +21,7 @@ from support.surface import RTX_VERSION
 from support.tensorrt_double import Cuda
 from support.tensorrt_world import World, doubled, expected, feed
 
-from hrnet_deploy.engines import unavailable_reason
+from hrnet_deploy.engines import driver, unavailable_reason
 from hrnet_deploy.engines.trt.compiled import WIDTHS, read_compiled
 from hrnet_deploy.engines.trt.flavour import RTX
 from hrnet_deploy.errors import BadInput, Unavailable
@@ -328,3 +328,12 @@ def test_without_the_library_building_says_how_to_install_it(
     ):
         build(BuildRequest(tiny_onnx, tmp_path / "a.plan", engine="trt-rtx"))
     assert Cuda().capability == (9, 0)
+
+
+def test_the_provider_of_onnxruntime_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "ort:provider=tensorrt-rtx"
+    monkeypatch.setattr(driver, "open_library", Cuda(capability=(9, 0)).library)
+    assert "compute capability 8.6, 8.9, 12.0, 12.1, and the NVIDIA Double has 9.0" in unavailable_reason(name)
+    monkeypatch.setattr(driver, "open_library", Cuda(capability=(8, 9)).library)
+    if importlib.util.find_spec("onnxruntime_ep_nv_tensorrt_rtx") is None:
+        assert "pip install onnxruntime-ep-nv-tensorrt-rtx-cu13" in unavailable_reason(name)

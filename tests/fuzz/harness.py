@@ -24,6 +24,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 MEMORY = 2 * 2**30  # the most that one input may take
+MOST_WAITS = 10  # so many times as long may it wait without computing
 START = 120.0  # seconds until a process has imported and made what it needs
 MOST = 8 * 2**30  # of data, so that a fault does not take the memory of the machine
 
@@ -202,13 +203,28 @@ def _end_of(process: subprocess.Popen[str], allowed: float) -> str:
     return f"the process ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
 
 
+def _seconds_of(process: subprocess.Popen[str]) -> float:
+    """The time that a process has computed; 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _lines(process: subprocess.Popen[str], allowed: float) -> Iterator[str]:
     """What the process says, line by line, until it ends or says nothing for too long."""
     assert process.stdout is not None
     selector = selectors.DefaultSelector()
     selector.register(process.stdout, selectors.EVENT_READ)
-    rest, wait = "", START
-    while selector.select(wait):
+    rest, wait, waited, used = "", START, 0.0, _seconds_of(process)
+    while True:
+        if not selector.select(wait):  # on a busy machine a process may wait for its turn: its own time counts, too
+            waited += wait
+            if wait == START or _seconds_of(process) - used > allowed / 2 or waited > MOST_WAITS * allowed:
+                return
+            continue
+        waited, used = 0.0, _seconds_of(process)
         data = os.read(process.stdout.fileno(), 65536).decode("ascii", "replace")
         if not data:
             return

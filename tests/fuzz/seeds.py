@@ -193,6 +193,28 @@ def _saved(content: Any, in_zip: bool = True) -> bytes:
     return out.getvalue()
 
 
+def deeplabcut(_: Workplace) -> Seeds:
+    """The configurations that DeepLabCut writes beside a snapshot."""
+    found = []
+    for method, inference in (("bu", {}), ("td", {"top_down_crop": {"width": 64, "height": 96}})):
+        head = {"type": "HeatmapPredictor", "apply_sigmoid": False, "clip_scores": True, "location_refinement": True}
+        config = {
+            "method": method,
+            "data": {"colormode": "RGB", "inference": {"normalize_images": True, **inference}},
+            "metadata": {"project_path": "mice", "bodyparts": ["snout", "leftear", "rightear", "tailbase"]},
+            "model": {"heads": {"bodypart": {"predictor": head}}},
+        }
+        found.append(_yaml(config))
+    return found
+
+
+def foreign(place: Workplace) -> Seeds:
+    """The ONNX file of the tiny pose network as another exporter would write it: without a description."""
+    model = metadata.load_model(place.onnx("pose"))
+    del model.metadata_props[:]
+    return [model.SerializeToString()]
+
+
 def onnx_files(place: Workplace) -> Seeds:
     """The ONNX file of the tiny pose network, and the same with the cards of other tasks."""
     made = [place.onnx("pose").read_bytes()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ class Refused(DeployError):
 
 def _checkpoint(path: Path, _: Workplace) -> None:
     checkpoints.load(path)
+
+
+def _deeplabcut(path: Path, place: Workplace) -> None:
+    path.rename(path.with_name("pytorch_config.yaml"))
+    checkpoints.load(shutil.copy(place.snapshot, path.with_name("snapshot.pt")))
 
 
 def _image(path: Path, _: Workplace) -> None:
@@ -176,6 +182,7 @@ def _inspected_plan(path: Path, _: Workplace) -> None:
 _JSON, _YAML, _PNG = mutate.json_file, mutate.yaml_file, formats.picture
 _EVAL = ("--data", "IMAGES", "--annotations", "FILE", "--threads", "1")
 _PREDICT = ("-o", "OUT", "--threads", "1")
+_ADOPT = _command("adopt", "FILE", "--card", "pose_hrnet_w32_256x192", "--size", "96x64", "-o", "OUT.onnx")
 _EXPORT = _command("export", "pose.pth", "--card", "FILE", "-o", "OUT.onnx")
 _BOXES = _command("predict", "pose.onnx", "IMAGES", "--boxes", "FILE", "--no-pictures", *_PREDICT)
 TARGETS = {
@@ -183,6 +190,7 @@ TARGETS = {
     "boxes": Target(seeds.boxes, _JSON, _annotations, ".json", 150),
     "card": Target(seeds.cards, _YAML, _card, ".yaml", 80),
     "checkpoint": Target(seeds.checkpoints, formats.checkpoint, _checkpoint, ".pth", 20),
+    "deeplabcut": Target(seeds.deeplabcut, _YAML, _deeplabcut, ".yaml", 20),
     "findings": Target(seeds.findings, _JSON, _findings, ".json", 30),
     "image": Target(seeds.images, _PNG, _image, ".png", 60),
     "label_map": Target(seeds.label_maps, _PNG, _label_map, ".png", 120),
@@ -191,6 +199,7 @@ TARGETS = {
     "results": Target(seeds.result_files, _JSON, _result, ".json", 80),
     "stage": Target(seeds.stages, _JSON, _stage, ".json", 30),
     "statistics": Target(seeds.statistics, formats.arrays, _statistics, ".npz", 100),
+    "adopt": Target(seeds.foreign, formats.onnx_file, _ADOPT, ".onnx", 3, seconds=60),
     "compare": Target(seeds.result_files, _JSON, _command("compare", "BASE", "FILE"), ".json", 10),
     "eval_detection": Target(seeds.annotations, _JSON, _command("eval", "detection.onnx", *_EVAL), ".json", 0),
     "eval_pose": Target(seeds.annotations, _JSON, _command("eval", "pose.onnx", *_EVAL), ".json", 10),

@@ -11,7 +11,7 @@ import generate
 import torch
 from support.tiny import DETECTOR, FRAME, SEG_SIZE, SIZE, TINY, TINY_SEG
 
-from hrnet_deploy.architecture import Architecture
+from hrnet_deploy.architecture import Architecture, DeepLabCut
 from hrnet_deploy.networks import build_network, random_weights
 
 NETWORKS: dict[str, tuple[Architecture, tuple[int, int]]] = {
@@ -45,6 +45,19 @@ class Workplace:
             network = build_network(NETWORKS[task][0])
             random_weights(network, seed=4)
             torch.save(network.state_dict(), path)
+        return path
+
+    @property
+    def snapshot(self) -> Path:
+        """A snapshot of DeepLabCut with four keypoints."""
+        path = self.folder / "snapshot.pt"
+        if not path.exists():
+            network = build_network(DeepLabCut(TINY.body, 4, True))
+            random_weights(network, seed=1)
+            state = network.state_dict().items()
+            heads = ("heatmap_head", "locref_head")
+            names = {f"{'heads.bodypart.' if k.startswith(heads) else 'backbone.model.'}{k}": v for k, v in state}
+            torch.save({"model": names, "metadata": {"epoch": 3}}, path)
         return path
 
     def onnx(self, task: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -55,12 +56,19 @@ def test_the_flip_test_in_the_graph_equals_the_one_outside() -> None:
 
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 @pytest.mark.parametrize("flip", [False, True])
-def test_normalising_in_the_graph_equals_normalising_outside(colour: str, flip: bool) -> None:
+def test_normalising_in_the_graph_equals_normalising_outside(colour: Literal["RGB", "BGR"], flip: bool) -> None:
     spec = Input(64, 32, colour=colour)
     crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
     image = run_text(input_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]
     task = PoseTask(dataclasses.replace(CARD, input=spec), InputFormat(), TaskOptions(flip_test=flip))
     assert np.abs(image - task.feed(crop)["image"]).max() < 1e-6
+
+
+def test_an_embedded_file_of_udp_decodes_as_pytorch_with_python(exported: Callable[..., Path]) -> None:
+    """`export` compares both on images, and the fixture fails where they differ."""
+    found = read_description(exported(embed=True, flip_test=True, decode="udp", exporter="torchscript"))
+    labels = found.card.labels_as(Keypoints)
+    assert (labels.decode, labels.crop_geometry, labels.shifts_mirrored) == ("udp", "udp", False)
 
 
 @pytest.mark.parametrize("flip", [False, True])

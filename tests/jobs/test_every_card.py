@@ -19,6 +19,7 @@ from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import noise
+from hrnet_deploy.workflow.network_export import Exporter
 
 # cards that differ in size only, or in what no tensor tells, are one here
 ARCHITECTURES = {c.architecture.with_upsampling(arch.Upsample()): name for name, c in cards().items()}
@@ -28,9 +29,15 @@ BY_HAND = {  # differ in width or in the number of labels from a card that CI ex
     "faster_rcnn_hrnetv2p_w32_800x1344",
     "faster_rcnn_hrnetv2p_w40_800x1344",
     "faster_rcnn_hrnetv2p_w48_800x1344",
+    "pose_hrnet_w32_animalpose_256x256",
+    "pose_hrnet_w32_crowdpose_256x192",
     "pose_hrnet_w32_mpii_256x256",
+    "pose_hrnet_w32_wholebody_256x192",
+    "pose_hrnet_w48_animalpose_256x256",
     "pose_hrnet_w48_mpii_256x256",
+    "pose_hrnet_w48_wholebody_384x288_dark",
     "pose_resnet101_256x192",
+    "pose_resnet50_onehand10k_256x256",
     "seg_hrnetv2_w48_coco_stuff_520x520",
     "seg_hrnetv2_w48_lip_473x473",
     "seg_hrnetv2_w48_pascal_context_480x480",
@@ -58,7 +65,7 @@ def test_every_card_goes_from_weights_to_onnxruntime(name: str, tmp_path: Path) 
     torch.save(network.state_dict(), tmp_path / "a.pth")
     size, out = SMALL[known.task], tmp_path / "a.onnx"
     # the dynamo exporter takes three times as long; test_export, the demos and the tiny networks cover it
-    exporter = "dynamo" if known.task == "detection" or name in QUICK else "torchscript"
+    exporter: Exporter = "dynamo" if known.task == "detection" or name in QUICK else "torchscript"
     options = ExportOptions(
         size=size, dynamic=() if known.task == "detection" else ("batch",), simplify=False, exporter=exporter
     )

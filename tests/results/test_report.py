@@ -365,9 +365,21 @@ def test_what_a_gpu_shows_beside_the_table_has_its_place(kinds: dict[str, Path],
     path = tmp_path / "gpu.json"
     missing = {"throughput": "the GPU was taken away"}
     rates_ = {"fp32": 25.5, "fp16": 340.25}
-    made = GpuResult(table=table, matrix_rates=rates_, measured={"modes_fp16": result}, missing=missing)
+    row = next(r for r in result.rows if r.status == "ok" and "compute" in r.regions)
+    macs = 25.5e12 * row.regions["compute"].summary.p50 / 1e3 / row.batch / 4  # a quarter of what the rate allows
+    made = GpuResult(
+        table=table,
+        matrix_rates={**rates_, row.precision: 25.5},
+        copy_rate=1e12,
+        work={f"{row.card} {row.input_size}": {"macs": macs, "numbers": 0.0}},
+        measured={"modes_fp16": result},
+        missing=missing,
+    )
     codec.write(path, made)
     page = page_of(path)
+    shares = rows_of(page, "Each figure as a share of the limits")
+    title = f"{row.card} {row.input_size}, {row.engine}, batch {row.batch}"
+    assert shares[title]["of the matrix rate"] == "25.0%" and shares[title]["of the copy rate"] == "0.0%"
     rates = rows_of(page, "Rate of a plain matrix product")
     assert rates["fp16"] == {"1e12 multiply-accumulates per second": "340.25"}
     said = "".join(page.text)

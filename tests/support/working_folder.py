@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -49,6 +50,11 @@ def readme_folder(folder: Path, images: int) -> Path:
     (folder / "val_labels").symlink_to(drawn / "labels")
     for name in ("person_keypoints_val2017.json", "instances_val2017.json", "people.json"):
         shutil.copy(drawn / "annotations.json", folder / name)
+    boxes = [
+        {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 0.9}
+        for a in json.loads((drawn / "annotations.json").read_text())["annotations"]
+    ]
+    (folder / "person_detections.json").write_text(json.dumps(boxes))
     first = sorted(drawn.glob("*.png"))[0]
     write_image(folder / "photos/people.jpg", read_image(first))
     return folder

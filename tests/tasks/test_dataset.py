@@ -86,7 +86,10 @@ def test_a_limit_takes_the_first_and_a_seed_chooses(folder: Path) -> None:
         ([{"image_id": 77, "bbox": [0, 0, 1, 1]}], "has none of"),
         ("text", "neither"),
         (coco((1, [0, 0, 4, "wide"])), "has bbox 'wide' in image 1 — expected a number"),
-        (coco((1, [0, 0, 4, float("nan")])), "has a box"),
+        (coco((1, [0, 0, 4, float("nan")])), "has bbox 'nan' in image 1 — expected a number"),
+        (with_field(iscrowd=-1), "has iscrowd '-1' in image 1 — expected 0 or 1"),
+        (with_field(area=float("inf")), "has area 'inf' in image 1 — expected a number"),
+        (with_field(area=10**400), "has area '10000"),
         (coco((1, None)), "not in COCO's format"),
         ({**coco((1, [0, 0, 4, 4])), "categories": [{"name": "person"}]}, r"no id in categories\[0\] \(person\)"),
         ({**coco((1, [0, 0, 4, 4])), "categories": 5}, "categories that are no list"),
@@ -226,3 +229,10 @@ def test_hidden_files_of_other_systems_are_no_images(folder: Path) -> None:
     (folder / "._000000000001.png").write_bytes(b"\0\5\26\7")
     (folder / "folder.png").mkdir()
     assert len(load_dataset(folder)) == 6
+
+
+def test_a_keypoint_that_is_not_a_number_is_one_that_nobody_placed(folder: Path) -> None:
+    path = write(folder, with_field(keypoints=[float("nan"), float("nan"), 0, 3, 4, None]))
+    (item,) = [i for i in load_dataset(folder, path).items if i.annotations]
+    assert item.annotations is not None
+    assert item.annotations[0]["keypoints"] == [0, 0, 0, 3, 4, 0]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.document import Cell, Element, Line, Table, Text
 from hrnet_deploy.results.figures import Check, TaskFigures, TensorFigures
-from hrnet_deploy.results.wording import NONE, between, counted, points, said, sentence, signed
+from hrnet_deploy.results.wording import NONE, between, counted, figure, said, sentence, signed
 
 DIGEST = 16  # how many characters of a digest are shown
+
+
+def setting(name: str, value: Setting) -> str:
+    """A value that a figure depends on, as text. Of a digest, the first characters are enough."""
+    return said(value)[:DIGEST] if name.endswith("sha256") else said(value)
 
 
 def verdict(passed: bool, what: str) -> Text:
@@ -41,15 +47,15 @@ def task(figures: TaskFigures, more: Sequence[TensorFigures] = ()) -> list[Eleme
         found.append(Text(sentence(f"No {figures.metric or 'score'}: {reason}"), "note"))
     else:
         scores: list[Line] = [
-            ["reference", *map(points, figures.reference.values())],
-            ["engine", *map(points, figures.engine.values())],
+            ["reference", *(figure(n, v) for n, v in figures.reference.items())],
+            ["engine", *(figure(n, v) for n, v in figures.engine.items())],
         ]
         caption = f"Score on {counted(figures.images, 'image')}, in points"
         found.append(Table(caption, ["model", *figures.reference], scores))
         change = f"{figures.metric} difference {signed(figures.difference)} points, 95% interval {interval(figures)}."
         found.append(Text(change))
         if figures.protocol:
-            how = "; ".join(f"{k.replace('_', ' ')} {said(v)[:DIGEST]}" for k, v in figures.protocol.items())
+            how = "; ".join(f"{k.replace('_', ' ')} {setting(k, v)}" for k, v in figures.protocol.items())
             found.append(Text(f"Scored with: {how}.", "note"))
     if tensors := [*more, *figures.tensors]:
         found.append(outputs(tensors))

@@ -11,8 +11,9 @@ ENTRY = TaskEntry(
     label_kind="keypoints",
     label_word="keypoint",
     default_card="pose_hrnet_w32_256x192",
-    options=frozenset({"--flip-test", "--category"}),
+    options=frozenset({"--flip-test", "--boxes", "--decode", "--geometry", "--category"}),
     embedding="hrnet_deploy.tasks.pose.kinds:embedding",
     adoption="hrnet_deploy.tasks.pose.graph:ADOPTION",
     training="hrnet_deploy.tasks.pose.training:TRAINING",
+    trained="hrnet_deploy.tasks.pose.trained:from_file",
 )

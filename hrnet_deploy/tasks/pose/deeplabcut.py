@@ -22,6 +22,7 @@ from hrnet_deploy.tasks.base import NO_OPTIONS, InputFormat, Outputs, Sample, Ta
 from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.images import Image
+from hrnet_deploy.tasks.pose import truth
 from hrnet_deploy.tasks.pose.heatmaps import Floats
 from hrnet_deploy.tasks.pose.task import Person, Pose, PoseTask
 from hrnet_deploy.tasks.pose.whole import of_box, of_image
@@ -65,20 +66,26 @@ class DeepLabCutTask(PoseTask):
         spec = self.card.input
         height, width = image.shape[:2]
         if spec.fit != "crop":
-            animals = [Person(item.image_id, of_image(height, width, spec), 1.0)]
+            known = [a for a in item.annotations or () if truth.points_of(a, self.keypoints)]
+            only = known[0] if len(known) == 1 else None  # of several, nobody knows which one was found
+            animals = [Person(item.image_id, of_image(height, width, spec), 1.0, annotation=only)]
         elif item.annotations is None:
             animals = [Person(item.image_id, of_box((0, 0, width, height), spec), 1.0)]
         else:
-            wanted = self._people(item.categories)
-            boxed = [a for a in item.annotations if a.get("category_id", wanted) == wanted and _counts(a)]
-            animals = [Person(item.image_id, of_box(a["bbox"], spec), float(a.get("score", 1.0))) for a in boxed]
+            boxed = [a for a in self._animals(item.annotations, item.categories) if _counts(a)]
+            animals = [self._animal(a, item) for a in boxed]
         return [Sample(item.image_id, self.feed(a.crop.cut(image, *self._size)), a) for a in animals]
 
-    @staticmethod
-    def _people(categories: Categories | None) -> int:
-        """The number of the animal's category: the only one, or the one that is called person."""
+    def _animals(
+        self, annotations: Sequence[Mapping[str, Any]], categories: Categories | None
+    ) -> Sequence[Mapping[str, Any]]:
+        """The annotations of the animal's category: the only one, or the one that is called person."""
         numbers = {*categories.names, *categories.used} if categories is not None else set()
-        return numbers.pop() if len(numbers) == 1 else PoseTask._people(categories)
+        return annotations if len(numbers) == 1 else truth.of_category(self.keypoints, annotations, categories)
+
+    def _animal(self, annotation: Mapping[str, Any], item: Item) -> Person:
+        box, score = of_box(annotation["bbox"], self.card.input), float(annotation.get("score", 1.0))
+        return Person(item.image_id, box, score, item.nms, annotation)
 
     def decode(self, outputs: Sequence[Outputs], samples: Sequence[Sample]) -> list[Pose]:
         return [self._pose(o, s.context) for o, s in zip(outputs, samples, strict=True)]

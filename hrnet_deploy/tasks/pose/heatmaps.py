@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_deploy.cards import Input
+
 Floats = NDArray[np.float32]
 
 
@@ -56,3 +58,12 @@ def merge_flip(heatmaps: Floats, mirrored: Floats, pairs: Sequence[tuple[int, in
     if shift:
         back[..., 1:] = back[..., :-1].copy()
     return ((heatmaps + back) * 0.5).astype(np.float32)
+
+
+def strides(spec: Input, size: tuple[int, int], geometry: str) -> tuple[float, float]:
+    """Pixels of the network's input per pixel of a heatmap of `size` (width, height), across and down. In the geometry
+    `udp` the last pixels of both are at the same place; otherwise both axes have the stride of the width."""
+    width, height = size
+    if geometry == "udp":
+        return (spec.width - 1) / max(width - 1, 1), (spec.height - 1) / max(height - 1, 1)
+    return spec.width / width, spec.width / width

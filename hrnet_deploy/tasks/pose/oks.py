@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnet_deploy.tasks.detections import NMS
+
 
 def oks_nms(
-    points: NDArray, scores: NDArray, areas: NDArray, sigmas: Sequence[float], threshold: float = 0.9
+    points: NDArray, scores: NDArray, areas: NDArray, sigmas: Sequence[float], threshold: float = NMS
 ) -> list[int]:
     """The indices of the people that remain when near-duplicates of a better scored person are dropped, best first.
 
