@@ -586,4 +586,4 @@ def test_graphs_that_are_no_network_are_refused_in_a_sentence(name: str, pose_ca
 def test_files_that_are_no_onnx_are_refused(pose_card: str, tmp_path: Path) -> None:
     for data in (b"", b"<html></html>", b"version https://git-lfs.github.com/spec/v1\n", bytes(1000)):
         (tmp_path / "a.onnx").write_bytes(data)
-        assert "is not an ONNX file" in refused(tmp_path / "a.onnx", pose_card)
+        assert re.search("is (not an|a damaged) ONNX file", refused(tmp_path / "a.onnx", pose_card))
