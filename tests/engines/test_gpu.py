@@ -43,7 +43,7 @@ def test_torch_on_a_gpu_is_torch(engine: str, most: float, tiny_onnx: Path, tiny
     assert not made.info.note, made.info.note
 
 
-@pytest.mark.parametrize("engine", ["ort:provider=cuda", "ort:provider=cuda,graph"])
+@pytest.mark.parametrize("engine", ["ort:provider=cuda", "ort:provider=cuda,graph", "ort:provider=tensorrt-rtx"])
 def test_onnxruntime_on_a_gpu_is_onnxruntime(engine: str, tiny_onnx: Path) -> None:
     if reason := unavailable_reason(engine):
         pytest.skip(reason)
@@ -53,14 +53,17 @@ def test_onnxruntime_on_a_gpu_is_onnxruntime(engine: str, tiny_onnx: Path) -> No
     made.bind(feeds)()
 
 
-@pytest.mark.parametrize("engine", ["trt", "trt:graph=off", "trt:contexts=2"])
+@pytest.mark.parametrize(
+    "engine", ["trt", "trt:graph=off", "trt:contexts=2", "trt-rtx", "trt-rtx:graph=off,specialization=eager"]
+)
 def test_tensorrt_is_onnxruntime(engine: str, tiny_onnx: Path, tmp_path: Path) -> None:
-    if reason := unavailable_reason("trt"):
+    name = engine.partition(":")[0]
+    if reason := unavailable_reason(name):
         pytest.skip(reason)
     from hrnet_deploy.jobs.build import BuildRequest, build
 
     source, plan = Source(read_description(tiny_onnx).card, tiny_onnx), tmp_path / "tiny.plan"
-    done = build(BuildRequest(tiny_onnx, plan))
+    done = build(BuildRequest(tiny_onnx, plan, engine=name))
     assert done.engine_info.layer_counts
     feeds = noise(source.card, 1, 0)
     wanted = open_engine("ort", source).run(feeds)["heatmaps"]

@@ -308,16 +308,16 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", WHOLE)
+@pytest.mark.parametrize("target", TARGETS)
 def test_a_trained_network_keeps_its_accuracy_in_int8(target: str, trained: Path, many: Path, tmp_path: Path) -> None:
     out = tmp_path / "int8.onnx"
     done = job(QuantizeRequest(trained, out, Split(many, held_out=300), target=target))
     assert done.passed, done.trials[-1].checks
-    assert abs(done.trials[-1].figures.difference or 100) <= 0.5
+    assert abs(done.trials[-1].figures.difference or 100) <= (0.5 if target in WHOLE else 0.3)
     found = read_description(out)
     assert found.precision == "int8"
     assert found.step("quantize")["target"] == target
     assert len(found.provenance["calibration"]) == len(found.provenance["parent"]) == 64
-    assert out.stat().st_size < 0.45 * trained.stat().st_size
+    assert out.stat().st_size < (0.45 if target in WHOLE else 0.99) * trained.stat().st_size
     with pytest.raises(BadInput, match="is int8 already"):
         job(QuantizeRequest(out, tmp_path / "b.onnx", Split(many)))
