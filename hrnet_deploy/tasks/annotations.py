@@ -39,8 +39,8 @@ def cleaned(annotation: Any, source: Path, image: object) -> dict[str, Any]:
 
 
 def numbers(values: Any, name: str, source: Path, image: object) -> list[float]:
-    """A list of numbers. One list of pairs or triples becomes one list; null and NaN are 0, as for a keypoint that nobody
-    placed."""
+    """A list of numbers. One list of pairs or triples becomes one list; null and NaN are 0, as for a keypoint that
+    nobody placed."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise _refusal(values, name, source, image, "a list of numbers")
     flat = [v for each in values for v in each] if values and all(isinstance(v, list) for v in values) else values
