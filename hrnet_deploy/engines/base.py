@@ -152,8 +152,8 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
     for spec in inputs:
         if spec.name not in feeds:
             raise BadInput(
-                f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'} — name the inputs as "
-                "it does"
+                f"the model needs an input called {spec.name}, got {', '.join(feeds) or 'none'} — "
+                "name the inputs as it does"
             )
         given = feeds[spec.name]
         fits = len(given.shape) == len(spec.shape) and all(

@@ -33,6 +33,7 @@ from hrnet_deploy.tasks.base import InputFormat, noise
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
+from hrnet_deploy.workflow.arguments import ONNX, require_suffix
 from hrnet_deploy.workflow.first_layers import activation_fit
 from hrnet_deploy.workflow.source_runs import WholeInput, compared, settled
 
@@ -72,6 +73,7 @@ class AdoptRequest:
     strict: bool = False
 
     def __post_init__(self) -> None:
+        require_suffix(self.output, ONNX, "the adopted file")
         if not self.card and not self.against:
             raise BadInput(
                 f"{self.model} does not say how images are prepared or what its outputs are called — name its model "

@@ -19,6 +19,7 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results import codec
+from hrnet_deploy.results.adoption import AdoptResult
 from hrnet_deploy.results.base import Result
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.build import BuildResult
@@ -241,10 +242,22 @@ def _task(card: str, task: TaskFigures, tensors: Sequence[TensorFigures] = ()) -
         if name not in COUNTS:
             alias, unit = DISTANCES.get(name, (name, ""))
             found[subject, alias] = Measured(float(value), unit)
-    for tensor in (*tensors, *task.tensors):
+    return found | _tensors(card, subject, [*tensors, *task.tensors])
+
+
+def _tensors(card: str, subject: str, tensors: Sequence[TensorFigures]) -> Figures:
+    found: Figures = {}
+    for tensor in tensors:
         of = subject if tensor.inputs == "images" else f"{card} on {tensor.inputs}"
         found[f"{of}, {tensor.output}", "relative"] = Measured(float(tensor.relative), "of maximum")
     return found
+
+
+def _adopt(result: AdoptResult) -> Figures:
+    """The comparison with the file, and with the checkpoint where there was one."""
+    if result.task is not None:
+        return _task(result.card, result.task, result.tensors)
+    return _tensors(result.card, result.card, result.tensors)
 
 
 def _score(value: float) -> Measured:
@@ -286,6 +299,7 @@ def _tune(result: TuneResult) -> Figures:
 
 
 READERS: Mapping[type[Result], Callable[[Any], Figures]] = {
+    AdoptResult: _adopt,
     BenchResult: _bench,
     BuildResult: _build,
     CheckResult: lambda r: _task(r.card, r.task, r.tensors),

@@ -89,7 +89,7 @@ def test_a_colour_order_is_read_in_any_case(colour: str, tmp_path: Path) -> None
         ({"mean": "0.5"}, "input.mean is '0.5' — it is a list"),
         ({"colour": "RGBA"}, "input.colour is 'RGBA' — it is one of RGB, BGR"),
         ({"color": "RGB"}, "there is no field input.color — did you mean colour?"),
-        ({"fit": "squeeze"}, "input.fit is 'squeeze' — it is one of crop, stretch, pad"),
+        ({"fit": "squeeze"}, "input.fit is 'squeeze' — it is one of crop, stretch, pad, place"),
         ({"fit": "stretch"}, "cuts out one crop per person"),
         ({"height": 0}, "input.height is 0 — it is pixels, 1 to 65536"),
         ({"height": "64"}, "input.height is '64' — it is a whole number"),

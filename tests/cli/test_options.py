@@ -17,6 +17,7 @@ Run = Callable[..., tuple[int, str, str]]
 # arguments with which a command would go on to read files, none of which exists
 BASES: dict[str, tuple[str, ...]] = {
     "export": ("a.pth", "-o", "b.onnx"),
+    "adopt": ("a.onnx", "-o", "b.onnx", "--against", "a.pth"),
     "quantize": ("a.onnx", "-o", "b.onnx", "--images", "i"),
     "half": ("a.onnx", "-o", "b.onnx"),
     "build": ("a.onnx", "-o", "b.plan"),
@@ -108,6 +109,7 @@ def test_more_threads_than_cores_are_refused(
             ("a.onnx", "-o", "x", "--images", "i"),
             "the name of an int8 file ends in .onnx, not in no suffix",
         ),
+        ("adopt", ("a.onnx", "-o", "x.json", "--against", "a.pth"), "the name of the adopted file ends in .onnx"),
         ("half", ("a.onnx", "-o", "x.trt"), "the name of a float16 file ends in .onnx"),
         ("tune", ("a.onnx", "-o", "x.json", "--images", "i"), "the name of the file of the winner ends in .onnx"),
         ("build", ("a.onnx", "-o", "x.onnx"), "the name of a plan ends in .plan or .engine"),

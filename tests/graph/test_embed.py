@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -55,7 +56,7 @@ def test_the_flip_test_in_the_graph_equals_the_one_outside() -> None:
 
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 @pytest.mark.parametrize("flip", [False, True])
-def test_normalising_in_the_graph_equals_normalising_outside(colour: str, flip: bool) -> None:
+def test_normalising_in_the_graph_equals_normalising_outside(colour: Literal["RGB", "BGR"], flip: bool) -> None:
     spec = Input(64, 32, colour=colour)
     crop = np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
     image = run_text(input_graph.before(spec, 2 if flip else 1, flip, 20), {"crops": crop[None]})[0]

@@ -19,6 +19,7 @@ from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import noise
+from hrnet_deploy.workflow.network_export import Exporter
 
 # cards that differ in size only, or in what no tensor tells, are one here
 ARCHITECTURES = {c.architecture.with_upsampling(arch.Upsample()): name for name, c in cards().items()}
@@ -64,7 +65,7 @@ def test_every_card_goes_from_weights_to_onnxruntime(name: str, tmp_path: Path) 
     torch.save(network.state_dict(), tmp_path / "a.pth")
     size, out = SMALL[known.task], tmp_path / "a.onnx"
     # the dynamo exporter takes three times as long; test_export, the demos and the tiny networks cover it
-    exporter = "dynamo" if known.task == "detection" or name in QUICK else "torchscript"
+    exporter: Exporter = "dynamo" if known.task == "detection" or name in QUICK else "torchscript"
     options = ExportOptions(
         size=size, dynamic=() if known.task == "detection" else ("batch",), simplify=False, exporter=exporter
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from hrnet_deploy.results.adoption import AdoptResult
 from hrnet_deploy.results.base import Cpu, EngineInfo, Environment, Figure, Result
 from hrnet_deploy.results.bench import BenchResult, BenchRow, LayerTime, Region
 from hrnet_deploy.results.build import BuildResult
@@ -181,6 +182,33 @@ def export(passed: bool = True) -> ExportResult:
         assumption="it upsamples with align_corners, which the weights do not show",
         size=114_300_000,
         **origin("export w32.pth -o pose.onnx"),
+    )
+
+
+def adopt(passed: bool = True) -> AdoptResult:
+    return AdoptResult(
+        path="pose.onnx" if passed else None,
+        source="end2end.onnx",
+        producer="pytorch 2.1.0",
+        opset=11,
+        card=CARD,
+        input_size="256x192",
+        summary="HRNetV1-W32 pose, 17 keypoints",
+        takes=["input float 1x3x256x192"],
+        gives=["output float 1x17x64x48"],
+        found=["the layout of its input is NCHW", "all 293 layers have the weights of the checkpoint"],
+        assumed=["its input is normalised outside the graph, with the mean of the card"],
+        changed=["opset 11 is converted to 20"],
+        history=[{"step": "adopt", "producer": "pytorch 2.1.0", "opset": 20}],
+        provenance={"onnx": "a" * 64},
+        tensors=task(0.01).tensors,
+        checks=checks(passed),
+        named=293,
+        layers=293,
+        against="weights.pth" if passed else "",
+        task=task(0.01) if passed else None,
+        size=114_000_000 if passed else 0,
+        **origin("adopt end2end.onnx -o pose.onnx"),
     )
 
 
@@ -394,7 +422,7 @@ def examples() -> dict[str, list[Result]]:
     """Every kind by its name, with what passed and what did not."""
     found: list[Result] = [bench(), build(), cost_table(), training(), evaluation(), predict(), compare(), tune()]
     found += [sensitivity()]
-    for make in (check, export, half, quantize, run):
+    for make in (adopt, check, export, half, quantize, run):
         found += [make(), make(passed=False)]
     kinds: dict[str, list[Result]] = {}
     for result in found:

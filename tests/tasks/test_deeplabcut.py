@@ -95,8 +95,6 @@ def test_what_has_no_meaning_here_is_refused() -> None:
 
 
 def test_training_of_networks_with_several_losses_is_refused() -> None:
-    from hrnet_deploy.tasks.pose.training import random_loss
-
     shape = arch.HigherHRNet(arch.Body.of_width(8, (1, 1, 1), 1))
     with pytest.raises(BadInput, match="the loss of HigherHRNet-W8 .* leave --train out"):
         random_loss(torch.nn.Identity(), shape, torch.zeros(1, 3, 32, 32))

@@ -188,7 +188,7 @@ def test_the_area_of_a_person_of_crowdpose_is_a_share_of_the_box(tmp_path: Path)
     similarity = float(np.exp(-(off**2) / (2 * np.array(labels.sigmas)) ** 2 / (0.53 * 80 * 60) / 2).mean())
     ap = own.score(moved(own, dataset, off), dataset).figures()["AP"]
     assert ap == pytest.approx(np.mean([similarity >= t for t in np.arange(0.5, 0.96, 0.05)]))
-    assert own.reading(dataset)["area"].startswith("0.53 of the box")
+    assert str(own.reading(dataset)["area"]).startswith("0.53 of the box")
 
 
 def test_animals_of_every_kind_are_looked_at(tmp_path: Path) -> None:

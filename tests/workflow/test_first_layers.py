@@ -67,13 +67,13 @@ def test_weights_that_were_not_trained_tell_nothing(tiny_network: torch.nn.Modul
 
 
 def test_the_report_says_what_was_seen() -> None:
-    from hrnet_deploy.results.documents.export import _activations
+    from hrnet_deploy.results.documents.export import activations
 
     differs = ActivationFit("differs", "drawn images", "bn1", 5290.0, 63.0, "with cause X", 0.04)
-    said = _activations(differs)
+    said = activations(differs)
     assert said.tone == "warning"
     assert "divergence 5.29e+03, standard deviation 63 times that of training" in said.text
     assert "prepared with cause X, with which the divergence is 0.04" in said.text
-    assert "no usual preparation" in _activations(dataclasses.replace(differs, cause="")).text
-    assert _activations(ActivationFit("fits", "drawn images", "bn1", 0.03, 1.1)).tone == "note"
-    assert "cannot be told" in _activations(ActivationFit("unknown", "drawn images", reason="no batch norm")).text
+    assert "no usual preparation" in activations(dataclasses.replace(differs, cause="")).text
+    assert activations(ActivationFit("fits", "drawn images", "bn1", 0.03, 1.1)).tone == "note"
+    assert "cannot be told" in activations(ActivationFit("unknown", "drawn images", reason="no batch norm")).text

@@ -100,6 +100,11 @@ def understand(
     model, look = foreign.model, Look(foreign.model)
     inputs: dict[str, Shape] = {v.name: look.shapes.get(v.name, ()) for v in model.graph.input}
     if isinstance(how, Maps):
+        if len(card.architecture.outputs) > 1:
+            raise BadInput(
+                f"adopt takes networks with one kind of map, and {card.architecture.title} gives "
+                f"{' and '.join(card.architecture.outputs)} — export its checkpoint with `hrnet-deploy export`"
+            )
         try:
             ends = {card.architecture.outputs[0]: ending(model, look, card, how, tensor, path).tensor}
         except BadInput:

@@ -104,9 +104,7 @@ def read_foreign(path: Path) -> Foreign:
             f"{path} is quantized already (it has {quantized}) — adopt the float file it was made from, and quantize "
             "that with `hrnet-deploy quantize`"
         )
-    opset = next((o.version for o in model.opset_import if o.domain in STANDARD), 0)
-    if not opset:
-        raise BadInput(f"{path} does not say which opset of ONNX it uses — export it again")
+    opset = next(o.version for o in model.opset_import if o.domain in STANDARD)
     initializers = {i.name for i in graph.initializer}
     inputs = [v for v in graph.input if v.name not in initializers]  # files of IR 3 list their weights as inputs
     del graph.input[:]
