@@ -39,8 +39,8 @@ class Recipe:
         return graph.quantize(self.model, self.target, self.placement(excluded), self._all_ranges(), self.reduce_range)
 
     def _all_ranges(self) -> dict[str, Range]:
-        """The measured ranges, and those that follow from them. A pooling or a resize shares the scale of its inputs, so
-        its output is not measured, but it needs a range of its own once that operator stays in float."""
+        """The measured ranges, and those that follow from them. A pooling or a resize shares the scale of its inputs,
+        so its output is not measured, but it needs a range of its own once that operator stays in float."""
         whole = self.placement(())
         followed = {
             t: whole.range_of(t, self.ranges)
