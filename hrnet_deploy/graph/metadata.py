@@ -164,12 +164,12 @@ def _without_external(path: Path) -> onnx.ModelProto:
         raise BadInput(
             f"{path} is not an ONNX file, or a damaged one — expected a file written by `hrnet-deploy export`"
         ) from error
-    if not any(o.domain in ("", "ai.onnx") for o in model.opset_import):
-        raise BadInput(f"{path} is a damaged ONNX file: it does not say its opset — export it again")
     if not model.graph.node:
         raise BadInput(
             f"{path} is not an ONNX file: it holds no graph — expected a file written by `hrnet-deploy export`"
         )
+    if not any(o.domain in ("", "ai.onnx") for o in model.opset_import):
+        raise BadInput(f"{path} is a damaged ONNX file: it does not say its opset — export it again")
     return model
 
 

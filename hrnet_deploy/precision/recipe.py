@@ -36,7 +36,18 @@ class Recipe:
 
     def quantized(self, excluded: Collection[str]) -> onnx.ModelProto:
         """The int8 graph in which these operators stay in float."""
-        return graph.quantize(self.model, self.target, self.placement(excluded), self.ranges, self.reduce_range)
+        return graph.quantize(self.model, self.target, self.placement(excluded), self._all_ranges(), self.reduce_range)
+
+    def _all_ranges(self) -> dict[str, Range]:
+        """The measured ranges, and those that follow from them. A pooling or a resize shares the scale of its inputs,
+        so its output is not measured, but it needs a range of its own once that operator stays in float."""
+        whole = self.placement(())
+        followed = {
+            t: whole.range_of(t, self.ranges)
+            for t in whole.activations
+            if t not in self.ranges and all(s in self.ranges for s in whole.sources(t))
+        }
+        return {**followed, **self.ranges}
 
 
 def graph_digest(model: onnx.ModelProto) -> str:

@@ -156,7 +156,8 @@ def test_an_old_option_name_still_works_and_says_the_new_one(
     monkeypatch.chdir(tmp_path)
     values = {"--limit": ["3"], "--ranges": ["r.npz"], "--fusion": ["float"]}.get(old, [])
     for words in ([old, *values], [f"{old}={v}" for v in values] or [old]):
-        code, _, err = run(command, "none.onnx", "-o", "out", "--images", "nowhere", *words)
+        output = "out" if command == "run" else "out.onnx"
+        code, _, err = run(command, "none.onnx", "-o", output, "--images", "nowhere", *words)
         assert code == 2 and err.startswith(f"note: {old} is now called {new}; ")
         missing = "none.onnx" if command != "run" else "nowhere"
         assert "No such option" not in err and missing in err

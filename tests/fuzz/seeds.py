@@ -32,7 +32,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def annotations(place: Workplace) -> Seeds:
+def coco(place: Workplace) -> Seeds:
     """COCO files, and the forms in which other tools write them."""
     whole = place.annotations
     people = [a for a in whole["annotations"] if a.get("keypoints")]
@@ -77,7 +77,7 @@ def boxes(place: Workplace) -> Seeds:
         _json([{**d, "category_id": 0} for d in found]),
         _json([{**d, "image_id": stems[d["image_id"]]} for d in found]),
         _json([{"image_id": d["image_id"], "bbox": d["bbox"]} for d in found]),
-        *annotations(place)[:2],
+        *coco(place)[:2],
     ]
 
 
@@ -119,7 +119,9 @@ def _yaml(values: Any) -> bytes:
 def label_maps(place: Workplace) -> Seeds:
     """Label maps: grey, a mask of 0 and 255, with a palette, with one and with sixteen bits."""
     grey = [p.read_bytes() for p in sorted((place.images / "labels").glob("*.png"))[:2]]
-    parts = cv2.imdecode(np.frombuffer(grey[0], np.uint8), cv2.IMREAD_UNCHANGED)[:40, :40]
+    whole = cv2.imdecode(np.frombuffer(grey[0], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert whole is not None
+    parts = whole[:40, :40]
     one_bit = [cv2.IMWRITE_PNG_BILEVEL, 1]
     return [
         *grey,

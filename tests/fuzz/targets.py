@@ -186,7 +186,7 @@ _ADOPT = _command("adopt", "FILE", "--card", "pose_hrnet_w32_256x192", "--size",
 _EXPORT = _command("export", "pose.pth", "--card", "FILE", "-o", "OUT.onnx")
 _BOXES = _command("predict", "pose.onnx", "IMAGES", "--boxes", "FILE", "--no-pictures", *_PREDICT)
 TARGETS = {
-    "annotations": Target(seeds.annotations, _JSON, _annotations, ".json", 200),
+    "annotations": Target(seeds.coco, _JSON, _annotations, ".json", 200),
     "boxes": Target(seeds.boxes, _JSON, _annotations, ".json", 150),
     "card": Target(seeds.cards, _YAML, _card, ".yaml", 80),
     "checkpoint": Target(seeds.checkpoints, formats.checkpoint, _checkpoint, ".pth", 20),
@@ -201,8 +201,8 @@ TARGETS = {
     "statistics": Target(seeds.statistics, formats.arrays, _statistics, ".npz", 100),
     "adopt": Target(seeds.foreign, formats.onnx_file, _ADOPT, ".onnx", 3, seconds=60),
     "compare": Target(seeds.result_files, _JSON, _command("compare", "BASE", "FILE"), ".json", 10),
-    "eval_detection": Target(seeds.annotations, _JSON, _command("eval", "detection.onnx", *_EVAL), ".json", 0),
-    "eval_pose": Target(seeds.annotations, _JSON, _command("eval", "pose.onnx", *_EVAL), ".json", 10),
+    "eval_detection": Target(seeds.coco, _JSON, _command("eval", "detection.onnx", *_EVAL), ".json", 0),
+    "eval_pose": Target(seeds.coco, _JSON, _command("eval", "pose.onnx", *_EVAL), ".json", 10),
     "eval_segmentation": Target(seeds.label_maps, _PNG, _scored_maps, ".png", 0),
     "export_card": Target(seeds.pose_cards, _YAML, _EXPORT, ".yaml", 1, seconds=120),  # what is accepted is exported
     "inspect_checkpoint": Target(seeds.checkpoints, formats.checkpoint, _command("inspect", "FILE"), ".pth", 5),

@@ -24,10 +24,12 @@ from hrnet_deploy import architecture as arch
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
 from hrnet_deploy.graph.metadata import load_model, read_description
+from hrnet_deploy.graph.quantize import TARGETS, place
 from hrnet_deploy.jobs.adopt import AdoptRequest, adopt
 from hrnet_deploy.jobs.check import CheckRequest, check
 from hrnet_deploy.jobs.half import HalfRequest, half
 from hrnet_deploy.networks import build_network
+from hrnet_deploy.precision.recipe import Recipe
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.adoption import AdoptResult
 
@@ -587,3 +589,14 @@ def test_files_that_are_no_onnx_are_refused(pose_card: str, tmp_path: Path) -> N
     for data in (b"", b"<html></html>", b"version https://git-lfs.github.com/spec/v1\n", bytes(1000)):
         (tmp_path / "a.onnx").write_bytes(data)
         assert re.search("is (not an|a damaged) ONNX file", refused(tmp_path / "a.onnx", pose_card))
+
+
+def test_any_operator_of_an_adopted_file_can_stay_in_float(adopted: tuple[Path, AdoptResult]) -> None:
+    """The ranges of all tensors are known, also behind a resize that shares the scale of its input otherwise."""
+    model = load_model(adopted[0])
+    placement = place(model, TARGETS["ort"])
+    recipe = Recipe(model, TARGETS["ort"], dict.fromkeys(placement.ranged, (-1.0, 1.0)), False)
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            kept = {o for n in recipe.quantized([node.name]).graph.node for o in n.output}
+            assert node.output[0] in kept

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import generate
@@ -31,7 +32,7 @@ CITYSCAPES = card("seg_hrnetv2_w48_cityscapes_512x1024")
 RNG = np.random.default_rng(0)
 
 
-def task(height: int, width: int, fit: str, **contract: bool) -> SegmentationTask:
+def task(height: int, width: int, fit: Literal["stretch", "pad"], **contract: bool) -> SegmentationTask:
     shape = dataclasses.replace(CITYSCAPES, input=Input(height, width, fit=fit))
     return SegmentationTask(shape, InputFormat(**contract))
 
@@ -255,8 +256,8 @@ def test_a_folder_of_label_maps_may_lie_elsewhere(parsing: SegmentationTask, dra
         (lambda path, m: write_image(path, m[:-1]), "give the label map of that image, at its size"),
         (lambda path, m: write_image(path, np.repeat(m[..., None], 3, 2)), "is no label map: its pixels are colours"),
         (lambda path, m: cv2.imwrite(str(path), m.astype(np.uint16) * 1000), "is no label map: it has pixels up to"),
-        (lambda path, m: path.write_bytes(b""), "is no label map: it is not a PNG"),
-        (lambda path, m: path.write_bytes(path.read_bytes()[:60]), "is no label map: it is damaged"),
+        (lambda path, m: path.write_bytes(b""), "is empty"),
+        (lambda path, m: path.write_bytes(path.read_bytes()[:60]), "is cut off"),
         (lambda path, m: path.write_bytes(cv2.imencode(".jpg", m)[1].tobytes()), "is no label map: it is not a PNG"),
         (lambda path, m: write_image(path, m + 1), r"pixel of class 9, .* may be counted from 1: then subtract 1"),
         (lambda path, m: write_image(path, np.where(m, 255, 0).astype(np.uint8)), "if 255 stands for hair, write 1"),
