@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -60,6 +61,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         from fuzz.harness import work
 
+        os.environ["HRNET_DEPLOY_DEBUG"] = "1"  # so that a fault of a command shows where it is
         reader, workplace, start, stop = sys.argv[2:]
         work(reader, Path(workplace), int(start), int(stop))
     else:

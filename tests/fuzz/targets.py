@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -219,6 +218,3 @@ TARGETS = {
     ),
     "report": Target(seeds.result_files, _JSON, _command("report", "FILE", "-o", "OUT.html"), ".json", 8),
 }
-
-
-os.environ.setdefault("HRNET_DEPLOY_DEBUG", "1")  # so that a fault of a command shows where it is
