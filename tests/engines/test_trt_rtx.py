@@ -210,7 +210,7 @@ def test_a_detector_is_one_sentence(
     [
         pytest.param(NAME, ("fp32", "fp16", "int8", "int8 + fp16"), marks=pytest.mark.slow),
         pytest.param(PARSER, ("fp16", "int8"), marks=pytest.mark.slow),
-        pytest.param(PARSER, ("fp32", "int8 + fp16"), marks=pytest.mark.paper),
+        pytest.param(PARSER, ("fp32", "int8 + fp16"), marks=[pytest.mark.slow, pytest.mark.paper]),
     ],
 )
 def test_the_demo_models_are_built_in_every_precision(name: str, precisions: tuple[str, ...], tmp_path: Path) -> None:
