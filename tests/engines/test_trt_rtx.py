@@ -34,6 +34,7 @@ from hrnet_deploy.jobs.build import BuildRequest, build
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.compiled import CompiledGraph, verdict
 
+PARSER = "seg_hrnetv2_w16_demo_256x256"
 WHY = "tensorrt_rtx is not installed: pip install 'hrnet-deploy[trt-rtx]'"
 real = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason=WHY)
 LINE = (
@@ -204,14 +205,20 @@ def test_a_detector_is_one_sentence(
 
 
 @real
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [NAME, "seg_hrnetv2_w16_demo_256x256"])
-def test_the_demo_models_are_built_in_every_precision(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "precisions"),
+    [
+        pytest.param(NAME, ("fp32", "fp16", "int8", "int8 + fp16"), marks=pytest.mark.slow),
+        pytest.param(PARSER, ("fp16", "int8"), marks=pytest.mark.slow),
+        pytest.param(PARSER, ("fp32", "int8 + fp16"), marks=[pytest.mark.slow, pytest.mark.paper]),
+    ],
+)
+def test_the_demo_models_are_built_in_every_precision(name: str, precisions: tuple[str, ...], tmp_path: Path) -> None:
     from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 
     plain = tmp_path / "fp32.onnx"
     assert export(ExportRequest(name, plain, ExportOptions())).passed
-    for precision in ("fp32", "fp16", "int8", "int8 + fp16"):
+    for precision in precisions:
         file = plain if precision == "fp32" else in_precision(plain, precision, tmp_path / "a.onnx")
         done = build(BuildRequest(file, tmp_path / "a.plan", force=True, engine="trt-rtx"))
         assert manifest_path(tmp_path / "a.plan").exists() and done.compiled is not None and done.compiled.blocks
