@@ -247,6 +247,7 @@ def test_a_folder_without_images_and_an_image_that_is_none_are_named(
             images,
             "--calibration-cache",
             tmp_path / "r.npz",
+            "--strict",
         )
         assert code == 2 and f"{name} is not an image that this machine can read" in err
         shutil.copy(people / name, images / name)
