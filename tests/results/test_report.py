@@ -262,7 +262,7 @@ def test_a_comparison_marks_what_is_real_and_nothing_else(tmp_path: Path, run: R
     assert "1 of 12 figures differ by more than noise: 1 worse, 0 better." in "".join(page.text)
 
 
-HOSTILE = "<script>alert(1)</script>\"'&|*`]( \x00\ud800\u202e<img src=x onerror=y> [a](http://x.y) www.x.y"
+HOSTILE = "<script>alert(1)</script>\"'&|*`]( \x00\u202e<img src=x onerror=y> [a](http://x.y) www.x.y"
 FREE = (
     "model",
     "reason",
