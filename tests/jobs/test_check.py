@@ -218,14 +218,14 @@ def test_two_embedded_files_compare(exported: Callable[..., Path], run: Run) -> 
 def test_reports_replace_nothing_unless_forced(
     tiny_onnx: Path, tiny_checkpoint: Path, tmp_path: Path, run: Run
 ) -> None:
-    before = tiny_onnx.read_bytes()
+    old = tmp_path / "r.json"
+    old.write_text("old")
     for option in ("-o", "--junit"):
-        code, out, err = run("check", tiny_onnx, "--against", tiny_checkpoint, option, tiny_onnx)
+        code, out, err = run("check", tiny_onnx, "--against", tiny_checkpoint, option, old)
         assert (code, out) == (2, "")
         assert "exists already — pass --force" in err
-    assert tiny_onnx.read_bytes() == before
-    (tmp_path / "r.json").write_text("old")
-    assert run("check", tiny_onnx, "--against", tiny_checkpoint, "-o", tmp_path / "r.json", "--force")[0] == 0
+    assert old.read_text() == "old"
+    assert run("check", tiny_onnx, "--against", tiny_checkpoint, "-o", old, "--force")[0] == 0
 
 
 def test_what_speaks_of_images_needs_them(tiny_onnx: Path, tiny_checkpoint: Path, run: Run) -> None:

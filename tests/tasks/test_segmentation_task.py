@@ -32,7 +32,7 @@ CITYSCAPES = card("seg_hrnetv2_w48_cityscapes_512x1024")
 RNG = np.random.default_rng(0)
 
 
-def task(height: int, width: int, fit: Literal["stretch", "pad"], **contract: bool) -> SegmentationTask:
+def task(height: int, width: int, fit: Literal["crop", "stretch", "pad"], **contract: bool) -> SegmentationTask:
     shape = dataclasses.replace(CITYSCAPES, input=Input(height, width, fit=fit))
     return SegmentationTask(shape, InputFormat(**contract))
 
@@ -81,7 +81,7 @@ def test_a_card_has_to_say_how_an_image_is_brought_to_size() -> None:
 
 
 @pytest.mark.parametrize("fit", ["stretch", "pad"])
-def test_scores_are_brought_to_the_image_as_pytorch_would(fit: str) -> None:
+def test_scores_are_brought_to_the_image_as_pytorch_would(fit: Literal["stretch", "pad"]) -> None:
     """Bilinearly without aligned corners to the input, what was filled up cut off, and on to the image."""
     made = task(64, 128, fit)
     image = noise(90, 120)
