@@ -25,28 +25,23 @@ from hrnet_deploy.workflow.network_export import Exporter
 ARCHITECTURES = {c.architecture.with_upsampling(arch.Upsample()): name for name, c in cards().items()}
 SMALL = {"pose": (64, 64), "segmentation": (64, 96), "detection": (96, 128)}
 QUICK = {"seg_hrnetv2_w16_demo_256x256", "pose_hrnet_w16_demo_128x96"}  # the rest take ten seconds and more
-BY_HAND = {  # differ in width or in the number of labels from a card that CI exports
-    "faster_rcnn_hrnetv2p_w32_800x1344",
-    "faster_rcnn_hrnetv2p_w40_800x1344",
-    "faster_rcnn_hrnetv2p_w48_800x1344",
-    "pose_hrnet_w32_animalpose_256x256",
-    "pose_hrnet_w32_crowdpose_256x192",
-    "pose_hrnet_w32_mpii_256x256",
-    "pose_hrnet_w32_wholebody_256x192",
-    "pose_hrnet_w48_animalpose_256x256",
-    "pose_hrnet_w48_mpii_256x256",
+IN_CI = {  # one of each kind; the others differ in width or in the number of labels, and are exported by hand
+    "faster_rcnn_hrnetv2p_w18_800x1344",
+    "faster_rcnn_resnext101_64x4d_fpn_800x1344",
     "pose_hrnet_w48_wholebody_384x288_dark",
-    "pose_resnet101_256x192",
-    "pose_resnet50_onehand10k_256x256",
-    "seg_hrnetv2_w48_coco_stuff_520x520",
-    "seg_hrnetv2_w48_lip_473x473",
-    "seg_hrnetv2_w48_pascal_context_480x480",
+    "pose_resnet152_384x288",
+    "seg_deeplabv3_r101d8_cityscapes_512x1024",
+    "seg_hrnetv2_w18_cityscapes_512x1024",
+    "seg_hrnetv2_w18_small_v1_cityscapes_512x1024",
+    "seg_hrnetv2_w18_small_v2_cityscapes_512x1024",
+    "seg_ocrnet_hr48_cityscapes_512x1024",
+    "seg_pspnet_r101d8_cityscapes_512x1024",
 }
 
 
 def cost(name: str) -> list[pytest.MarkDecorator]:
     """The mark of a card's test, by how long it takes and whether CI needs it."""
-    return [] if name in QUICK else [pytest.mark.slow] + [pytest.mark.paper] * (name in BY_HAND)
+    return [] if name in QUICK else [pytest.mark.slow] + [pytest.mark.paper] * (name not in IN_CI)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES.values())

@@ -75,7 +75,14 @@ def test_integers_stand_where_the_target_wants_them(target: str, tiny_onnx: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pose_hrnet_w32_256x192", "pose_hrnet_w48_256x192", "pose_resnet50_256x192"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pose_hrnet_w32_256x192",
+        pytest.param("pose_hrnet_w48_256x192", marks=pytest.mark.paper),
+        "pose_resnet50_256x192",
+    ],
+)
 def test_the_rules_hold_for_the_networks_of_the_paper(name: str, tmp_path: Path) -> None:
     from hrnet_deploy.cards import card
     from hrnet_deploy.jobs.export import export_network
