@@ -99,7 +99,8 @@ def _require_fit(engine: Engine, description: Description, file: Path) -> None:
     shapes = {t.name: t.shape for t in engine.outputs}
     if not embedded:
         unlike += [n for n in architecture.outputs if n not in shapes]
-        labelled = [s for n, s in shapes.items() if n in architecture.outputs and len(s) == 4]
+        maps = architecture.outputs if len(architecture.outputs) == 1 else ()  # of several, not all have one per label
+        labelled = [s for n, s in shapes.items() if n in maps and len(s) == 4]
         unlike += [
             f"{s[1]} channels" for s in labelled if isinstance(s[1], int) and s[1] not in (-1, architecture.labels)
         ]

@@ -35,6 +35,15 @@ main()
 """
 
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heeded() -> None:
+    """Let this process be stopped, also where the tests run under nohup or in the background of a shell."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(folder: Path, how: str) -> tuple[subprocess.Popen[str], int]:
     """The command, once it computes, and the process id of its child."""
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -45,6 +54,7 @@ def started(folder: Path, how: str) -> tuple[subprocess.Popen[str], int]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heeded,
     )
     assert process.stdout is not None
     return process, int(process.stdout.readline().split()[1])
@@ -78,12 +88,16 @@ def _runs(pid: int) -> bool:
 
 
 def test_the_handlers_of_a_program_are_put_back() -> None:
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(s) for s in signals]
-    with stoppable() as stop:
-        assert not any(signal.getsignal(s) in before for s in signals)
-        assert (stop.number, stop.code) == (0, 130)
-    assert [signal.getsignal(s) for s in signals] == before
+    own = [signal.getsignal(s) for s in STOPS]
+    try:
+        heeded()
+        with stoppable() as stop:
+            assert signal.SIG_DFL not in [signal.getsignal(s) for s in STOPS]
+            assert (stop.number, stop.code) == (0, 130)
+        assert [signal.getsignal(s) for s in STOPS] == [signal.SIG_DFL] * 3
+    finally:
+        for number, handler in zip(STOPS, own, strict=True):
+            signal.signal(number, handler)
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
