@@ -545,7 +545,13 @@ def hostile() -> dict[str, tuple[onnx.ModelProto, str]]:
     del no_opset.opset_import[:]
     sparse = foreign.graph([conv], image, ["y"], weights)
     sparse.graph.sparse_initializer.add().values.CopyFrom(numpy_helper.from_array(np.ones(1, np.float32), "s"))
+    typeless, open_axes = (foreign.graph([conv], image, ["y"], weights) for _ in range(2))
+    typeless.graph.initializer[0].data_type = -65535
+    for axis in open_axes.graph.input[0].type.tensor_type.shape.dim:
+        axis.dim_value = -1  # as some exporters write an open axis
     return {
+        "a weight of no type": (typeless, "its weight w has no known type of numbers"),
+        "axes of -1": (open_axes, "of 96x64 for an input of 96x64"),
         "no opset": (no_opset, "does not say its opset"),
         "sparse": (sparse, "stores sparse weights"),
         "an unknown attribute": (foreign.graph(unknown, image, ["y"], weights), "ONNX Runtime cannot open"),

@@ -12,13 +12,15 @@ from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
-from support.results import CARD, ENVIRONMENT, bench, build, check, examples, half, quantize, run, tune
+from support.results import CARD, ENVIRONMENT, bench, build, check, examples, half, quantize, row, run, tune
 
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import Result
 from hrnet_deploy.results.charts import Bars, Scatter
 from hrnet_deploy.results.codec import read
 from hrnet_deploy.results.document import Cell, Code, Document, Facts, Section, Table, Text
 from hrnet_deploy.results.documents import document_of, report
+from hrnet_deploy.results.documents.cost_table_network import region
 from hrnet_deploy.results.inspection import CardList, CardSummary, Inspection
 from hrnet_deploy.results.machine import EngineState, Machine
 from hrnet_deploy.results.registry import KINDS
@@ -205,3 +207,8 @@ def test_what_is_only_shown_has_a_document_too() -> None:
         screen = in_terminal(document, 120)
         page = html_page(document).replace("<wbr>", "")
         assert all(t in screen for t in texts) and all(html.escape(t) in page for t in texts)
+
+
+def test_a_row_that_measured_no_region_is_damaged() -> None:
+    with pytest.raises(BadInput, match="the row of ort has none of the regions"):
+        region(row("ort", "fp32", 5.0, regions={}))

@@ -37,11 +37,12 @@ OTHER_FLOATS = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"
 
 
 def shape_of(value: ValueInfoProto) -> Shape | None:
-    """The shape of a tensor, with 0 for an axis that is neither fixed nor named; None if not even the rank is known."""
+    """The shape of a tensor, with 0 for an axis that is neither fixed nor named (-1 in some files); None if not even
+    the rank is known."""
     kind = value.type.tensor_type
     if not kind.HasField("shape"):
         return None
-    return tuple(d.dim_value if d.HasField("dim_value") else _axis(d.dim_param) for d in kind.shape.dim)
+    return tuple(max(0, d.dim_value) if d.HasField("dim_value") else _axis(d.dim_param) for d in kind.shape.dim)
 
 
 def _axis(name: str) -> int | str:
@@ -112,6 +113,9 @@ def read_foreign(path: Path) -> Foreign:
     types = {v.name: v.type.tensor_type.elem_type for v in inputs}
     takes, gives = (tuple(tensor_text(v) for v in values) for values in (inputs, graph.output))
     _constants_to_initializers(graph)
+    known = helper.get_all_tensor_dtypes()
+    if odd := next((t.name for t in graph.initializer if t.data_type not in known), ""):
+        raise BadInput(f"{path} is damaged: its weight {odd} has no known type of numbers — export it again")
     _sort(graph, path)
     if not any(n.op_type in WEIGHTED for n in graph.node):
         raise BadInput(f"{path} has no layer with weights, so it is not a network — name the ONNX file of a network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.bench import BenchResult, BenchRow, Region
 from hrnet_deploy.results.cost_table import CostTableEntry, PaperFigures
 from hrnet_deploy.results.document import Cell, Text
@@ -80,8 +81,11 @@ def class_of(row: BenchRow) -> str:
 
 
 def region(row: BenchRow) -> Region:
-    """End to end, or the widest region that was measured."""
-    return next(row.regions[n] for n in bench.REGIONS if n in row.regions)
+    """End to end, or the widest region that was measured. Raises BadInput if none was, as only in a damaged file."""
+    for name in bench.REGIONS:
+        if name in row.regions:
+            return row.regions[name]
+    raise BadInput(f"the row of {row.engine} has none of the regions {', '.join(bench.REGIONS)} — measure it again")
 
 
 def peak(row: BenchRow) -> int | None:
