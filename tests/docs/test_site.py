@@ -18,7 +18,7 @@ def test_the_command_reference_has_every_command_and_option() -> None:
         assert command.callback is not None
         assert f"## {command.name or command.callback.__name__}\n" in page
     assert "`--max-drop`" in page
-    assert "One of: ort, openvino, trt." in page
+    assert "One of: ort, openvino, trt, trt-rtx." in page
 
 
 def test_hidden_options_and_commands_are_left_out_of_the_reference() -> None:

@@ -99,7 +99,7 @@ def test_a_foreign_file_is_adopted_quantized_checked_and_scored(name: str, peopl
     exact = check(CheckRequest(adopted, card, images=people, limit=2))
     if card != THINGS:  # padding is image to a detector of another exporter, and images here have some
         assert exact.passed, exact.checks
-    quantized = quantize(QuantizeRequest(adopted, int8, Split(people, calibration_images=12, held_out=8)))
+    quantized = quantize(QuantizeRequest(adopted, int8, Split(people, calibration_images=12, held_out=8), max_drop=2.0))
     assert quantized.passed, quantized.trials[-1].checks
     scores = [evaluate(EvalRequest(ModelUse(f), people, limit=6)).figures for f in (adopted, int8)]
     metric = next(iter(scores[0]))
