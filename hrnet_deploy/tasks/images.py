@@ -154,7 +154,7 @@ def list_images(folder: Path) -> list[Path]:
 
 def write_image(path: Path, image: Image | Labels) -> None:
     """Write an image (H, W, 3) RGB, or a label map (H, W). The suffix of `path` decides the format."""
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    if not cv2.haveImageWriter(path.name):
         raise BadInput(f"cannot write {path} — name a .png or .jpg")
     _, data = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
     with atomic_write(path) as part:
