@@ -41,10 +41,8 @@ from hrnet_deploy.results.cost_table import CostTableResult, CostTableSettings
 from hrnet_deploy.workflow.paper_networks import paper_networks
 
 CARD = "pose_hrnet_w48_256x192"
-TABLE = (
+TABLE = (  # few, because most of the time goes into opening a network, which happens once per row
     "torch:cuda",
-    "torch:cuda,precision=tf32",
-    "torch:cuda,precision=fp16,channels_last",
     "torch:cuda,precision=fp16,channels_last,graph",
     "torch:cuda,precision=fp16,channels_last,graph,streams",
 )
@@ -53,7 +51,7 @@ COMPILED = (",compile", ",compile,graph")
 PRECISIONS = ("fp16", "fp32", "bf16", "tf32")  # in the order of their worth
 BATCHES = (1, 8, 32, 128)
 BEST = "torch:cuda,precision=fp16,channels_last,graph"
-SCHEDULE = Schedule(seconds=1.0, rounds=6, warm_up=0.2, warm_up_most=2.0, regions=("compute",))
+SCHEDULE = Schedule(seconds=0.5, rounds=6, warm_up=0.1, warm_up_most=1.0, regions=("compute",))
 QUICK = Schedule(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",))
 RESUMES = "no time was left before its turn; run the same command again"
 PLAIN = ("matrix_rates", "copy_rate", "pycuda", "tensorrt_rtx", "work")  # parts that are not results of `bench`
@@ -105,11 +103,23 @@ class Run:
         request = BenchRequest(card=CARD, engines=list(engines), batches=batches, size=size, schedule=schedule)
         return codec.to_dict(dataclasses.replace(bench(request, self.progress), command=self.command))
 
+    def modes(self, precisions: Sequence[str], ways: Sequence[str], part: str) -> None:
+        """Rows of PyTorch in some modes, a part per precision. Eager float32 is in each, to compare with."""
+        for name in precisions:
+            rows = ["torch:cuda", *(f"torch:cuda,precision={name},channels_last{way}" for way in ways)]
+            self.part(f"{part}_{name}", lambda rows=rows: self.bench(rows))  # type: ignore[misc]
+
     def table(self, engines: Sequence[str], training: bool) -> None:
         """The networks of the cost table, with training steps or without. Its file is continued."""
         minutes = max(0.0, self.deadline - time.monotonic()) / 60
         request = CostTableRequest(
-            self._table, engines, quick=self.quick, minutes=minutes, training=training, command=self.command
+            self._table,
+            engines,
+            quick=self.quick,
+            minutes=minutes,
+            training=training,
+            command=self.command,
+            timing=QUICK if self.quick else SCHEDULE,
         )
         try:
             cost_table(request, self.progress)
@@ -172,22 +182,19 @@ def measure(run: Run) -> None:
     side, size = (512, 1 << 24) if run.quick else (SIDE, COPIED)
     run.part("matrix_rates", lambda: matrix_rates(run.device, side))
     run.part("copy_rate", lambda: {"bytes_per_second": copy_rate(run.device, size)})
-    run.part("work", lambda: works(run.quick))
     if run.device == "cpu":
         run.part("modes_fp32", lambda: run.bench(["torch", "torch:channels_last"]))
         run.part("throughput", lambda: run.bench(["torch:channels_last"], BATCHES[:2]))
         columns = ["torch"]
     else:
-        for name in PRECISIONS:  # eager float32 is in each, to compare with
-            modes = [f"torch:cuda,precision={name},channels_last{way}" for way in GRAPHS]
-            run.part(f"modes_{name}", lambda modes=modes: run.bench(["torch:cuda", *modes]))  # type: ignore[misc]
-        run.part("throughput", lambda: run.bench([BEST], BATCHES[:2] if run.quick else BATCHES))
         columns = list(TABLE)
+        run.modes(PRECISIONS[:1], GRAPHS, "modes")
+        run.part("throughput", lambda: run.bench([BEST], BATCHES[:2] if run.quick else BATCHES))
     run.table(columns, training=False)
+    run.part("work", lambda: works(run.quick))
     if run.device == "cuda":
-        for name in PRECISIONS[:2]:
-            modes = [f"torch:cuda,precision={name},channels_last{way}" for way in COMPILED]
-            run.part(f"compiled_{name}", lambda modes=modes: run.bench(["torch:cuda", *modes]))  # type: ignore[misc]
+        run.modes(PRECISIONS[1:], GRAPHS, "modes")
+        run.modes(PRECISIONS[:1], COMPILED, "compiled")
     run.part("onnxruntime", lambda: run.bench(["ort:provider=cuda", "ort:provider=cuda,graph"]))
     run.part("tensorrt_rtx", lambda: tensorrt_rtx_exercise(CARD, run.quick))
     run.part("pycuda", lambda: pycuda_exercise(run.wheels))

@@ -70,6 +70,7 @@ class CostTableRequest:
         training: whether training steps are measured too.
         command: the command line, which is recorded in the file.
         networks: other networks than the paper's.
+        timing: how long and how often each row is measured, in place of what `quick` says.
     """
 
     output: Path
@@ -83,13 +84,14 @@ class CostTableRequest:
     training: bool = False
     command: str = ""
     networks: Sequence[PaperNetwork] = ()
+    timing: Schedule | None = None
 
     def __post_init__(self) -> None:
         require_amount("--budget", self.minutes)
 
     @property
     def schedule(self) -> Schedule:
-        return QUICK if self.quick else SCHEDULE
+        return self.timing or (QUICK if self.quick else SCHEDULE)
 
 
 def cost_table(request: CostTableRequest, progress: Progress = SILENT, launcher: Launcher = LOCAL) -> CostTableResult:
