@@ -47,10 +47,12 @@ TABLE = (  # few, because most of the time goes into opening a network, which ha
     "torch:cuda,precision=fp16,channels_last,graph,streams",
 )
 GRAPHS = ("", ",graph", ",graph,streams")
+FUSED = (",fused,graph", ",fused,graph,streams")
 COMPILED = (",compile", ",compile,graph")
 PRECISIONS = ("fp16", "fp32", "bf16", "tf32")  # in the order of their worth
 BATCHES = (1, 8, 32, 128)
-BEST = "torch:cuda,precision=fp16,channels_last,graph"
+PLAIN_GRAPH = "torch:cuda,precision=fp16,channels_last,graph"
+BEST = "torch:cuda,precision=fp16,channels_last,fused,graph,streams"
 SCHEDULE = Schedule(seconds=0.5, rounds=6, warm_up=0.1, warm_up_most=1.0, regions=("compute",))
 QUICK = Schedule(seconds=0.2, rounds=6, warm_up=0.1, warm_up_most=0.3, regions=("compute",))
 RESUMES = "no time was left before its turn; run the same command again"
@@ -188,8 +190,10 @@ def measure(run: Run) -> None:
         columns = ["torch"]
     else:
         columns = list(TABLE)
+        run.modes(PRECISIONS[:1], FUSED, "fused")
+        run.part("throughput_fused", lambda: run.bench([BEST], BATCHES[:2] if run.quick else BATCHES))
         run.modes(PRECISIONS[:1], GRAPHS, "modes")
-        run.part("throughput", lambda: run.bench([BEST], BATCHES[:2] if run.quick else BATCHES))
+        run.part("throughput", lambda: run.bench([PLAIN_GRAPH], BATCHES[:2] if run.quick else BATCHES))
     run.table(columns, training=False)
     run.part("work", lambda: works(run.quick))
     if run.device == "cuda":

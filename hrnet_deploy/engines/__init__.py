@@ -60,6 +60,7 @@ ENGINES: dict[str, EngineEntry] = {
             "precision": ("fp32", "tf32", "fp16", "bf16"),
             "graph": (),
             "streams": (),
+            "fused": (),
         },
         missing="hrnet_deploy.engines.on_gpu:unavailable_reason",
         runs_files=False,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,6 +70,8 @@ class OrtEngine:
             raise BadInput(
                 "ort captures a graph only on a GPU — add provider=cuda or provider=tensorrt, or leave graph out"
             )
+        if provider in ("cuda", "tensorrt"):
+            _load_cuda()
         self._file = source.file
         self.device = "cpu" if provider == "cpu" else "cuda"
         wanted = PROVIDERS[provider]
@@ -149,6 +153,17 @@ class OrtEngine:
 
     def close(self) -> None:
         del self.session
+
+
+def _load_cuda() -> None:
+    """Load CUDA's libraries from the packages that pip installs, because the system need not know their folders.
+
+    Where they are not all there, ONNX Runtime prints which, and the session says that its provider does not load.
+    """
+    preload = getattr(onnxruntime, "preload_dlls", None)  # since 1.21
+    if preload is not None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            preload()
 
 
 def _add_plugin(options: Any, settings: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from hrnet_deploy.networks import build_network, random_weights, torchvision_ope
 from hrnet_deploy.results.base import EngineInfo
 
 LOWER = {"fp16": torch.float16, "bf16": torch.bfloat16}
+GRAPH_MODE = ", CUDA graph"
 WARM_UP = 3  # runs before a capture, in which libraries choose their kernels
 
 
@@ -33,6 +34,7 @@ class TorchEngine:
         precision: fp32 (without TF32, which PyTorch itself leaves on for convolutions), tf32, fp16 or bf16.
         graph: capture the forward pass as a CUDA graph and replay it.
         streams: run HRNet's branches on parallel streams (see `parallel_branches`).
+        fused: compute a convolution, its batch norm, a sum and a ReLU by one kernel (see `fused_convolutions`).
 
     Attributes:
         remark: what a reader must know to interpret its times; may be empty.
@@ -50,19 +52,22 @@ class TorchEngine:
         precision: str = "fp32",
         graph: bool = False,
         streams: bool = False,
+        fused: bool = False,
     ) -> None:
-        if not cuda and (precision != "fp32" or graph or streams):
-            raise BadInput("torch takes precision, graph and streams only on a GPU — write torch:cuda,…")
+        if not cuda and (precision != "fp32" or graph or streams or fused):
+            raise BadInput("torch takes precision, graph, streams and fused only on a GPU — write torch:cuda,…")
         self.device = "cuda" if cuda else "cpu"
         self._precision, self._graph = precision, graph
         self.network = network_of(source)
+        if fused:
+            self._fuse(source)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = self.network.to(memory_format=self.format)  # type: ignore[call-overload]
         torch.set_num_threads(threads)
         self.info = EngineInfo(
             provider="CUDA" if cuda else "CPU",
             threads=threads,
-            mode=f"{'compiled' if compile else 'eager'}{', CUDA graph' if graph else ''}",
+            mode=f"{'compiled' if compile else 'eager'}{', fused' if fused else ''}{GRAPH_MODE if graph else ''}",
             options={"memory_format": "channels_last" if channels_last else "contiguous", "weights": source.weights},
         )
         # Boxes are computed in float32. A detector is lowered operator by operator, other networks as a whole.
@@ -78,6 +83,13 @@ class TorchEngine:
         shapes = {INPUT: ("batch", channels, "height", "width"), IMAGE_SIZE: ("batch", 2)}
         self.inputs = tuple(TensorSpec(i, shapes[i], "float32") for i in source.card.architecture.inputs)
         self.outputs = tuple(TensorSpec(o, ("batch", "", "", ""), "float32") for o in source.card.architecture.outputs)
+
+    def _fuse(self, source: Source) -> None:
+        from hrnet_deploy.engines.fused_convolutions import fuse
+
+        if source.card.architecture.inputs != (INPUT,):
+            raise BadInput("fused is for networks of pose and segmentation, and this is a detector — leave fused out")
+        fuse(self.network)
 
     def _to_gpu(self, streams: bool) -> None:
         from hrnet_deploy.engines.parallel_branches import CudaStreams, most_branches, parallelise
@@ -178,7 +190,7 @@ class TorchEngine:
         except RuntimeError as error:
             self._graph = False
             note = f"no CUDA graph: {str(error).strip().splitlines()[0][:120]}"
-            self.info = dataclasses.replace(self.info, note=note, mode=self.info.mode.partition(",")[0])
+            self.info = dataclasses.replace(self.info, note=note, mode=self.info.mode.removesuffix(GRAPH_MODE))
             return None
 
     def _recorded(self, tensors: list[torch.Tensor]) -> Captured:

@@ -23,6 +23,8 @@ TORCH = [
     ("torch:cuda,precision=tf32,channels_last", 5e-3),
     ("torch:cuda,precision=fp16,channels_last,graph,streams", 2e-2),
     ("torch:cuda,precision=bf16,channels_last,graph", 1e-1),
+    ("torch:cuda,fused", 1e-4),
+    ("torch:cuda,precision=fp16,channels_last,fused,graph,streams", 2e-2),
 ]
 
 
