@@ -2,8 +2,8 @@
 
 What is worth most comes first: the limits of the GPU (its matrix rates and its copy rate), HRNetV1-W48 at 256x192 in
 PyTorch (eager, as a CUDA graph, as a graph with branches on parallel streams) in each precision, its throughput by
-batch, the nine networks of the paper's cost table, compiled PyTorch, ONNX Runtime's CUDA provider, what TensorRT for
-RTX says to this GPU, PyCUDA, and training steps. Each figure is also given as a share of the limits. ONNX Runtime,
+batch, ONNX Runtime's CUDA provider, what TensorRT for RTX says to this GPU, PyCUDA, the nine networks of the paper's
+cost table, compiled PyTorch, and training steps. Each figure is also given as a share of the limits. ONNX Runtime,
 TensorRT for RTX and PyCUDA are skipped where they are not installed; `--wheels DIR` holds what builds PyCUDA (`pip
 download pycuda numpy setuptools wheel -d DIR`, with that machine's version of Python). Nothing is fetched, and nothing
 stays installed.
@@ -194,14 +194,14 @@ def measure(run: Run) -> None:
         run.part("throughput_fused", lambda: run.bench([BEST], BATCHES[:2] if run.quick else BATCHES))
         run.modes(PRECISIONS[:1], GRAPHS, "modes")
         run.part("throughput", lambda: run.bench([PLAIN_GRAPH], BATCHES[:2] if run.quick else BATCHES))
+    run.part("onnxruntime", lambda: run.bench(["ort:provider=cuda", "ort:provider=cuda,graph"]))
+    run.part("tensorrt_rtx", lambda: tensorrt_rtx_exercise(CARD, run.quick))
+    run.part("pycuda", lambda: pycuda_exercise(run.wheels))
     run.table(columns, training=False)
     run.part("work", lambda: works(run.quick))
     if run.device == "cuda":
         run.modes(PRECISIONS[1:], GRAPHS, "modes")
         run.modes(PRECISIONS[:1], COMPILED, "compiled")
-    run.part("onnxruntime", lambda: run.bench(["ort:provider=cuda", "ort:provider=cuda,graph"]))
-    run.part("tensorrt_rtx", lambda: tensorrt_rtx_exercise(CARD, run.quick))
-    run.part("pycuda", lambda: pycuda_exercise(run.wheels))
     run.table(columns, training=True)
 
 
