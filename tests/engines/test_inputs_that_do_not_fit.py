@@ -43,7 +43,9 @@ def test_inputs_of_another_name_or_size(tiny_onnx: Path) -> None:
         ("openvino:streams=2", "openvino works on one inference at a time in latency mode"),
     ],
 )
-def test_options_that_need_another_device_or_mode(engine: str, sentence: str, tiny_onnx: Path, tiny_checkpoint: Path) -> None:
+def test_options_that_need_another_device_or_mode(
+    engine: str, sentence: str, tiny_onnx: Path, tiny_checkpoint: Path
+) -> None:
     source = Source(read_description(tiny_onnx).card, tiny_onnx, tiny_checkpoint)
     with pytest.raises(BadInput, match=sentence):
         open_engine(engine, source, 1)
