@@ -75,7 +75,7 @@ def test_something_has_to_be_measured() -> None:
 
 def test_an_empty_pattern_excludes_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"--exclude is empty — give a pattern such as 'stage4.2.\*', or leave it out"):
-        QuantizeRequest(tmp_path / "a.onnx", tmp_path / "b.onnx", Split(None), exclude=("",))
+        QuantizeRequest(tmp_path / "a.onnx", tmp_path / "b.onnx", Split(tmp_path), exclude=("",))
 
 
 def test_two_commands_do_not_write_into_one_folder(tmp_path: Path) -> None:

@@ -333,7 +333,7 @@ def test_an_exporter_that_writes_another_opset_is_not_believed() -> None:
 
     class Part(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.split([1, 2], 1)[0].mean((2, 3), keepdim=True)
+            return torch.split(x, [1, 2], 1)[0].mean((2, 3), keepdim=True)
 
     with pytest.raises(BadInput, match="torch's dynamo exporter wrote opset 18 instead of 12 — use --opset 18, or 20"):
         export_graph(Part(), card("pose_hrnet_w32_256x192").resized(32, 32), 1, (), 12, "dynamo")

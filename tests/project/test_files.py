@@ -88,7 +88,8 @@ def test_outputs_that_cannot_be_written_are_refused_at_the_start(tmp_path: Path)
 
 def test_folders_and_files_of_others_are_refused_at_the_start(tiny_onnx: Path, run: Run) -> None:
     with others_folder() as folder:
-        model = shutil.copy(tiny_onnx, folder / "model.onnx")
+        model = folder / "model.onnx"
+        shutil.copy(tiny_onnx, model)
         folder.chmod(0o555)
         with without_rights():
             with pytest.raises(BadInput, match=f"the folder {folder} cannot be written to — name another output"):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support import goldens
+from support.tiny import TINY
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.cards import card, card_for, folder
@@ -170,7 +171,7 @@ def test_a_flip_test_needs_pairs() -> None:
 
 
 def test_higher_hrnet_is_not_averaged_decoded_in_another_way_or_grouped() -> None:
-    bottom_up = card_for(arch.HigherHRNet(CARD.architecture.body, keypoints=17, tags=17))
+    bottom_up = card_for(arch.HigherHRNet(TINY.body, keypoints=17, tags=17))
     with pytest.raises(BadInput, match="is HigherHRNet, whose results are not averaged here — leave --flip-test out"):
         task_of(bottom_up, InputFormat(), options=TaskOptions(flip_test=True))
     dark = dataclasses.replace(bottom_up, labels=bottom_up.labels_as(Keypoints).decoded("dark", ""))

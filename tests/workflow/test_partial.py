@@ -85,7 +85,7 @@ def test_a_full_disk_is_said_with_the_way_to_continue(tmp_path: Path) -> None:
         with PartialFolder(tmp_path / "out", {}) as part:
             part.keep("a", 1, [])
             part._lines.close()
-            part._lines = Path("/dev/full").open("w", encoding="utf-8")  # a disk without room
+            part._lines = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 (a disk without room)
             part.keep("b", 2, [])
 
     with pytest.raises(Unavailable, match=r"run the same command again, which continues from .*out\.part"):
