@@ -89,7 +89,7 @@ class TorchEngine:
         from hrnet_deploy.engines.fused_convolutions import fuse
 
         if source.card.architecture.inputs != (INPUT,):
-            raise BadInput("fused is for networks of pose and segmentation, and this is a detector — leave fused out")
+            raise Unavailable("fused is for networks of one input, and a detector takes two — leave fused out")
         fuse(self.network)
 
     def _parallel_branches(self) -> int:
@@ -97,7 +97,7 @@ class TorchEngine:
 
         most = most_branches(self.network)
         if most == 1:
-            raise BadInput("this network has no parallel branches to put on streams — leave streams out")
+            raise Unavailable("this network has no parallel branches to put on streams — leave streams out")
         return most
 
     def _to_gpu(self) -> None:

@@ -90,9 +90,9 @@ def test_onnxruntime_on_the_cpu_does_not_pass_for_a_gpu(tiny_onnx: Path) -> None
 
 def test_options_that_a_network_has_no_use_for_are_refused_before_the_gpu_is_used() -> None:
     pose = card_for(arch.SimpleBaseline(50, deconv=(8, 8, 8)))
-    with pytest.raises(BadInput, match="this network has no parallel branches to put on streams"):
+    with pytest.raises(Unavailable, match="this network has no parallel branches to put on streams"):
         TorchEngine(Source(pose, weights="random"), 1, cuda=True, streams=True)
-    with pytest.raises(BadInput, match="fused is for networks of pose and segmentation, and this is a detector"):
+    with pytest.raises(Unavailable, match="fused is for networks of one input, and a detector takes two"):
         TorchEngine(Source(card_for(DETECTOR), weights="random"), 1, cuda=True, fused=True)
 
 
