@@ -51,6 +51,28 @@ def test_single_images_are_one_box_each_unless_boxes_are_given(tiny_onnx: Path, 
     assert [p.name for p in (tmp_path / "b").iterdir()] == ["results.json"]
 
 
+def test_boxes_of_another_category_are_said(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    """A pose network of people looks at workers where these are the only ones with keypoints, and says so."""
+    content = json.loads((IMAGES / "annotations.json").read_text())
+    for category in content["categories"]:
+        category["name"] = {"person": "worker"}.get(category["name"], category["name"])
+    (tmp_path / "workers.json").write_text(json.dumps(content))
+    boxes = ("--boxes", tmp_path / "workers.json", "--no-pictures")
+    code, text, _ = run("predict", tiny_onnx, IMAGES, *boxes, "-o", tmp_path / "a", "--json")
+    assert code == 0
+    found = json.loads(text)
+    left_out = sum(a["category_id"] != 1 for a in content["annotations"])
+    assert (found["results"], found["boxes"]) == (
+        19,
+        {
+            "boxes_of": "category 1 (worker), the only one with keypoints",
+            "boxes_left_out": f"{left_out} of {len(content['annotations'])}, which are of other categories",
+        },
+    )
+    _, text, _ = run("predict", tiny_onnx, IMAGES, *boxes, "-o", tmp_path / "b")
+    assert "boxes of category 1 (worker), the only one with keypoints" in " ".join(text.split())
+
+
 def test_embedded_and_plain_files_predict_the_same(exported: Callable[..., Path], tmp_path: Path, run: Run) -> None:
     run("predict", exported(), IMAGES, "--flip-test", "-o", tmp_path / "a")
     run("predict", exported(embed=True, batch=2, flip_test=True), IMAGES, "-o", tmp_path / "b")

@@ -348,6 +348,7 @@ def predict() -> PredictResult:
         pictures=["found/a.jpg", "found/b.jpg"],
         engine="ort",
         engine_info=INFO,
+        boxes={"boxes_of": "category 7 (worker), the only one with keypoints", "boxes_left_out": "2 of 13"},
         **origin("predict pose.onnx photos -o found"),
     )
 
