@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from support.tiny import TINY
 
 from hrnet_deploy.bench.machine import Machine
 from hrnet_deploy.bench.training import TrainingSpec, measure_training
-from hrnet_deploy.cards import card
+from hrnet_deploy.cards import card, folder
+from hrnet_deploy.engines.base import Source
 from hrnet_deploy.errors import BadInput, DeployError, Unavailable
 from hrnet_deploy.files import json_text
-from hrnet_deploy.jobs.cost_table import CostTableRequest, cost_table
+from hrnet_deploy.graph.metadata import read_description
+from hrnet_deploy.jobs.cost_table import CostTableRequest, _score, cost_table
+from hrnet_deploy.progress import SILENT
 from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.results.cost_table import CostTableResult
 from hrnet_deploy.workflow.network_export import export_network
@@ -153,6 +157,17 @@ def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:
     (column,) = cost_table(request).columns
     assert column.result is None
     assert "run the same command again to continue" in column.reason
+
+
+def test_an_image_that_cannot_be_read_is_left_out_of_the_score_and_listed(tiny_onnx: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder() / "demo" / "images", tmp_path / "pose")
+    broken = tmp_path / "pose" / "000003.jpg"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    request = CostTableRequest(tmp_path / "table.json", data=tmp_path)
+    score = _score(Source(read_description(tiny_onnx).card, tiny_onnx), request, SILENT)
+    assert score is not None and score.metric == "AP"
+    assert score.data == f"5 images of {tmp_path / 'pose'}, without 1 that cannot be read"
+    assert [s.file for s in score.skipped] == [str(broken)]
 
 
 def test_an_engine_that_cannot_run_is_said_before_anything_is_measured(tmp_path: Path) -> None:
