@@ -126,6 +126,11 @@ class Task(Protocol):
         It is shown beside `protocol`."""
         return dict(dataset.remarks)
 
+    def boxes_read(self, dataset: Dataset) -> dict[str, Setting]:
+        """In which boxes of a data set results are looked for, where a file leaves that open; `predict` shows it.
+        Empty for a task that looks at whole images."""
+        return {}
+
     def unscorable_reason(self, dataset: Dataset) -> str:
         """Why `score` cannot score against this data set; empty where it can. Raises Unavailable where a library is
         missing, and BadInput where there are annotations of another meaning than the task expects."""

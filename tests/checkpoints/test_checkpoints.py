@@ -454,6 +454,15 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
         saved(lambda s: resnet_classifier()),
         "a ResNet-50 of another task: an ImageNet classification network",
     ),
+    "a ResNet-18": (
+        saved(
+            {
+                "conv1.weight": torch.zeros(64, 3, 7, 7),
+                **{f"layer{n}.{u}.conv{c}.weight": torch.zeros(1) for n in range(1, 5) for u in (0, 1) for c in (1, 2)},
+            }
+        ),
+        "is a ResNet with 2-2-2-2 units — SimpleBaseline takes ResNet-50, 101 and 152",
+    ),
     "a detector": (saved(lambda s: {**backbone(s), "rpn_head.rpn_conv.weight": torch.zeros(1)}), "a detector"),
     "another segmentation head": (
         saved(

@@ -213,6 +213,9 @@ class PoseTask(Task):
             return known
         return {**known, **truth.remarks(self.keypoints, dataset), **self._metric.remarks(self.keypoints, dataset)}
 
+    def boxes_read(self, dataset: Dataset) -> dict[str, Setting]:
+        return truth.boxes_read(self.keypoints, dataset) if self.card.input.fit == "crop" else {}
+
     def unscorable_reason(self, dataset: Dataset) -> str:
         if reason := truth.disagreement(self.keypoints, dataset):
             return reason
