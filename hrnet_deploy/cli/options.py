@@ -21,7 +21,11 @@ class CropGeometry(StrEnum):
 
 
 Checkpoint = Annotated[
-    str, typer.Argument(help="A .pth, .pt or .safetensors file, or the name of a card that comes with weights.")
+    str,
+    typer.Argument(
+        help="A .pth, .pt or .safetensors file, or a name that `hrnet-deploy models --checkpoints` lists, which is "
+        "downloaded once."
+    ),
 ]
 WeightsKey = Annotated[
     str,

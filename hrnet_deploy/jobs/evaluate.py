@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrnet_deploy.graph.metadata import Description, file_digest
+from hrnet_deploy.cards import publication
+from hrnet_deploy.graph.metadata import file_digest
 from hrnet_deploy.parity import score_on_images
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.registry import task_entry
@@ -63,6 +64,7 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     progress.stage("scoring", len(dataset))
     score = score_on_images(model.engine, model.task, dataset, progress)
     description, info = model.description, model.engine.info
+    published = publication(description.card, description.provenance.get("checkpoint", ""))
     return EvalResult(
         model=str(use.model),
         model_sha256=file_digest(use.model),
@@ -76,7 +78,7 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
         images=len(dataset),
         data=str(request.data),
         annotations=model.task.annotation_source(request.data, request.annotations),
-        published=_published(description),
+        published=published.figure if published else "",
         skipped=dataset.skipped,
     )
 
@@ -86,9 +88,3 @@ def _boxes(task: Task, dataset: Dataset) -> dict[str, Setting]:
     if "--boxes" not in task_entry(task.card.task).options:
         return {}
     return {**dataset.facts} if dataset.detected else {"boxes": f"annotated in {dataset.boxes_from}"}
-
-
-def _published(description: Description) -> str:
-    digest = description.provenance.get("checkpoint", "")
-    known = description.card.published_as(digest)
-    return "" if known is None or known.value is None else f"{known.metric} {known.value:g} on {known.data}"

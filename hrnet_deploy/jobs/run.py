@@ -115,7 +115,7 @@ class _Runner:
     def __init__(self, request: RunRequest, progress: Progress) -> None:
         self.request, self.progress = request, progress
         self.parts = request.split.parts(search=request.max_drop is not None)
-        self.weights = checkpoints.resolve(request.checkpoint)
+        self.weights = checkpoints.resolve(request.checkpoint, progress)
         self.weights_digest = sha256(self.weights)
         self._require_same_checkpoint()
         self.folder = StageFolder(request.folder)
