@@ -48,8 +48,8 @@ Images = Annotated[
 SomeImages = Annotated[
     Path | None,
     typer.Option(
-        help="A folder of images, whose annotations.json or labels/ is used if there is one, or a public data set as it "
-        "comes from its site."
+        help="A folder of images, whose annotations.json or labels/ is used if there is one, or a public data set "
+        "as it comes from its site."
     ),
 ]
 Annotations = Annotated[

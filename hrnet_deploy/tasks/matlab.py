@@ -31,8 +31,10 @@ class _Unreadable(Exception):
 
 
 def read_mat(path: Path) -> dict[str, Any]:
-    """The variables of a file by name. A structure is a list of dicts, one per element, a cell a list, text a str, and
-    anything else an array. Elements are in MATLAB's order, columns first. Raises BadInput with the reason."""
+    """The variables of a file by name. A structure is a list of dicts, one per element, a cell a list, text a str, a
+    single number a scalar of NumPy, and anything else an array. Elements are in MATLAB's order, columns first.
+
+    Raises BadInput with the reason."""
     require_file(path)
     data = path.read_bytes()
     if data[:8] == b"\x89HDF\r\n\x1a\n" or data[:10] == b"MATLAB 7.3":
@@ -42,7 +44,7 @@ def read_mat(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not a MATLAB file of version 5 to 7 — save it with -v7, or give annotations as JSON")
     try:
         return dict(_Reader(order).variables(data[HEADER:]))
-    except (_Unreadable, struct.error, zlib.error, ValueError, OverflowError) as error:
+    except (_Unreadable, struct.error, zlib.error, IndexError, ValueError, OverflowError) as error:
         raise BadInput(f"{path} is a damaged MATLAB file ({error}) — copy or download it again") from error
 
 
@@ -85,6 +87,8 @@ class _Reader:
         """The name and the value of a matrix."""
         if not len(data):
             return "", np.zeros((0, 0))
+        if (number := self._single(data)) is not None:
+            return "", number
         if depth > DEEPEST:
             raise _Unreadable("its structures are too deep")
         parts = self._elements(data)
@@ -109,6 +113,20 @@ class _Reader:
         if len(values) != count:
             raise _Unreadable(f"{name or 'an array'} has {len(values)} of {count} numbers")
         return name, values.reshape(shape, order="F")
+
+    def _single(self, data: memoryview) -> Any:
+        """The number of a matrix without a name that is one number; None for any other. MPII has a million of them, and
+        they are written in few ways."""
+        if len(data) not in (48, 56):
+            return None
+        head = struct.unpack_from(f"{self.order}12I", data)
+        if head[:2] != (6, 8) or head[2] not in NUMERIC or head[4:10] != (5, 8, 1, 1, 1, 0):
+            return None
+        kind, size, start = (head[10] & 0xFFFF, head[10] >> 16, 44) if head[10] >> 16 else (head[10], head[11], 48)
+        dtype = NUMBERS.get(kind)
+        if dtype is None or size != int(dtype[1]) or start + size > len(data):
+            return None
+        return np.frombuffer(data, self.order + dtype, 1, start)[0]
 
     def _structure(self, parts: Iterator[tuple[int, memoryview]], count: int, depth: int) -> list[dict[str, Any]]:
         length = int(self._numbers(*_next(parts))[0])

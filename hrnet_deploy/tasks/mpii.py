@@ -70,7 +70,7 @@ def read_release(source: Path) -> list[dict[str, Any]]:
             for rect in (image["annorect"] if isinstance(image["annorect"], list) else ())
             if (found := _of_rect(rect)) is not None
         ]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(
             f"{source} does not have the people of MPII ({error!r}) — give mpii_human_pose_v1_u12_1.mat, or the "
             "valid.json of the official repository of HRNet pose estimation"
