@@ -88,7 +88,7 @@ class TorchEngine:
         from hrnet_deploy.engines.fused_convolutions import fuse
 
         if source.card.architecture.inputs != (INPUT,):
-            raise BadInput("fused is for networks of pose and segmentation, and this is a detector — leave fused out")
+            raise Unavailable("fused is for networks of one input, and a detector takes two — leave fused out")
         fuse(self.network)
 
     def _to_gpu(self, streams: bool) -> None:
@@ -105,7 +105,7 @@ class TorchEngine:
         if streams:
             most = most_branches(self.network)
             if most == 1:
-                raise BadInput("this network has no parallel branches to put on streams — leave streams out")
+                raise Unavailable("this network has no parallel branches to put on streams — leave streams out")
             parallelise(self.network, CudaStreams(most))
             self.info = dataclasses.replace(self.info, options={**self.info.options, "streams": str(most)})
         self.info = dataclasses.replace(self.info, gpu=torch.cuda.get_device_name(), precision=self._precision)

@@ -152,10 +152,8 @@ class _Table:
             if entry.result is not None and (entry.training is not None or not request.training):
                 continue
             if request.minutes is not None and time.monotonic() - begin > 60 * request.minutes:
-                reason = (
-                    f"the {request.minutes:g} minutes were over before its turn — run the same command again to "
-                    "continue"
-                )
+                what = "its turn" if entry.result is None else "its training step"
+                reason = f"the time was over before {what} — run the same command again to continue"
                 entries[network.name] = dataclasses.replace(entry, reason=reason)
             else:
                 entries[network.name] = self._entry(network, entry)

@@ -97,15 +97,15 @@ def _each(row: BenchRow | None) -> Cell:
 
 
 def _incomplete(networks: Sequence[Network]) -> list[str]:
-    """Why networks and rows have no figures."""
-    texts = []
+    """Why networks and rows have no figures. Networks with the same reason share a sentence."""
+    names: dict[str, list[str]] = {}
     for n in networks:
         if n.entry.reason:
-            texts.append(f"{n.entry.name}: {n.entry.reason}")
+            names.setdefault(n.entry.reason, []).append(n.entry.name)
         for r in (r for r in n.rows if r.status != "ok"):
             batch = f", batch {r.batch}" if r.batch != 1 else ""
-            texts.append(f"{n.entry.name}, {r.title}{batch}: {r.reason}")
-    return [sentence(t) for t in texts]
+            names.setdefault(f"{r.title}{batch}: {r.reason}", []).append(n.entry.name)
+    return [sentence(f"{', '.join(dict.fromkeys(of))}: {reason}") for reason, of in names.items()]
 
 
 def speedups(networks: Sequence[Network]) -> list[Bars]:
