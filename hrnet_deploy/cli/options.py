@@ -21,7 +21,11 @@ class CropGeometry(StrEnum):
 
 
 Checkpoint = Annotated[
-    str, typer.Argument(help="A .pth, .pt or .safetensors file, or the name of a card that comes with weights.")
+    str,
+    typer.Argument(
+        help="A .pth, .pt or .safetensors file, or a name that `hrnet-deploy models --checkpoints` lists, which is "
+        "downloaded once."
+    ),
 ]
 WeightsKey = Annotated[
     str,
@@ -35,17 +39,28 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write the r
 Report = Annotated[Path | None, typer.Option(help="Write the result to this file, as JSON.")]
 
 Images = Annotated[
-    Path, typer.Option(help="A folder of real images. Its annotations.json or labels/ is used if there is one.")
+    Path,
+    typer.Option(
+        help="A folder of real images, whose annotations.json or labels/ is used if there is one, or a public data set "
+        "as it comes from its site."
+    ),
 ]
 SomeImages = Annotated[
     Path | None,
-    typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one."),
+    typer.Option(
+        help="A folder of images, whose annotations.json or labels/ is used if there is one, or a public data set "
+        "as it comes from its site."
+    ),
 ]
 Annotations = Annotated[
     Path | None,
     typer.Option(
         help="A file of COCO annotations, or a folder of label maps. It replaces those in the folder of images."
     ),
+]
+Split = Annotated[
+    str,
+    typer.Option(help="Which part of a public data set, such as val, test or train. Default: the one of its figures."),
 ]
 Boxes = Annotated[
     Path | None,

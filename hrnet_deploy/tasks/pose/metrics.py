@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnet_deploy.errors import need
-from hrnet_deploy.tasks.average_precision import Matches
 from hrnet_deploy.tasks.dataset import Dataset
+from hrnet_deploy.tasks.pose.detailed_ap import DetailedMatches
 from hrnet_deploy.tasks.pose.labels import Keypoints
-from hrnet_deploy.tasks.pose.truth import PERSON, annotated_points, people, with_points
+from hrnet_deploy.tasks.pose.truth import annotated_points, people, with_points
 
 if TYPE_CHECKING:
     from hrnet_deploy.tasks.base import Record, Score
@@ -145,7 +145,7 @@ def _pck(predictions: Sequence[Pose], _: Sequence[Record], dataset: Dataset, lab
 def _ap(predictions: Sequence[Pose], records: Sequence[Record], dataset: Dataset, labels: Keypoints) -> Score:
     assert dataset.truth is not None
     truth = {**dataset.truth, "annotations": [with_points(a, labels) for a in people(labels, dataset)]}
-    return Matches(truth, records, (PERSON,), labels.sigmas)
+    return DetailedMatches(truth, records, labels)
 
 
 def _needs_sigmas(labels: Keypoints, dataset: Dataset) -> str:
