@@ -22,11 +22,13 @@ from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.channels import PICTURE, read_channels
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
+from hrnet_deploy.tasks.faces import read_faces
 from hrnet_deploy.tasks.images import Image, is_visible, list_images
 from hrnet_deploy.tasks.mpii import as_coco, is_mpii
 
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
+CSV = ".csv"  # annotations of faces
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
 
 
@@ -132,13 +134,13 @@ def load_dataset(
 ) -> Dataset:
     """The images of a folder and their annotations.
 
-    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files
-    or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images
-    are used; an annotations.json of another tool is left out, and `remarks` says so. `limit` keeps that many images:
-    the first ones, or a random choice where `seed` is given. Images that the annotations do not list are left out and
-    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With `boxes`, results are
-    looked for in the boxes of a detector, and scored against the annotations if there are any. Raises BadInput where
-    the annotations or the boxes are not of these images or are damaged."""
+    `annotations` is a COCO annotation file, a CSV file of faces, a list of COCO detections whose image ids are the
+    names of the image files or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/
+    in the folder of images are used; an annotations.json of another tool is left out, and `remarks` says so. `limit`
+    keeps that many images: the first ones, or a random choice where `seed` is given. Images that the annotations do not
+    list are left out and counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With
+    `boxes`, results are looked for in the boxes of a detector, and scored against the annotations if there are any.
+    Raises BadInput where the annotations or the boxes are not of these images or are damaged."""
     source = None if annotations and annotations.is_dir() else annotations
     found = _boxed(images, source, every_image) if boxes is None else _detected(images, source, boxes, every_image)
     items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
@@ -168,7 +170,10 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
             f"{source} is a file of MATLAB — give MPII's annotations as JSON, such as the valid.json of the official "
             "repository of HRNet pose estimation"
         )
-    content = read_json(source, "a COCO annotation file or a list of COCO detections")
+    if source.suffix.lower() == CSV:
+        content = read_faces(source)
+    else:
+        content = read_json(source, "a COCO annotation file or a list of COCO detections")
     if tool := tool_of(content):
         if annotations is None:
             items = [Item(p, i) for i, p in enumerate(paths, start=1)]
