@@ -26,6 +26,7 @@ from hrnet_deploy.tasks.pose.heatmaps import maxima
 from hrnet_deploy.tasks.pose.labels import Keypoints
 
 Floats = NDArray[np.float32]
+SMOOTHING = ("dark", "udp")  # the rules that smooth heatmaps
 LEAST, UDP_RANGE = 1e-10, (1e-3, 50.0)  # what smoothed heatmaps are clipped to before the logarithm is taken
 
 

@@ -35,7 +35,7 @@ from hrnet_deploy.tasks.detections import NMS
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.images import Image, normalised
 from hrnet_deploy.tasks.pose import truth
-from hrnet_deploy.tasks.pose.decoding import decoder
+from hrnet_deploy.tasks.pose.decoding import SMOOTHING, decoder
 from hrnet_deploy.tasks.pose.drawing import draw_skeleton
 from hrnet_deploy.tasks.pose.heatmaps import merge_flip, strides
 from hrnet_deploy.tasks.pose.labels import Keypoints
@@ -212,7 +212,7 @@ class PoseTask(Task):
         flip = self.flip_test or self.input_format.flip_test
         found: dict[str, Setting] = {"flip_test": flip, "flip_shift": self.keypoints.shifts_mirrored}
         found |= {"decode": self.keypoints.decode, "geometry": self.keypoints.crop_geometry}
-        return found if self.keypoints.decode == "quarter_offset" else {**found, "blur": self.keypoints.blur}
+        return {**found, "blur": self.keypoints.blur} if self.keypoints.decode in SMOOTHING else found
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
         known = super().reading(dataset)
