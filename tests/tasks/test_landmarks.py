@@ -125,6 +125,7 @@ def test_errors_are_normalised_as_the_official_code_does(count: int, golden: dic
 def test_faces_of_unknown_size_and_hidden_landmarks_are_not_counted(golden: dict) -> None:
     gt, found = golden["nme_68_gt"].astype(float), golden["nme_68_pred"].astype(float)
     whole = scored(FACES[68], gt[:1], found[:1])["NME"]
+    assert np.isnan(list(scored(FACES[19], gt[:1, :19], found[:1, :19], box_size=[-3.0]).values())).all()
     assert scored(FACES[68], np.stack([gt[0], np.full_like(gt[1], 5)]), found[:2])["NME"] == pytest.approx(whole)
     own = LandmarkTask(card(FACES[68]), InputFormat())
     points = np.column_stack([gt[0], np.full(68, 2)])

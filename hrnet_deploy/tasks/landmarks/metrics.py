@@ -42,26 +42,30 @@ class FaceErrors(Resampled):
 
     def headline(self, times: NDArray | None = None) -> float:
         """The mean NME, see `Resampled`."""
-        weight = np.ones(len(self.nme)) if times is None else times[self.image]
-        return float(weight @ self.nme / weight.sum()) if weight.any() else float("nan")
+        return self._mean(self.nme, None if times is None else times[self.image])
+
+    def _mean(self, values: NDArray, weight: NDArray | None = None) -> float:
+        weight = np.ones(len(values)) if weight is None else weight
+        return float(weight @ values / weight.sum()) if weight.any() else float("nan")
 
     def figures(self) -> dict[str, float]:
         """The mean NME, the shares of failures (FR), and the area under the curve of the share of faces with a smaller
         NME (AUC)."""
         found = {"NME": self.headline()}
-        found |= {f"FR@{limit:g}": float(np.mean(self.nme > limit)) for limit in FAILURES}
-        return {**found, f"AUC@{AREA:g}": float(np.mean(np.maximum(0, 1 - self.nme / AREA)))}
+        found |= {f"FR@{limit:g}": self._mean(self.nme > limit) for limit in FAILURES}
+        return {**found, f"AUC@{AREA:g}": self._mean(np.maximum(0, 1 - self.nme / AREA))}
 
 
 def face_size(annotation: Any, labels: Keypoints) -> float:
     """By what the errors of a face are divided, in pixels: see `Landmarks.normaliser`. NaN where it is not known."""
     assert isinstance(labels, Landmarks)
-    if not labels.normaliser:
-        return float(annotation.get("box_size") or longer_side(annotation, labels))
-    points = list(annotated_points(annotation, labels))
-    (x1, y1, known), (x2, y2, known_too) = (points[i] for i in labels.normaliser)
-    size = float(np.hypot(x2 - x1, y2 - y1)) if known and known_too else 0.0
-    return size or float("nan")
+    if labels.normaliser:
+        points = list(annotated_points(annotation, labels))
+        (x1, y1, known), (x2, y2, known_too) = (points[i] for i in labels.normaliser)
+        size = float(np.hypot(x2 - x1, y2 - y1)) if known and known_too else 0.0
+    else:
+        size = float(annotation.get("box_size") or longer_side(annotation, labels))
+    return size if size > 0 else float("nan")
 
 
 def _nme(predictions: Sequence[Pose], _: Sequence[Record], dataset: Dataset, labels: Keypoints) -> Score:

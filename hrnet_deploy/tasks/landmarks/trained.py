@@ -32,12 +32,13 @@ def from_file(architecture: object, dataset: str, labels: Labels, config: str, f
         told, source = labels.decoded(rule), "the name of the file says so"
     if told is not None:
         return FromFile(dataset, told, f"decoded by {told.decode} in {told.crop_geometry} crops, {source}")
-    labels = labels.decoded(FACE)
+    usual = labels_of(dataset, TASK)
+    labels = labels.decoded(usual.decode if isinstance(usual, Landmarks) else FACE)
     return FromFile(
         dataset,
         labels,
-        assumption=f"its heatmaps are assumed to be decoded by {FACE}, the rule of the official repository, which the "
-        "file does not show — if it was trained with mmpose, give --decode quarter_offset, dark or udp",
+        assumption=f"its heatmaps are assumed to be decoded by {labels.decode}, which the file does not show — give "
+        "--decode face if it was trained with the official repository, and quarter_offset, dark or udp with mmpose",
     )
 
 
