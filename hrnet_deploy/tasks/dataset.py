@@ -22,13 +22,14 @@ from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.channels import PICTURE, read_channels
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
+from hrnet_deploy.tasks.faces import read_faces
 from hrnet_deploy.tasks.images import Colours, Image, Labels, is_visible, list_images, read_labels
 from hrnet_deploy.tasks.layouts import Found, Sought, Values, find, nested_images
 from hrnet_deploy.tasks.mpii import as_coco, beside, is_mpii, read_release, with_heads
 
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
-MATLAB = ".mat"
+MATLAB, CSV = ".mat", ".csv"  # annotations of MPII; annotations of faces
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
 
 
@@ -145,14 +146,14 @@ def load_dataset(
 ) -> Dataset:
     """The images of a folder and their annotations.
 
-    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files
-    or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/ in the folder of images
-    are used; an annotations.json of another tool is left out, and `remarks` says so. `limit` keeps that many images:
-    the first ones, or a random choice where `seed` is given. Images that the annotations do not list are left out and
-    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With `boxes`, results are
-    looked for in the boxes of a detector, and scored against the annotations if there are any. With `sought`, the
-    folder may also be a public data set as it comes from its site (`tasks.layouts`). Raises BadInput where the
-    annotations or the boxes are not of these images or are damaged."""
+    `annotations` is a COCO annotation file, a CSV file of faces, a list of COCO detections whose image ids are the
+    names of the image files or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/
+    in the folder of images are used; an annotations.json of another tool is left out, and `remarks` says so. `limit`
+    keeps that many images: the first ones, or a random choice where `seed` is given. Images that the annotations do not
+    list are left out and counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With
+    `boxes`, results are looked for in the boxes of a detector, and scored against the annotations if there are any.
+    With `sought`, the folder may also be a public data set as it comes from its site (`tasks.layouts`). Raises BadInput
+    where the annotations or the boxes are not of these images or are damaged."""
     place = find(images, sought) if sought is not None else None
     if place is not None:
         images, annotations = place.images, annotations or place.annotations
@@ -206,6 +207,8 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool, nested: bo
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
     if source.suffix.lower() == MATLAB:
         content: Any = read_release(source)
+    elif source.suffix.lower() == CSV:
+        content = read_faces(source)
     else:
         content = read_json(source, "a COCO annotation file or a list of COCO detections")
     if tool := tool_of(content):
