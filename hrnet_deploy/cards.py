@@ -107,6 +107,11 @@ class Published:
     value: float | None = within(0, 100, "a score in percent", None)
     data: str = ""
 
+    @property
+    def figure(self) -> str:
+        """The score in words, such as "AP 74.6 on COCO val2017"; empty where none is stated."""
+        return "" if self.value is None else f"{self.metric} {self.value:g} on {self.data}"
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -312,6 +317,12 @@ def _datasets() -> dict[str, Any]:
 
     content: dict[str, Any] = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
     return content
+
+
+def publication(card: ModelCard, digest: str) -> Published | None:
+    """The published checkpoint that has this sha256, of a card or of another one of this package; None if there is
+    none."""
+    return next((p for c in (card, *cards().values()) if (p := c.published_as(digest))), None)
 
 
 def labels_of(dataset: str, task: str) -> Labels | None:

@@ -95,13 +95,14 @@ class Task(Protocol):
     engines can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores
     may swap. unusable_reason: why predictions are not results that somebody can use, although engines can be compared
     by them; mostly empty. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures
-    that `compare` returns."""
+    that `compare` returns. score_limits: the largest accepted change of the metric, up or down, in points."""
 
     card: ModelCard
     metric: str
     comparable: bool = True
     unusable_reason: str = ""
     limits: Mapping[str, Mapping[str, float]]
+    score_limits: Mapping[str, float] = {"fp32": 0.1, "fp16": 0.1, "bf16": 0.1, "int8": 0.5}
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         """The samples of one image, (H, W, C) uint8 as `channels.read_channels` gives it. A top-down pose network has

@@ -19,6 +19,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from support.demo import NAME
+from support.interpreter import ROOT
 from support.placing import RANGE
 from support.surface import RTX_VERSION
 from support.tensorrt_double import Cuda
@@ -229,6 +230,44 @@ def test_the_demo_models_are_built_in_every_precision(name: str, precisions: tup
         done = build(BuildRequest(file, tmp_path / "a.plan", force=True, engine="trt-rtx"))
         assert manifest_path(tmp_path / "a.plan").exists() and done.compiled is not None and done.compiled.blocks
         assert {c.computes for c in done.compiled.convolutions} == {precision.partition(" ")[0]}
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["pose_hrnet_w32_256x192", pytest.param("seg_hrnetv2_w18_cityscapes_512x1024", marks=pytest.mark.paper)],
+)
+def test_networks_of_the_paper_are_built(name: str, tmp_path: Path) -> None:
+    from hrnet_deploy.cards import card
+    from hrnet_deploy.workflow.network_export import ExportOptions
+    from hrnet_deploy.workflow.random_weights import random_model
+
+    model, description = random_model(card(name).resized(64, 64), ExportOptions(exporter="torchscript"))
+    half, _ = to_fp16(model)
+    describe(half, dataclasses.replace(description, precision="fp16"))
+    save_model(half, tmp_path / "a.onnx")
+    done = build(BuildRequest(tmp_path / "a.onnx", tmp_path / "a.plan", engine="trt-rtx"))
+    assert done.compiled is not None and {c.computes for c in done.compiled.convolutions} == {"fp16"}
+
+
+@real
+def test_a_detector_is_built_with_stand_ins(
+    detector_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from compiler_stand_ins import with_stand_ins
+
+    made, replaced = with_stand_ins(load_model(detector_onnx))
+    assert sorted(replaced) == ["NonMaxSuppression", "RoiAlign"]
+    save_model(made, tmp_path / "a.onnx")
+    before, after = (onnxruntime.InferenceSession(str(p)) for p in (detector_onnx, tmp_path / "a.onnx"))
+    assert [o.shape for o in after.get_outputs()] == [o.shape for o in before.get_outputs()]
+    done = build(BuildRequest(tmp_path / "a.onnx", tmp_path / "a.plan", engine="trt-rtx"))
+    convolutions = sum(n.op_type == "Conv" for n in made.graph.node)
+    assert done.compiled is not None and sum(c.count for c in done.compiled.convolutions) == convolutions
 
 
 def test_a_network_without_its_pairs_is_the_network(tiny_onnx: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hrnet_deploy.results.cost_table import (
     Parity,
     Score,
 )
+from hrnet_deploy.results.download import DownloadResult
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Budget, Check, Distance, TaskFigures, TensorFigures
@@ -353,6 +354,20 @@ def predict() -> PredictResult:
     )
 
 
+def download() -> DownloadResult:
+    return DownloadResult(
+        name=CARD,
+        card=CARD,
+        path="cache/checkpoints/w32-81c58e40.pth",
+        size=115_000_000,
+        sha256="81c58e40" + 56 * "0",
+        url="https://example.org/w32-81c58e40.pth",
+        how="downloaded from https://example.org/w32-81c58e40.pth",
+        published="AP 74.6 on COCO val2017",
+        **origin(f"download {CARD}"),
+    )
+
+
 def compare() -> CompareResult:
     changes = [
         Change(f"ort fp32 {CARD} batch 1, 2 threads", "latency", "ms", 32.8, 36.1, True, True, "latency=5%", True),
@@ -422,6 +437,7 @@ def cost_table() -> CostTableResult:
 def examples() -> dict[str, list[Result]]:
     """Every kind by its name, with what passed and what did not."""
     found: list[Result] = [bench(), build(), cost_table(), training(), evaluation(), predict(), compare(), tune()]
+    found.append(download())
     found += [sensitivity()]
     for make in (adopt, check, export, half, quantize, run):
         found += [make(), make(passed=False)]
