@@ -1,7 +1,8 @@
 """Draw a data set: `python models/demo/generate.py --count 500 --seed 7 -o DIR`.
 
 It writes images, annotations.json (COCO format: keypoints of people, boxes of six classes) and labels/ (label maps of
-body parts as 8-bit PNG files). The same seed gives the same images.
+body parts as 8-bit PNG files). With --things it draws images of one thing each, in a folder for each of twelve classes.
+The same seed gives the same images.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import cv2
 from drawn.scene import CATEGORIES, KEYPOINTS, PARTS, scene
+from drawn.things import NAMES, thing
 from rich.progress import track
 
 
@@ -34,6 +36,15 @@ def generate(folder: Path, indices: Sequence[int], seed: int, suffix: str = ".pn
     (folder / "annotations.json").write_text(json.dumps(dataset) + "\n")
 
 
+def generate_things(folder: Path, indices: Sequence[int], seed: int, suffix: str = ".png") -> None:
+    """Draw images of one thing each into a folder for each class. The numbers in their names are the indices."""
+    for name in NAMES:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for index in track(indices, "drawing"):
+        image, label = thing(seed, index)
+        cv2.imwrite(str(folder / NAMES[label] / f"{index:06d}{suffix}"), image[..., ::-1])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -41,7 +52,9 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", type=int, nargs="+", help="draw these images of the series, not the first --count")
     parser.add_argument("--jpeg", action="store_true", help="write smaller JPEG files")
+    parser.add_argument("--things", action="store_true", help="draw one thing in each image, for classification")
     arguments = parser.parse_args()
-    generate(
+    draw = generate_things if arguments.things else generate
+    draw(
         arguments.output, arguments.only or range(arguments.count), arguments.seed, ".jpg" if arguments.jpeg else ".png"
     )

@@ -130,8 +130,8 @@ class DetectionTask(Task):
         return known
 
     def unscorable_reason(self, dataset: Dataset) -> str:
-        if dataset.truth is None:
-            return dataset.nothing_annotated
+        if reason := dataset.no_boxes:
+            return reason
         try:
             known = set(self._match(dataset).ids)
         except BadInput as error:
