@@ -17,6 +17,7 @@ from hrnet_deploy.cards import card, folder
 TRAININGS = {
     "pose": ("pose_hrnet_w16_demo_128x96", ["--people", "6"], "AP"),
     "parsing": ("seg_hrnetv2_w16_demo_256x256", ["--scenes", "4", "--even", "1"], "mIoU"),
+    "landmarks": ("face_hrnetv2_w8_demo_96x96", ["--faces", "6"], "NME"),
     "detector": ("det_hrnetv2p_w16_demo_256x256", ["--scenes", "4"], "AP"),
 }
 
