@@ -212,7 +212,7 @@ def test_the_official_file_of_aflw_has_the_size_of_each_face(tmp_path: Path) -> 
         ("image_name,scale,center_w,center_h,x,y\na.png,1,2,three,4,5\n", "a row 2 that cannot be read"),
         ("image_name,scale,center_w,center_h,x,y\na.png,1,2,nan,4,5\n", "a number is too large, or none"),
         ("image_name,scale,center_w,center_h,x,y\na.png,0,2,3,4,5\n", "a size is not above zero"),
-        (b"\xff\xfe\x00\xd8", "is not a CSV file"),
+        (b"image_name,scale,center_w,center_h,x,y\n\xff\xfe\x00\xd8", "is not a CSV file"),
     ],
 )
 def test_a_damaged_file_of_faces_is_refused(content: str | bytes, sentence: str, tmp_path: Path) -> None:
