@@ -11,6 +11,7 @@ from typing import Any
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file
+from hrnet_deploy.tasks.faces import is_faces
 from hrnet_deploy.tasks.images import ARRAY, IMAGE_SUFFIXES, is_visible
 
 LISTS = (".txt", ".csv", ".tsv", ".lst")
@@ -59,7 +60,8 @@ def read_whole_images(images: Path, annotations: Path | None) -> WholeImages | N
 
     Raises BadInput where a list has a line that is none, or names none of the images."""
     if annotations is not None:
-        return _from_list(images, annotations) if annotations.suffix.lower() in LISTS else None
+        listed = annotations.suffix.lower() in LISTS and not is_faces(annotations)
+        return _from_list(images, annotations) if listed else None
     folders = class_folders(images)
     if not folders:
         return None
