@@ -5,8 +5,8 @@ float32, float16, int8 and int8 with float16 (target `trt`), and with the placem
 one and with an open batch. No GPU is needed. The file is written after each row, the same command goes on after an
 interrupt, and each network is compiled in a process of its own, so that none can end the others.
 
-A detector cannot be read without a GPU, because its RoiAlign is a plugin that calls CUDA. Here a stand-in of the same
-shapes takes its place, so that everything before and after it is compiled.
+A detector cannot be read without a GPU, because its RoiAlign is a plugin that calls CUDA. Here stand-ins of the same
+shapes take the place of RoiAlign and NonMaxSuppression, so that everything else is compiled (compiler_stand_ins.py).
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import onnx
 from compiler_result import CompiledRow, CompilerResult
-from onnx import NodeProto, helper, numpy_helper
+from compiler_stand_ins import with_stand_ins
 
 from hrnet_deploy.bench.environment import environment
 from hrnet_deploy.cards import ModelCard, card, cards
@@ -31,7 +30,6 @@ from hrnet_deploy.engines.trt.build import build_plan
 from hrnet_deploy.engines.trt.compiled import read_compiled
 from hrnet_deploy.engines.trt.flavour import RTX
 from hrnet_deploy.errors import DeployError
-from hrnet_deploy.graph.backbone import REGION_POOLING
 from hrnet_deploy.graph.fp16 import to_fp16
 from hrnet_deploy.graph.metadata import Description, describe, save_model
 from hrnet_deploy.graph.plan import BuildOptions
@@ -50,14 +48,21 @@ FIRST = (  # the cards that are compiled first
 PRECISIONS = ("fp32", "fp16", "int8", "int8 + fp16", "int8 for trt-rtx")
 BATCHES = ("1", "open")
 RANGE = (-3.0, 4.0)  # of every tensor: the values of scales do not change what a graph is compiled to
-STAND_IN = "a stand-in of the same shapes takes the place of RoiAlign, whose plugin needs a GPU"
+STAND_IN = "stand-ins of the same shapes take the place of {}, which need a GPU"
 LIMIT = 1800  # seconds for one network and batch
 
 
 def chosen_cards(names: list[str]) -> list[ModelCard]:
-    """The named cards, or all of them: first those of FIRST, then the others of the paper's cost table."""
+    """The named cards, or one card of each network and input size.
+
+    First those of FIRST, then the others of the paper's cost table. Cards that differ in how results are decoded only
+    have the same network.
+    """
     order = dict.fromkeys((*FIRST, *(n.card.name for n in paper_networks()), *cards()))
-    return [card(n) for n in names or order]
+    found: dict[tuple[object, ...], ModelCard] = {}
+    for each in (card(n) for n in names or order):
+        found.setdefault((each.architecture, each.input.height, each.input.width), each)
+    return list(found.values())
 
 
 def files(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.ModelProto]]:
@@ -72,50 +77,12 @@ def files(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.ModelProto]]:
         yield "int8 + fp16" if plain else f"int8 for {target}", to_fp16(made)[0]
 
 
-def with_stand_in(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
-    """A copy in which each RoiAlign is replaced by operators that every compiler has, and whether there was one.
-
-    The stand-in reads the same feature map and boxes and gives the same shape: a corner of the map is added to the sum
-    of the coordinates of each box.
-    """
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    nodes: list[NodeProto] = []
-    found = False
-    for node in made.graph.node:
-        if node.op_type != REGION_POOLING:
-            nodes.append(NodeProto.FromString(node.SerializeToString()))
-            continue
-        found = True
-        sizes = {a.name: a.i for a in node.attribute if a.name.startswith("output_")}
-        name, (features, boxes) = node.name, node.input[:2]
-        constants = {
-            "starts": [0, 0],
-            "ends": [sizes["output_height"], sizes["output_width"]],
-            "axes": [2, 3],
-            "shape": [-1, 1, 1, 1],
-            "last": [1],
-        }
-        for key, values in constants.items():
-            made.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), f"{name}.{key}"))
-        slices = [features, f"{name}.starts", f"{name}.ends", f"{name}.axes"]
-        nodes += [
-            helper.make_node("Slice", slices, [f"{name}.corner"], f"{name}.slice"),
-            helper.make_node("ReduceSum", [boxes, f"{name}.last"], [f"{name}.sum"], f"{name}.reduce"),
-            helper.make_node("Reshape", [f"{name}.sum", f"{name}.shape"], [f"{name}.sums"], f"{name}.reshape"),
-            helper.make_node("Add", [f"{name}.corner", f"{name}.sums"], list(node.output), f"{name}.add"),
-        ]
-    del made.graph.node[:]
-    made.graph.node.extend(nodes)
-    return made, found
-
-
 def compiled(
     chosen: ModelCard, batch: str, precision: str, model: onnx.ModelProto, description: Description
 ) -> CompiledRow:
     """Compile one graph."""
     row = CompiledRow(chosen.name, chosen.input.size, precision, batch)
-    stand_in, replaced = with_stand_in(model)
+    stand_in, replaced = with_stand_ins(model)
     describe(stand_in, description)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
@@ -130,7 +97,7 @@ def compiled(
         graph=None if graph is None else dataclasses.replace(graph, blocks=()),
         plan=len(made.plan),
         seconds=round(made.seconds, 1),
-        remark=STAND_IN if replaced else "",
+        remark=STAND_IN.format(" and ".join(replaced)) if replaced else "",
     )
 
 

@@ -66,27 +66,39 @@ def copy_rate(device: str, size: int = COPIED) -> float:
 def work_of(card: ModelCard) -> dict[str, float]:
     """The work of one inference of batch 1.
 
-    `macs` are the multiply-accumulates of all convolutions, and `numbers` is how many numbers they read and write at
-    least: each input, output and weight once.
+    `macs` are the multiply-accumulates of all convolutions and fully connected layers, and `numbers` is how many
+    numbers they read and write at least: each input, output and weight once. Shapes decide the work of a network of
+    one input, so nothing is computed. A detector is run on noise, because its proposals depend on values.
     """
     import torch
     from torch import nn
 
-    from hrnet_deploy.networks import build_network
+    from hrnet_deploy.architecture import INPUT
+    from hrnet_deploy.networks import build_network, random_weights
+    from hrnet_deploy.tasks.base import noise
 
-    network = build_network(card.architecture).to("meta").eval()
+    network = build_network(card.architecture)
+    if card.architecture.inputs == (INPUT,):
+        shape = (1, card.architecture.image_channels, card.input.height, card.input.width)
+        network, feeds = network.to("meta"), [torch.empty(shape, device="meta")]
+    else:
+        random_weights(network)
+        feeds = [torch.from_numpy(array) for array in noise(card, 1, 0).values()]
     found = {"macs": 0.0, "numbers": 0.0}
 
     def count(module: nn.Module, given: tuple[Any, ...], taken: Any) -> None:
         weight = module.weight
-        per_place = weight.numel() // (weight.shape[0] if isinstance(module, nn.ConvTranspose2d) else 1)
-        places = given[0].numel() if isinstance(module, nn.ConvTranspose2d) else taken.shape[2:].numel()
+        per_place = weight.numel() // (1 if isinstance(module, nn.Conv2d) else weight.shape[0])
+        turned = isinstance(module, nn.ConvTranspose2d)  # its weights are (inputs, outputs, ...) and used per input
+        places = given[0].numel() if turned else taken.shape[2:].numel() * taken.shape[0]
+        if isinstance(module, nn.Linear):
+            places = taken.numel()
         found["macs"] += float(places * per_place)
         found["numbers"] += float(given[0].numel() + taken.numel() + weight.numel())
 
     for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             module.register_forward_hook(count)
     with torch.no_grad():
-        network(torch.empty(1, 3, card.input.height, card.input.width, device="meta"))
+        network(*feeds)
     return found

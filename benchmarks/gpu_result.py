@@ -19,7 +19,9 @@ from hrnet_deploy.results.wording import NONE, said
 PARTS = {  # of the measurements beside the table, in the order in which they are shown
     **{f"modes_{p}": f"HRNetV1-W48 in every mode of PyTorch, {p}" for p in ("fp32", "tf32", "fp16", "bf16")},
     **{f"compiled_{p}": f"HRNetV1-W48 compiled by PyTorch, {p}" for p in ("fp32", "fp16")},
-    "throughput": "Its throughput by batch",
+    "fused_fp16": "HRNetV1-W48 with a convolution, its batch norm, a sum and a ReLU in one kernel, fp16",
+    "throughput_fused": "Its throughput by batch, with such kernels and parallel streams",
+    "throughput": "Its throughput by batch, without them",
     "onnxruntime": "ONNX Runtime on the GPU",
 }
 
@@ -105,7 +107,7 @@ def _shares(result: GpuResult) -> Table | None:
         of_rate = f"{rate / result.matrix_rates[precision]:.1%}" if precision in result.matrix_rates else NONE
         of_copy = f"{moved / result.copy_rate:.1%}" if result.copy_rate else NONE
         named = f"{row.card} {row.input_size}, {row.engine}, batch {row.batch}"
-        lines[named] = [named, f"{1e3 * seconds:.3f}", f"{rate:.3f}", of_rate, of_copy]
+        lines.setdefault(named, [named, f"{1e3 * seconds:.3f}", f"{rate:.3f}", of_rate, of_copy])
     columns = ["row", "ms", "1e12 MAC/s", "of the matrix rate", "of the copy rate"]
     return Table("Each figure as a share of the limits", columns, list(lines.values())) if lines else None
 

@@ -17,6 +17,7 @@ ROOMS = (  # the pages of the API, in the order of the site; what is not named h
     ("architecture", "Architectures", "The shape of a network as plain data."),
     ("networks", "Networks", "The PyTorch modules."),
     ("checkpoints", "Checkpoints", "Reading trained weights and recognising what they are of."),
+    ("downloads", "Downloads", "Published checkpoints: where they are, and how they come here."),
     ("graph", "Graph", "What is done to an ONNX graph."),
     ("precision", "Precision", "The search for blocks that must stay in float."),
     ("bench", "Bench", "How time and memory are measured."),

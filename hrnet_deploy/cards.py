@@ -113,6 +113,11 @@ class Published:
     value: float | None = within(0, 100, "a score in percent", None)
     data: str = ""
 
+    @property
+    def figure(self) -> str:
+        """The score in words, such as "AP 74.6 on COCO val2017"; empty where none is stated."""
+        return "" if self.value is None else f"{self.metric} {self.value:g} on {self.data}"
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -326,6 +331,12 @@ def _datasets() -> dict[str, Any]:
                 rows = [line.split(" ", 1) for line in lines]
                 labels |= {"names": [name for _, name in rows], "folders": [of for of, _ in rows]}
     return content
+
+
+def publication(card: ModelCard, digest: str) -> Published | None:
+    """The published checkpoint that has this sha256, of a card or of another one of this package; None if there is
+    none."""
+    return next((p for c in (card, *cards().values()) if (p := c.published_as(digest))), None)
 
 
 def labels_of(dataset: str, task: str) -> Labels | None:

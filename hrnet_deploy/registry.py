@@ -101,6 +101,7 @@ _TASKS: dict[str, str | TaskEntry] = {
     "pose": "hrnet_deploy.tasks.pose",
     "segmentation": "hrnet_deploy.tasks.segmentation",
     "detection": "hrnet_deploy.tasks.detection",
+    "landmarks": "hrnet_deploy.tasks.landmarks",
     "classification": "hrnet_deploy.tasks.classification",
 }
 
@@ -132,6 +133,7 @@ _FAMILIES: dict[str, FamilyEntry] = {
         ("higher_hrnet", "higher_hrnet", "HigherHRNet"),
         ("pose_hrnet", "pose", "PoseHRNet"),
         ("simple_baseline", "pose", "SimpleBaseline"),
+        ("face_hrnet", "landmarks", "FaceHRNet"),
         ("cls_hrnet", "classification", "ClassHRNet"),
     )
 }

@@ -16,6 +16,7 @@ from hrnet_deploy.architecture.classification import ClassHRNet
 from hrnet_deploy.architecture.deeplabcut import DeepLabCut
 from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposals, ResNetBody
 from hrnet_deploy.architecture.higher_hrnet import HigherHRNet
+from hrnet_deploy.architecture.landmarks import FaceHRNet
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
@@ -32,6 +33,7 @@ __all__ = [
     "DeepLabCut",
     "Detections",
     "DilatedResNet",
+    "FaceHRNet",
     "FasterRCNN",
     "HigherHRNet",
     "PoseHRNet",

@@ -53,7 +53,7 @@ def row_of(subject: Subject, engine: str, batch: int, threads: int, missing: str
         engine=engine,
         model=subject.name,
         card=chosen.name if chosen else subject.name,
-        precision="fp32" if is_reference else subject.precision,
+        precision=str(parse(engine)[1].get("precision", "fp32")) if is_reference else subject.precision,
         weights=source.weights,
         batch=batch,
         threads=threads,

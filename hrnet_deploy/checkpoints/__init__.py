@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hrnet_deploy import downloads
 from hrnet_deploy.architecture import Architecture, DeepLabCut, with_known
 from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
@@ -25,6 +26,7 @@ from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.checkpoints.weights import choose_weights
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.registry import FromFile, Trained, task_entry
 from hrnet_deploy.registry import load as load_attribute
 
@@ -148,40 +150,49 @@ class Checkpoint:
         return "; ".join([known, *self.remarks, *told])
 
 
-def resolve(name: str | Path) -> Path:
+def resolve(name: str | Path, progress: Progress = SILENT) -> Path:
     """The path of a checkpoint.
 
     Args:
-        name: a path, or the name of a card that has a checkpoint with it.
+        name: a path, the name of a card that has a checkpoint with it, or that of a published checkpoint, which is
+            downloaded unless it is kept already.
+        progress: is notified of a download.
 
     Raises:
-        BadInput: there is no such file, or the card has no checkpoint with it.
+        BadInput: there is no such file, or nothing is published for the card.
+        Unavailable: the checkpoint cannot be downloaded.
     """
-    path = Path(name)
-    if not path.exists() and str(name) in cards():
-        shipped = shipped_checkpoint(cards()[str(name)])
-        if shipped is None:
-            raise BadInput(
-                f"the card {name} comes without weights — give a checkpoint file, or --weights random to bench"
-            )
+    path, known = Path(name), cards().get(str(name))
+    if path.exists():
+        require_file(path)
+        return path
+    if known is not None and (shipped := shipped_checkpoint(known)):
         return shipped
+    if offer := downloads.offers().get(str(name)):
+        return downloads.obtain(offer, progress=progress).path
+    if known is not None:
+        raise BadInput(
+            f"the card {name} comes without weights, and none are published for it — give a checkpoint file, or "
+            "--weights random to bench"
+        )
     require_file(path)
     return path
 
 
-def load(name: str | Path, weights_key: str = "") -> Checkpoint:
+def load(name: str | Path, weights_key: str = "", progress: Progress = SILENT) -> Checkpoint:
     """Read a checkpoint, recognise its architecture and check that it is complete.
 
     Args:
-        name: a path, or the name of a card that has a checkpoint with it.
+        name: as `resolve` takes it.
         weights_key: which weights to take, where the file holds several, such as "state_dict_ema".
+        progress: is notified of a download.
 
     Raises:
         BadInput: the file cannot be read, is of an unknown architecture, or does not fit the one it resembles.
         Unavailable: PyTorch is not installed.
     """
     need("torch", "export")
-    path = resolve(name)
+    path = resolve(name, progress)
     content = read_content(path)
     weights = choose_weights(content, path, weights_key)
     unwrapped = unwrap(weights.tensors)

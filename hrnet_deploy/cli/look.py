@@ -13,15 +13,29 @@ from hrnet_deploy.cli.output import print_json, show
 
 
 @command(rich_help_panel=LOOK)
-def models(json: options.Json = False) -> None:
+def models(
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="List the published checkpoints that can be downloaded by name.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
     """List the model cards: the networks that this tool knows by name.
 
     Example: hrnet-deploy models --json
     """
+    import dataclasses
+
     from hrnet_deploy import cards
     from hrnet_deploy.jobs.models import models as job
+    from hrnet_deploy.jobs.models import published_checkpoints
 
-    if json:
+    if checkpoints:
+        found = published_checkpoints()
+        if json:
+            print_json([dataclasses.asdict(c) for c in found.checkpoints])
+        else:
+            show(found)
+    elif json:
         print_json([c.to_dict() for c in cards.cards().values()])
     else:
         show(job())

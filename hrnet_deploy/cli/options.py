@@ -13,15 +13,21 @@ class Decoding(StrEnum):
     quarter_offset = "quarter_offset"
     dark = "dark"
     udp = "udp"
+    face = "face"
 
 
 class CropGeometry(StrEnum):
     standard = "standard"
     udp = "udp"
+    face = "face"
 
 
 Checkpoint = Annotated[
-    str, typer.Argument(help="A .pth, .pt or .safetensors file, or the name of a card that comes with weights.")
+    str,
+    typer.Argument(
+        help="A .pth, .pt or .safetensors file, or a name that `hrnet-deploy models --checkpoints` lists, which is "
+        "downloaded once."
+    ),
 ]
 WeightsKey = Annotated[
     str,
@@ -35,11 +41,18 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write the r
 Report = Annotated[Path | None, typer.Option(help="Write the result to this file, as JSON.")]
 
 Images = Annotated[
-    Path, typer.Option(help="A folder of real images. Its annotations.json or labels/ is used if there is one.")
+    Path,
+    typer.Option(
+        help="A folder of real images, whose annotations.json or labels/ is used if there is one, or a public data set "
+        "as it comes from its site."
+    ),
 ]
 SomeImages = Annotated[
     Path | None,
-    typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one."),
+    typer.Option(
+        help="A folder of images, whose annotations.json or labels/ is used if there is one, or a public data set "
+        "as it comes from its site."
+    ),
 ]
 Annotations = Annotated[
     Path | None,
@@ -48,9 +61,16 @@ Annotations = Annotated[
         "replaces those in the folder of images."
     ),
 ]
+Split = Annotated[
+    str,
+    typer.Option(help="Which part of a public data set, such as val, test or train. Default: the one of its figures."),
+]
 Boxes = Annotated[
     Path | None,
-    typer.Option(help="For pose: the boxes of a detector, as a list of COCO detections. Default: the annotated boxes."),
+    typer.Option(
+        help="For pose and landmarks: the boxes of a detector, as a list of COCO detections. Default: the annotated "
+        "boxes."
+    ),
 ]
 BoxThreshold = Annotated[
     float | None, typer.Option(help="With --boxes: leave out boxes with a lower score. Default: 0, as published.")
@@ -102,11 +122,17 @@ Size = Annotated[str | None, typer.Option(help="The input as HEIGHTxWIDTH. Defau
 FlipTest = Annotated[bool, typer.Option("--flip-test", help="Average with the result of the mirror image.")]
 Decode = Annotated[
     Decoding | None,
-    typer.Option(help="For pose: how a position is read from a heatmap. Default: what the file or the card says."),
+    typer.Option(
+        help="For pose and landmarks: how a position is read from a heatmap; face is for landmarks only. Default: "
+        "what the file or the card says."
+    ),
 ]
 Geometry = Annotated[
     CropGeometry | None,
-    typer.Option(help="For pose: how a box becomes a crop. Default: udp with --decode udp, else what the file says."),
+    typer.Option(
+        help="For pose and landmarks: how a box becomes a crop; face is for landmarks only. Default: that of "
+        "--decode, else what the file says."
+    ),
 ]
 Seconds = Annotated[float, typer.Option(help="Seconds of measured time for each row and region.")]
 Upright = Annotated[

@@ -64,8 +64,13 @@ def predict(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="The ONNX file, or a plan.")],
     data: Annotated[
-        Path, typer.Option(help="A folder of images. Its annotations.json or labels/ is used if there is one.")
+        Path,
+        typer.Option(
+            help="A folder of images, whose annotations.json or labels/ is used if there is one, or a public data set "
+            "as it comes from its site."
+        ),
     ],
+    split: options.Split = "",
     annotations: options.Annotations = None,
     boxes: options.Boxes = None,
     box_threshold: options.BoxThreshold = None,
@@ -102,7 +107,7 @@ def evaluate(
     detected = detector_boxes(boxes, box_threshold, nms)
     check_outputs(force, output)
     use = ModelUse(model, engine, threads, flip_test, upright, parse_factors(scales), decode or "", geometry or "")
-    request = EvalRequest(use, data, annotations, limit, seed, strict, tuple(category or ()), detected)
+    request = EvalRequest(use, data, annotations, limit, seed, strict, tuple(category or ()), detected, split)
     with shown() as progress:
         result = job(request, progress)
     finish(result, json, output)

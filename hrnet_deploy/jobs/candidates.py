@@ -67,7 +67,7 @@ class Tuner:
     progress: Progress
 
     def __post_init__(self) -> None:
-        self._parts = self.split.parts(search=True)
+        self._parts = self.split.parts(search=True, card=self.description.card)
         self._task = task_of(self.description.card)
         self._reference = open_engine("ort", Source(self.description.card, self.model))
         self._cached = FindingsCache(cache_beside(self.cache))

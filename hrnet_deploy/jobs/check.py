@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hrnet_deploy.architecture import require_same
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine, require_runs_files
 from hrnet_deploy.engines.base import Engine, Source, batch_of, run_rows
 from hrnet_deploy.errors import BadInput
@@ -23,6 +24,7 @@ from hrnet_deploy.results.figures import Budget, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.tasks.layouts import Sought
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
 from hrnet_deploy.workflow.arguments import require_amount, require_annotations, require_count, require_threads
@@ -99,7 +101,7 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     """
     description = read_description(request.model)
     require_annotations(request.annotations, description.card, request.model, request.categories, request.boxes)
-    dataset = request.dataset or _images(request)
+    dataset = request.dataset or _images(request, description.card)
     progress.stage("opening both models")
     reference, theirs, source = _reference(request, description)
     engine = open_engine(request.engine, Source(description.card, request.model), request.threads)
@@ -133,10 +135,12 @@ def check(request: CheckRequest, progress: Progress = SILENT) -> CheckResult:
     return dataclasses.replace(result, first_difference=first)
 
 
-def _images(request: CheckRequest) -> Dataset:
+def _images(request: CheckRequest, card: ModelCard) -> Dataset:
     if request.images is None:
         return sample_images()
-    found = load_dataset(request.images, request.annotations, request.limit, request.seed, boxes=request.boxes)
+    found = load_dataset(
+        request.images, request.annotations, request.limit, request.seed, boxes=request.boxes, sought=Sought.of(card)
+    )
     found = found.choosing(request.categories)
     return readable(found, request.strict)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrnet_deploy.graph.metadata import Description, file_digest
+from hrnet_deploy.cards import publication
+from hrnet_deploy.graph.metadata import file_digest
 from hrnet_deploy.parity import score_on_images
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.registry import task_entry
@@ -15,6 +16,7 @@ from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.tasks.base import Task
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.tasks.layouts import Sought
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_annotations, require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model
@@ -31,6 +33,7 @@ class EvalRequest:
         categories: which categories of the annotations are used, as `--category` says.
         strict: whether an image that cannot be read is an error. Otherwise it is left out and listed.
         boxes: those of a detector, in which results are looked for; the annotated ones unless given.
+        split: which part of a public data set is used; its first unless given, mostly val.
     """
 
     use: ModelUse
@@ -41,6 +44,7 @@ class EvalRequest:
     strict: bool = False
     categories: Sequence[str] = ()
     boxes: Boxes | None = None
+    split: str = ""
 
     def __post_init__(self) -> None:
         require_count("--limit", self.limit)
@@ -57,12 +61,21 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
     model = open_model(use)
     require_annotations(request.annotations, model.description.card, use.model, request.categories, request.boxes)
     progress.stage("looking for images that cannot be read")
-    dataset = load_dataset(request.data, request.annotations, request.limit, request.seed, boxes=request.boxes)
+    card = model.description.card
+    dataset = load_dataset(
+        request.data,
+        request.annotations,
+        request.limit,
+        request.seed,
+        boxes=request.boxes,
+        sought=Sought.of(card, request.split),
+    )
     dataset = dataset.choosing(request.categories)
     dataset = readable(dataset, request.strict)
     progress.stage("scoring", len(dataset))
     score = score_on_images(model.engine, model.task, dataset, progress)
     description, info = model.description, model.engine.info
+    published = publication(card, description.provenance.get("checkpoint", ""))
     return EvalResult(
         model=str(use.model),
         model_sha256=file_digest(use.model),
@@ -75,8 +88,8 @@ def evaluate(request: EvalRequest, progress: Progress = SILENT) -> EvalResult:
         protocol={**model.task.protocol(), **_boxes(model.task, dataset), **model.task.reading(dataset)},
         images=len(dataset),
         data=str(request.data),
-        annotations=model.task.annotation_source(request.data, request.annotations),
-        published=_published(description),
+        annotations=model.task.annotation_source(*(dataset.place or (request.data, request.annotations))),
+        published=published.figure if published else "",
         skipped=dataset.skipped,
     )
 
@@ -86,9 +99,3 @@ def _boxes(task: Task, dataset: Dataset) -> dict[str, Setting]:
     if "--boxes" not in task_entry(task.card.task).options:
         return {}
     return {**dataset.facts} if dataset.detected else {"boxes": f"annotated in {dataset.boxes_from}"}
-
-
-def _published(description: Description) -> str:
-    digest = description.provenance.get("checkpoint", "")
-    known = description.card.published_as(digest)
-    return "" if known is None or known.value is None else f"{known.metric} {known.value:g} on {known.data}"

@@ -38,7 +38,7 @@ class ExportRequest:
     """What to export.
 
     Attributes:
-        checkpoint: a file, or the name of a card that comes with weights.
+        checkpoint: a file, the name of a card that comes with weights, or that of a published checkpoint.
         output: the ONNX file to write.
         options: how to export it.
         images: a folder of images to verify on; the package's own samples unless given.
@@ -94,7 +94,9 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     images = f"images of {request.images}" if request.images else NAME
     dataset = dataset.unjudged()  # a score on so few images means nothing; `check` scores a data set
     progress.stage("reading the checkpoint")
-    found = _with_given_facts(checkpoints.load(request.checkpoint, request.weights_key), request.card, request.options)
+    found = _with_given_facts(
+        checkpoints.load(request.checkpoint, request.weights_key, progress), request.card, request.options
+    )
     chosen = _card(found, request.card, request.options)
     progress.stage("looking at the first layers")
     network = found.network()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.cards import ModelCard, publication
 from hrnet_deploy.engines.trt.flavour import FLAVOURS
 from hrnet_deploy.files import require_file
 from hrnet_deploy.graph.metadata import read_description
@@ -128,7 +128,7 @@ def _onnx(path: Path) -> Inspection:
         what=f"{found.card.architecture.title}, ONNX {found.precision}",
         file=f"ONNX opset {_opset(model)}, {_megabytes(path)}",
         **_card(found.card),
-        published=_published(found.card, found.provenance.get("checkpoint", "?")),
+        published=_published(found.card, found.provenance.get("checkpoint", "")),
         takes=", ".join(_tensor(v) for v in model.graph.input),
         gives=", ".join(_tensor(v) for v in model.graph.output),
         nodes=nodes,
@@ -171,12 +171,9 @@ def _megabytes(path: Path) -> str:
 
 
 def _published(card: ModelCard, digest: str) -> str | None:
-    """The published figure of the same weights; None if the weights are not known."""
-    known = card.published_as(digest)
-    if known is None:
-        return None
-    figure = f"{known.metric} {known.value:g} on " if known.value is not None else ""
-    return f"{figure}{known.data}, {known.url.rpartition('/')[2]}"
+    """The published figure of the same weights, and their file; None if the weights are not known."""
+    known = publication(card, digest)
+    return None if known is None else f"{known.figure or known.data}, {known.url.rpartition('/')[2]}"
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -1,9 +1,10 @@
-"""The model cards as a list."""
+"""The model cards as a list, and the published checkpoints."""
 
 from __future__ import annotations
 
 from hrnet_deploy import cards
-from hrnet_deploy.results.inspection import CardList, CardSummary
+from hrnet_deploy.downloads import cache_folder, offers
+from hrnet_deploy.results.inspection import CardList, CardSummary, CheckpointList, CheckpointSummary
 
 
 def models() -> CardList:
@@ -12,6 +13,19 @@ def models() -> CardList:
 
 
 def _summary(card: cards.ModelCard) -> CardSummary:
-    published = next((f"{p.metric} {p.value:g} ({p.data})" for p in card.published if p.value is not None), "")
+    published = next((p.figure for p in card.published if p.figure), "")
     own = "weights included" if card.checkpoint else ""
     return CardSummary(card.name, card.architecture.title, card.input.size, published or own)
+
+
+def published_checkpoints() -> CheckpointList:
+    """A line for each published checkpoint, with what is known of it and whether it is kept here."""
+    folder = cache_folder()
+    return CheckpointList(
+        [
+            CheckpointSummary(
+                name, o.published.figure, o.published.url, o.published.sha256_prefix, (folder / o.file_name).is_file()
+            )
+            for name, o in offers().items()
+        ]
+    )

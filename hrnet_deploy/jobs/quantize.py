@@ -113,7 +113,7 @@ def quantize(request: QuantizeRequest, progress: Progress = SILENT) -> QuantizeR
     in_float = graph.fusion_of(model) if request.branch_fusion == "float" else ()
     graph.place(model, graph.TARGETS[request.target], [*request.exclude, *in_float])  # refuses a wrong pattern early
     task = request.task or task_of(description.card)
-    parts = request.split.parts(request.searches)
+    parts = request.split.parts(request.searches, description.card)
     with temporary_folder() as folder:
         runner = GraphRunner(folder, model, description.card, request.threads)
         found = _calibrated(request, runner, task, parts, progress)

@@ -114,8 +114,9 @@ class _Runner:
 
     def __init__(self, request: RunRequest, progress: Progress) -> None:
         self.request, self.progress = request, progress
-        self.parts = request.split.parts(search=request.max_drop is not None)
-        self.weights = checkpoints.resolve(request.checkpoint)
+        self.weights = checkpoints.resolve(request.checkpoint, progress)
+        card = checkpoints.load(self.weights, request.weights_key).card  # tells what a public data set is wanted for
+        self.parts = request.split.parts(search=request.max_drop is not None, card=card)
         self.weights_digest = sha256(self.weights)
         self._require_same_checkpoint()
         self.folder = StageFolder(request.folder)

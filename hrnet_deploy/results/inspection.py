@@ -1,4 +1,4 @@
-"""What `inspect` finds in a file, and the list that `models` prints. They are not saved as files, so they have no
+"""What `inspect` finds in a file, and the lists that `models` prints. They are not saved as files, so they have no
 kind."""
 
 from __future__ import annotations
@@ -82,3 +82,22 @@ class CardList:
     """The model cards, in the order in which they are listed."""
 
     cards: Sequence[CardSummary]
+
+
+@dataclass(frozen=True)
+class CheckpointSummary:
+    """One line of `models --checkpoints`: the name that commands take, the published figure, where the file is, how its
+    sha256 begins, and whether it has been downloaded."""
+
+    name: str
+    published: str
+    url: str
+    sha256_prefix: str
+    here: bool
+
+
+@dataclass(frozen=True)
+class CheckpointList:
+    """The published checkpoints, in the order in which they are listed."""
+
+    checkpoints: Sequence[CheckpointSummary]

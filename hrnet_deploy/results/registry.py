@@ -9,6 +9,7 @@ from hrnet_deploy.results.build import BuildResult
 from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.comparison import CompareResult
 from hrnet_deploy.results.cost_table import CostTableResult
+from hrnet_deploy.results.download import DownloadResult
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.float16 import HalfResult
@@ -27,6 +28,7 @@ KINDS: dict[str, type[Result]] = {
         CheckResult,
         CompareResult,
         CostTableResult,
+        DownloadResult,
         EvalResult,
         ExportResult,
         HalfResult,

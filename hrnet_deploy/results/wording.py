@@ -33,9 +33,17 @@ def ms(value: float) -> str:
 
 
 def seconds(milliseconds: float) -> str:
-    """Seconds with the paper's number of digits, from milliseconds."""
+    """Seconds with the paper's number of digits, and with two at least, from milliseconds."""
     value = milliseconds / 1000
-    return f"{value:.1f}" if value >= 100 else f"{value:.2f}" if value >= 10 else f"{value:.3f}"
+    return (
+        f"{value:.1f}"
+        if value >= 100
+        else f"{value:.2f}"
+        if value >= 10
+        else f"{value:.3f}"
+        if value >= 0.01
+        else f"{value:.2g}"
+    )
 
 
 def megabytes(size: float) -> str:

@@ -22,19 +22,23 @@ from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.channels import PICTURE, read_channels
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
-from hrnet_deploy.tasks.images import Image, is_visible, list_images
-from hrnet_deploy.tasks.mpii import as_coco, is_mpii
+from hrnet_deploy.tasks.faces import read_faces
+from hrnet_deploy.tasks.images import Colours, Image, Labels, is_visible, list_images, read_labels
+from hrnet_deploy.tasks.layouts import Found, Sought, Values, find, nested_images
+from hrnet_deploy.tasks.mpii import as_coco, beside, is_mpii, read_release, with_heads
 from hrnet_deploy.tasks.whole_images import WholeImages, read_whole_images
 
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
+MATLAB, CSV = ".mat", ".csv"  # annotations of MPII; annotations of faces
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
 
 
 @dataclass(frozen=True)
 class Item:
     """One image. `annotations` are COCO annotations or detected boxes: None where nothing is known, an empty tuple
-    where it is known that the image shows nothing. `labels` is its label map, if it has one. `categories` are those of
+    where it is known that the image shows nothing. `labels` is its label map, if it has one; `values`
+    is the class of each value in it, unless values are classes. `categories` are those of
     the file that the annotations are from. `filled`: channels that the image lacks are made up (see
     `channels.read_channels`). Of two results that are more alike than `nms`, only the better one is kept. `name` is the
     path of the image in a folder that has folders of images."""
@@ -46,6 +50,7 @@ class Item:
     categories: Categories | None = None
     filled: bool = False
     nms: float = NMS
+    values: Values | None = None
     name: str = ""
 
     @property
@@ -57,6 +62,12 @@ class Item:
         """The image as stored, without the rotation in its EXIF data: (H, W, C), with the channels of an input."""
         return read_channels(self.path, spec, filled=self.filled)
 
+    def label_map(self, colours: Colours = ()) -> Labels:
+        """The class of every pixel, (H, W), of an image that has a label map. `colours` are those of the classes."""
+        assert self.labels is not None
+        found = read_labels(self.labels, colours)
+        return found if self.values is None else np.asarray(self.values, np.uint8)[found]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -64,7 +75,9 @@ class Dataset:
     annotated, and `truth_categories` are the categories of the whole file. `boxes_from` says where boxes come from,
     `facts` what identifies that source, `remarks` what was left out of it, and `skipped` the images that were left out
     because they cannot be read (`tasks.readable`). `detected` says that the boxes are those of a detector, which were
-    given beside the annotations, and `whole_images` that annotations have no boxes, but a class for every image."""
+    given beside the annotations, and `whole_images` that annotations have no boxes, but a class for every image.
+    `place` is the folder of images and its annotations, where those of a public data set were found
+    (`tasks.layouts`)."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
@@ -74,6 +87,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     truth_categories: Categories | None = None
     detected: bool = False
+    place: tuple[Path, Path | None] | None = None
     whole_images: bool = False
 
     def __len__(self) -> int:
@@ -147,21 +161,51 @@ def load_dataset(
     seed: int | None = None,
     every_image: bool = False,
     boxes: Boxes | None = None,
+    sought: Sought | None = None,
 ) -> Dataset:
     """The images of a folder and their annotations.
 
-    `annotations` is a COCO annotation file, a list of COCO detections whose image ids are the names of the image files
-    or numbers in them, a folder of label maps, or a list of images and classes. Without it, a folder with a folder for
-    each class says what each image shows. Unless given, annotations.json and labels/ in the folder of images
-    are used; an annotations.json of another tool is left out, and `remarks` says so. `limit` keeps that many images:
-    the first ones, or a random choice where `seed` is given. Images that the annotations do not list are left out and
-    counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With `boxes`, results are
-    looked for in the boxes of a detector, and scored against the annotations if there are any. Raises BadInput where
-    the annotations or the boxes are not of these images or are damaged."""
+    `annotations` is a COCO annotation file, a CSV file of faces, a list of COCO detections whose image ids are the
+    names of the image files or numbers in them, a folder of label maps, or a list of images and classes. Without it, a
+    folder with a folder for each class says what each image shows. Unless given, annotations.json and labels/ in the
+    folder of images are used; an annotations.json of another tool is left out, and `remarks` says so. `limit`
+    keeps that many images: the first ones, or a random choice where `seed` is given. Images that the annotations do not
+    list are left out and counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With
+    `boxes`, results are looked for in the boxes of a detector, and scored against the annotations if there are any.
+    With `sought`, the folder may also be a public data set as it comes from its site (`tasks.layouts`). Raises BadInput
+    where the annotations or the boxes are not of these images or are damaged."""
+    place = find(images, sought) if sought is not None else None
+    if place is not None:
+        images, annotations = place.images, annotations or place.annotations
     source = None if annotations and annotations.is_dir() else annotations
-    found = _boxed(images, source, every_image) if boxes is None else _detected(images, source, boxes, every_image)
-    items = _labelled(_chosen(list(found.items), limit, seed), images, annotations)
+    nested = place is not None
+    if boxes is None:
+        classes = place is None or place.layout.task == "classification"  # whose folders are classes
+        found = _boxed(images, source, every_image, nested, classes)
+    else:
+        found = _detected(images, source, boxes, every_image, nested)
+    if place is not None:
+        found = _recognised(found, place, annotations)
+    items = _chosen(list(found.items), limit, seed)
+    if place is None or place.layout.maps is None or annotations != place.annotations:
+        items = _labelled(items, images, annotations)
     return replace(found, items=tuple(items), truth=_cut(found.truth, items))
+
+
+def _recognised(found: Dataset, place: Found, annotations: Path | None) -> Dataset:
+    """A public data set that says what was recognised, and has the label maps that lie apart from their images."""
+    remarks = {**found.remarks, "data_set": place.said}
+    remarks.pop("left_out", None)  # the folder of images has the other splits too
+    items = found.items
+    if place.layout.maps is not None and annotations == place.annotations:
+        pairs = enumerate(place.labelled(), start=1)
+        items = tuple(Item(path, i, labels=of, values=place.values) for i, (path, of) in pairs)
+        if not items:
+            raise BadInput(f"{place.images} has no images of {place.said} — get them from the site of the data set")
+    listed_images = len((found.truth or {}).get("images", ()))
+    if listed_images > len(items) and annotations is not None:
+        remarks["images_missing"] = f"{listed_images - len(items)} of {listed_images}, which {annotations.name} lists"
+    return replace(found, items=items, remarks=remarks, place=(place.images, annotations))
 
 
 def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list[Item]:
@@ -177,27 +221,31 @@ def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list
     return [replace(i, labels=maps.get(i.path.stem)) for i in items]
 
 
-def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset:
-    classified = read_whole_images(images, annotations)
+def _boxed(
+    images: Path, annotations: Path | None, every_image: bool, nested: bool = False, classes: bool = True
+) -> Dataset:
+    classified = read_whole_images(images, annotations) if classes else None
     if classified is not None:
         return _of_whole_images(classified, annotations)
-    paths = list_images(images)
+    paths = nested_images(images) if nested else list_images(images)
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
     if source is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
-    if source.suffix.lower() == ".mat":
-        raise BadInput(
-            f"{source} is a file of MATLAB — give MPII's annotations as JSON, such as the valid.json of the official "
-            "repository of HRNet pose estimation"
-        )
-    content = read_json(source, "a COCO annotation file or a list of COCO detections")
+    if source.suffix.lower() == MATLAB:
+        content: Any = read_release(source)
+    elif source.suffix.lower() == CSV:
+        content = read_faces(source)
+    else:
+        content = read_json(source, "a COCO annotation file or a list of COCO detections")
     if tool := tool_of(content):
         if annotations is None:
             items = [Item(p, i) for i, p in enumerate(paths, start=1)]
             return Dataset(tuple(items), remarks={"not_used": f"{source.name} is a file of {tool}, not of COCO"})
         raise BadInput(f"{source} is a file of {tool} — export the annotations from it in COCO's format")
-    truth = None
+    truth, remarks = None, {}
     if is_mpii(content):
+        if heads := beside(source):
+            content, remarks["head_boxes"] = with_heads(content, source, heads), f"those of {heads.name}"
         content = as_coco(content, source)
     if isinstance(content, list):
         items = _detections(paths, detections_by_image(content, source), source)
@@ -213,7 +261,6 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool) -> Dataset
         )
     known = {i.path for i in items}
     others = [p for p in paths if p not in known]
-    remarks = {}
     if every_image:  # in a list of detections, an image without any shows nothing
         first = max((i.image_id for i in items), default=0) + 1
         items += [Item(p, i, None if truth is not None else ()) for i, p in enumerate(others, start=first)]
@@ -306,17 +353,17 @@ def _categories_of(by_image: ByImage) -> Categories:
     return Categories.of({"annotations": [d for found in by_image.values() for d in found]})
 
 
-def _detected(images: Path, annotations: Path | None, boxes: Boxes, every_image: bool) -> Dataset:
+def _detected(images: Path, annotations: Path | None, boxes: Boxes, every_image: bool, nested: bool = False) -> Dataset:
     """The images with the boxes of a detector, and with the annotations as the truth if there are any."""
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
-    found = _boxed(images, source, every_image)
+    found = _boxed(images, source, every_image, nested)
     if found.truth is None and annotations is not None:
         raise BadInput(
             f"{annotations} is a list of detections and no ground truth — give such a list with --boxes, and with "
             "--annotations the annotations that its results are scored against"
         )
     if source is None or found.truth is None:
-        alone = _boxed(images, boxes.file, every_image).within(boxes)
+        alone = _boxed(images, boxes.file, every_image, nested).within(boxes)
         return replace(alone, truth=None, remarks={**alone.remarks, "no_truth": "boxes are given, but no annotations"})
     facts: dict[str, Setting] = {
         "boxes": boxes.file.name,

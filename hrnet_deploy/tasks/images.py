@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,7 @@ from hrnet_deploy.tasks.damage import damage_of
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
+Colours = Sequence[tuple[int, int, int]]  # red, green and blue of each class
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 ARRAY = ".npy"  # an image as an array (H, W, C) of uint8, for channels that no image file has
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
@@ -97,9 +98,9 @@ def _of_16_bits(path: Path, image: NDArray[np.uint16]) -> Image:
     return np.asarray((image.astype(np.uint32) * 255 + 32767) // 65535, np.uint8)
 
 
-def read_labels(path: Path) -> Labels:
+def read_labels(path: Path, colours: Colours = ()) -> Labels:
     """A label map (H, W): a PNG file whose pixels are class numbers, grey or with a palette, of 1 to 16 bits. One bit
-    gives 0 and 1, and a palette its numbers.
+    gives 0 and 1, and a palette its numbers. A map of colours is read where every one of them is that of a class.
 
     Raises BadInput where the file is none.
     """
@@ -108,6 +109,8 @@ def read_labels(path: Path) -> Labels:
     wanted = "expected a PNG whose pixels are class numbers, grey or with a palette"
     if header is None:
         raise BadInput(f"{path} is no label map: it is not a PNG — {wanted}")
+    if header.colour == png.RGB and len(colours):
+        return _numbers_of(path, read_image(path), colours)
     if header.colour not in (png.GREY, png.PALETTE):
         raise BadInput(f"{path} is no label map: its pixels are colours — {wanted}; write the number of each colour")
     found = _decoded(path, np.frombuffer(png.as_numbers(data), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -121,6 +124,31 @@ def read_labels(path: Path) -> Labels:
             "write class numbers up to 255"
         )
     return np.asarray(found, np.uint8)
+
+
+def labels_size(path: Path) -> tuple[int, int] | None:
+    """The height and the width of a label map, from its header; None where it is no PNG file that can be read."""
+    try:
+        with path.open("rb") as file:
+            header = png.header_of(file.read(64))
+    except OSError:
+        return None
+    return None if header is None else (header.height, header.width)
+
+
+def _numbers_of(path: Path, image: Image, colours: Colours) -> Labels:
+    """The class of each pixel of a map of colours. Raises BadInput where a colour is that of no class, or of two."""
+    red, green, blue = (image[..., i].astype(np.uint32) for i in range(3))
+    codes = [r << 16 | g << 8 | b for r, g, b in colours]
+    found, places = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    wrong = next((int(c) for c in found if codes.count(int(c)) != 1), None)
+    if wrong is not None:
+        of = f"({wrong >> 16}, {wrong >> 8 & 255}, {wrong & 255})"
+        raise BadInput(
+            f"{path} is a map of colours, and {of} is that of {'two classes' if wrong in codes else 'no class'} of the "
+            "model — write the number of each class, and 255 for what is not scored"
+        )
+    return np.asarray([codes.index(int(c)) for c in found], np.uint8)[places].reshape(image.shape[:2])
 
 
 def normalised(image: Image, spec: Input) -> NDArray[np.float32]:

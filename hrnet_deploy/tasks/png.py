@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, PALETTE = 0, 3  # types of colour; the others are RGB (2), grey with alpha (4) and RGB with alpha (6)
+GREY, RGB, PALETTE = 0, 2, 3  # types of colour; the others are grey with alpha (4) and RGB with alpha (6)
 PIXELS = (b"IHDR", b"IDAT", b"IEND")  # the chunks that hold the pixels
 
 

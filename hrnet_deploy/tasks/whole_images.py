@@ -89,7 +89,8 @@ def _from_list(images: Path, source: Path) -> WholeImages:
         lines = source.read_text(encoding="utf-8-sig").splitlines()
     except ValueError as error:
         raise BadInput(f"{source} is no text in UTF-8 — write one image and its class in each line") from error
-    pairs, missing, example = [], 0, ""
+    pairs: list[tuple[Path, str]] = []
+    missing, example = 0, ""
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue

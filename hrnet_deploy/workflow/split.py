@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.tasks.layouts import Sought
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_count
 
@@ -69,13 +71,16 @@ class Split:
             )
         require_count("--seed", self.seed, least=0)
 
-    def parts(self, search: bool = False) -> Parts:
+    def parts(self, search: bool = False, card: ModelCard | None = None) -> Parts:
         """Divide the images. Raises BadInput if there are too few, or a part has none that can be read.
 
         Args:
             search: whether a validation set is needed.
+            card: of the model. With it, the folder may be a public data set as it comes from its site.
         """
-        everything = load_dataset(self.images, self.annotations, boxes=self.boxes).choosing(self.categories)
+        sought = None if card is None else Sought.of(card)
+        everything = load_dataset(self.images, self.annotations, boxes=self.boxes, sought=sought)
+        everything = everything.choosing(self.categories)
         if len(everything) < 2 + search:
             others = "the search and the test each need others" if search else "the test needs others"
             raise BadInput(

@@ -49,7 +49,8 @@ def test_mmpretrain_saves_the_classes_and_the_pipeline(
 ) -> None:
     found = saved({"meta": meta, "state_dict": state}, tmp_path / "a.pth")
     assert found.card.label_names == NAMES
-    assert (found.card.input.crop_ratio, found.card.input.interpolation) == (pytest.approx(ratio), kernel)
+    assert found.card.input.crop_ratio == pytest.approx(ratio)
+    assert found.card.input.interpolation == kernel
     assert "prepared with crop ratio" in found.summary
 
 

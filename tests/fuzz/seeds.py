@@ -17,6 +17,7 @@ from safetensors.torch import save as save_safetensors
 from support import results
 from support.interpreter import ROOT
 from support.layouts import LAYOUTS
+from support.mat import mat_file
 
 from fuzz.workplace import Workplace
 from hrnet_deploy.cards import card
@@ -26,6 +27,15 @@ from hrnet_deploy.graph.plan import BuildOptions, Manifest
 from hrnet_deploy.results import codec
 
 Seeds = list[bytes]
+
+
+def mpii_files(place: Workplace) -> Seeds:
+    """Files of MATLAB with the people of MPII, packed and not."""
+    point = {"x": 3.0, "y": 4.0, "id": np.array([[2]], "u1"), "is_visible": "1"}
+    rect = {"x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0, "annopoints": [{"point": [point, point]}]}
+    rect |= {"scale": 0.5, "objpos": [{"x": 5.0, "y": 5.0}]}
+    whole = {"RELEASE": [{"annolist": [{"image": [{"name": "a.jpg"}], "annorect": [rect]}]}]}
+    return [mat_file(whole), mat_file(whole, compressed=True)]
 
 
 def _json(value: Any) -> bytes:

@@ -25,7 +25,8 @@ from hrnet_deploy.results.render.markdown import Pictures, markdown
 from hrnet_deploy.results.render.page import html_page
 from hrnet_deploy.tasks import images
 from hrnet_deploy.tasks.classes import Classes
-from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.dataset import Item, load_dataset
+from hrnet_deploy.tasks.mpii import as_coco, read_release
 from hrnet_deploy.tasks.segmentation.survey import Survey
 from hrnet_deploy.workflow.findings import FindingsCache
 from hrnet_deploy.workflow.stages import StageFolder
@@ -75,8 +76,13 @@ def _annotations(path: Path, place: Workplace) -> None:
     load_dataset(place.images, path, every_image=True).unjudged()
 
 
+def _mpii(path: Path, _: Workplace) -> None:
+    as_coco(read_release(path), path)
+
+
 def _label_map(path: Path, _: Workplace) -> None:
-    survey, classes = Survey.of([path]), Classes(tuple(f"class_{i}" for i in range(9)))
+    classes = Classes(tuple(f"class_{i}" for i in range(9)), tuple((20 * i, 0, 9) for i in range(9)))
+    survey = Survey.of([Item(path, 1, labels=path)], classes)
     survey.check(classes)
     survey.reading(classes)
 
@@ -194,6 +200,7 @@ TARGETS = {
     "image": Target(seeds.images, _PNG, _image, ".png", 60),
     "label_map": Target(seeds.label_maps, _PNG, _label_map, ".png", 120),
     "manifest": Target(seeds.manifests, _JSON, _manifest, ".plan.json", 120),
+    "mpii": Target(seeds.mpii_files, mutate.change_bytes, _mpii, ".mat", 200),
     "onnx": Target(seeds.onnx_files, formats.onnx_file, _onnx, ".onnx", 100),
     "results": Target(seeds.result_files, _JSON, _result, ".json", 80),
     "stage": Target(seeds.stages, _JSON, _stage, ".json", 30),

@@ -22,6 +22,7 @@ LAYERS = (
     "tasks",
     "checkpoints",
     "networks",
+    "downloads",
     "cards",
     "architecture",
     "results",

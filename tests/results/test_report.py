@@ -134,7 +134,7 @@ def test_every_kind_is_a_page_and_markdown(kinds: dict[str, Path]) -> None:
     for kind, path in kinds.items():
         page = page_of(path)
         assert path.name in "".join(page.text) or kind == "compare", kind
-        assert page.tables or kind in ("sensitivity", "predict"), kind
+        assert page.tables or kind in ("sensitivity", "predict", "download"), kind
         pictures = Pictures("pictures")
         text = markdown(document([path]), pictures)
         assert_tables(text)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from hrnet_deploy.results.adoption import AdoptResult
-from hrnet_deploy.results.base import Cpu, EngineInfo, Environment, Figure, Result
+from hrnet_deploy.results.base import Cpu, EngineInfo, Environment, Figure, Result, Skipped
 from hrnet_deploy.results.bench import BenchResult, BenchRow, LayerTime, Region
 from hrnet_deploy.results.build import BuildResult
 from hrnet_deploy.results.check import CheckResult
@@ -19,6 +19,7 @@ from hrnet_deploy.results.cost_table import (
     Parity,
     Score,
 )
+from hrnet_deploy.results.download import DownloadResult
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.figures import Budget, Check, Distance, TaskFigures, TensorFigures
@@ -348,7 +349,22 @@ def predict() -> PredictResult:
         pictures=["found/a.jpg", "found/b.jpg"],
         engine="ort",
         engine_info=INFO,
+        boxes={"boxes_of": "category 7 (worker), the only one with keypoints", "boxes_left_out": "2 of 13"},
         **origin("predict pose.onnx photos -o found"),
+    )
+
+
+def download() -> DownloadResult:
+    return DownloadResult(
+        name=CARD,
+        card=CARD,
+        path="cache/checkpoints/w32-81c58e40.pth",
+        size=115_000_000,
+        sha256="81c58e40" + 56 * "0",
+        url="https://example.org/w32-81c58e40.pth",
+        how="downloaded from https://example.org/w32-81c58e40.pth",
+        published="AP 74.6 on COCO val2017",
+        **origin(f"download {CARD}"),
     )
 
 
@@ -400,7 +416,7 @@ def cost_table() -> CostTableResult:
             entry,
             result=measured,
             training=training(),
-            score=Score("AP", 74.6, "COCO val2017"),
+            score=Score("AP", 74.6, "COCO val2017", [Skipped("val2017/7.jpg", "is cut off")]),
             parity=Parity(3e-6, "moved 0.0001 px"),
         ),
         dataclasses.replace(entry, name="Second", result=dataclasses.replace(measured, rows=failed)),
@@ -421,6 +437,7 @@ def cost_table() -> CostTableResult:
 def examples() -> dict[str, list[Result]]:
     """Every kind by its name, with what passed and what did not."""
     found: list[Result] = [bench(), build(), cost_table(), training(), evaluation(), predict(), compare(), tune()]
+    found.append(download())
     found += [sensitivity()]
     for make in (adopt, check, export, half, quantize, run):
         found += [make(), make(passed=False)]

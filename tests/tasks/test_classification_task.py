@@ -65,7 +65,7 @@ def test_the_crop_is_that_of_pillow_and_torchvision(size: tuple[int, int], inter
     resized = np.asarray(pillow.fromarray(image).resize(after[::-1], kernel))
     top, left = round((after[0] - 64) / 2), round((after[1] - 64) / 2)
     wanted = resized[top : top + 64, left : left + 64].astype(int)
-    spec = dataclasses.replace(Input(64, 64, fit="centre"), interpolation=interpolation)
+    spec = dataclasses.replace(Input(64, 64, fit="centre"), interpolation=interpolation)  # type: ignore[arg-type]
     got = centre_crop(image, spec).astype(int)
     assert abs(got - wanted).max() <= 1 and (got != wanted).mean() < 0.01  # Pillow adds in fixed point
 

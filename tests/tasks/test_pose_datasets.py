@@ -247,7 +247,7 @@ def test_a_whole_body_file_fits_a_network_of_its_first_part(tmp_path: Path) -> N
 def test_files_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "mpii.mat").write_bytes(b"MATLAB 5.0 MAT-file")
     write_image(tmp_path / "0.png", np.zeros((9, 9, 3), np.uint8))
-    with pytest.raises(BadInput, match="is a file of MATLAB — give MPII's annotations as JSON"):
+    with pytest.raises(BadInput, match="is not a MATLAB file of version 5 to 7"):
         load_dataset(tmp_path, tmp_path / "mpii.mat")
     content = layout(MPII)
     content[1]["scale"] = "large"

@@ -22,6 +22,7 @@ from hrnet_deploy.results.documents import (
     check,
     compare,
     cost_table,
+    download,
     evaluation,
     export,
     half,
@@ -34,10 +35,11 @@ from hrnet_deploy.results.documents import (
     training,
     tune,
 )
+from hrnet_deploy.results.download import DownloadResult
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.results.export import ExportResult
 from hrnet_deploy.results.float16 import HalfResult
-from hrnet_deploy.results.inspection import CardList, Inspection
+from hrnet_deploy.results.inspection import CardList, CheckpointList, Inspection
 from hrnet_deploy.results.machine import Machine
 from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.results.quantization import QuantizeResult, SensitivityResult
@@ -46,7 +48,7 @@ from hrnet_deploy.results.training import TrainingResult
 from hrnet_deploy.results.tuning import TuneResult
 
 R = TypeVar("R", bound=Result)
-Shown = Result | Inspection | Machine | CardList  # everything that has a document
+Shown = Result | Inspection | Machine | CardList | CheckpointList  # everything that has a document
 
 _DOCUMENTS: dict[type, Callable[[Any, str], Document]] = {
     AdoptResult: adopt.document,
@@ -64,9 +66,11 @@ _DOCUMENTS: dict[type, Callable[[Any, str], Document]] = {
     SensitivityResult: quantize.sensitivity,
     TrainingResult: training.document,
     TuneResult: tune.document,
+    DownloadResult: download.document,
     Inspection: overview.inspection,
     Machine: overview.machine,
     CardList: overview.card_list,
+    CheckpointList: overview.checkpoint_list,
 }
 
 

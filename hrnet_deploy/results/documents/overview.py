@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hrnet_deploy.results.document import Cell, Document, Facts, Line, Table
-from hrnet_deploy.results.inspection import CardList, Inspection
+from hrnet_deploy.results.inspection import CardList, CheckpointList, Inspection
 from hrnet_deploy.results.machine import Machine
 
 
@@ -44,3 +44,13 @@ def card_list(found: CardList, name: str = "") -> Document:
     """The model cards."""
     rows: list[Line] = [[c.name, c.network, c.input_size, c.published] for c in found.cards]
     return Document("Model cards", [Table("Every card", ["card", "network", "input", "published"], rows, "llll")])
+
+
+def checkpoint_list(found: CheckpointList, name: str = "") -> Document:
+    """The published checkpoints."""
+    rows: list[Line] = [
+        [c.name, c.published, Cell("yes", tone="good") if c.here else "", c.url.rsplit("/", 1)[-1]]
+        for c in found.checkpoints
+    ]
+    table = Table("Every checkpoint that can be downloaded", ["name", "published", "here", "file"], rows, "llll")
+    return Document("Published checkpoints", [table])

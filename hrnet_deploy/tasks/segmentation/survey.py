@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import Setting
 from hrnet_deploy.tasks.classes import Classes
-from hrnet_deploy.tasks.images import read_labels
+from hrnet_deploy.tasks.dataset import Item
 
 MOST_NAMED = 5  # so many classes are named in a sentence, the others are counted
 
@@ -26,13 +26,15 @@ class Survey:
     first: dict[int, Path]
 
     @classmethod
-    def of(cls, paths: Sequence[Path]) -> Survey:
-        """Read every map once. Raises BadInput where one is no label map."""
+    def of(cls, items: Sequence[Item], classes: Classes) -> Survey:
+        """Read every map of some images once. Raises BadInput where one is no label map."""
         pixels, first = np.zeros(256, np.int64), dict[int, Path]()
-        for path in paths:
-            counts = np.bincount(read_labels(path).ravel(), minlength=256)
+        for item in items:
+            if item.labels is None:
+                continue
+            counts = np.bincount(item.label_map(classes.colours).ravel(), minlength=256)
             for value in np.flatnonzero(counts):
-                first.setdefault(int(value), path)
+                first.setdefault(int(value), item.labels)
             pixels += counts
         return cls(pixels, first)
 

@@ -26,7 +26,7 @@ from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, InputFormat, Outputs, Rec
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import LABELS, Dataset, Item
 from hrnet_deploy.tasks.fit import InputFit
-from hrnet_deploy.tasks.images import Image, Labels, normalised, read_labels
+from hrnet_deploy.tasks.images import Image, Labels, labels_size, normalised
 from hrnet_deploy.tasks.segmentation import ENTRY
 from hrnet_deploy.tasks.segmentation.confusion import SegmentationScore, counts_of
 from hrnet_deploy.tasks.segmentation.drawing import draw_labels
@@ -123,6 +123,8 @@ class SegmentationTask(Task):
             )
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
+        if item.labels is not None and (size := labels_size(item.labels)):
+            _require_size(item.labels, size, image.shape)  # before the network has run on every image
         crop, used = self.fitted(image)
         fit = InputFit(item.image_id, (image.shape[0], image.shape[1]), used)
         if self.input_format.embedded:
@@ -214,7 +216,7 @@ class SegmentationTask(Task):
         paths = [i.labels for i in dataset.items if i.labels is not None]
         state = tuple((p, s.st_mtime_ns, s.st_size) for p in paths for s in (p.stat(),))
         if self._surveyed is None or self._surveyed[0] != state:
-            self._surveyed = (state, Survey.of(paths))
+            self._surveyed = (state, Survey.of(dataset.items, self.classes))
         return self._surveyed[1]
 
     def unscorable_reason(self, dataset: Dataset) -> str:
@@ -241,10 +243,8 @@ class SegmentationTask(Task):
 
     def _counts(self, item: Item, labels: Labels) -> NDArray[np.int64]:
         assert item.labels is not None
-        truth = read_labels(item.labels)
-        if truth.shape != labels.shape:
-            sizes = f"{truth.shape[0]}x{truth.shape[1]}, its image {labels.shape[0]}x{labels.shape[1]}"
-            raise BadInput(f"{item.labels} is {sizes} — give the label map of that image, at its size")
+        truth = item.label_map(self.classes.colours)
+        _require_size(item.labels, truth.shape, labels.shape)
         return counts_of(truth, labels, len(self.classes.names), self.classes.ignore)
 
     def annotation_source(self, images: Path, annotations: Path | None) -> dict[str, str]:
@@ -282,6 +282,12 @@ def merge_flip(
     for a, b in pairs:
         order[[a, b]] = order[[b, a]]
     return ((logits + mirrored[order, :, ::-1]) * 0.5).astype(np.float32)
+
+
+def _require_size(path: Path, size: Sequence[int], of_image: Sequence[int]) -> None:
+    if tuple(size) != tuple(of_image[:2]):
+        sizes = f"{size[0]}x{size[1]}, its image {of_image[0]}x{of_image[1]}"
+        raise BadInput(f"{path} is {sizes} — give the label map of that image, at its size")
 
 
 def _compressed(labels: Labels) -> bytes:
