@@ -74,6 +74,14 @@ def test_images_of_a_list_that_are_not_there_are_counted(images: Path, tmp_path:
     assert data.truth is not None and [c["name"] for c in data.truth["categories"]] == ["9", "10"]
 
 
+def test_a_csv_file_of_two_columns_is_a_list_and_one_of_faces_is_none(images: Path, tmp_path: Path) -> None:
+    source = tmp_path / "list.csv"
+    source.write_text('image,class\nn01/c.png,"great white shark"\n')
+    assert classes(images, source) == {"c.png": "great white shark"}
+    source.write_text("image_name,scale,center_w,center_h,original_0_x,original_0_y\nc.png,1.2,3,4,1,2\n")
+    assert whole_images.read_whole_images(images, source) is None
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
