@@ -87,7 +87,7 @@ def test_check_eval_and_predict(exported: Path, checkpoint: Path, images: Path, 
     records = json.loads((tmp_path / "found" / "results.json").read_text())
     assert len(records) == 48 and len(list((tmp_path / "found").glob("*.png"))) == 48
     assert {r["file_name"].split("/")[0] for r in records} == {p.name for p in images.iterdir()}
-    assert all([len(r["classes"]) == 5 and r["classes"][0]["name"] in KNOWN for r in records])
+    assert all(len(r["classes"]) == 5 and r["classes"][0]["name"] in KNOWN for r in records)
 
 
 def test_a_list_of_images_and_classes(exported: Path, images: Path, tmp_path: Path, run: Run) -> None:

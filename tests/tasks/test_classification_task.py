@@ -23,6 +23,7 @@ from hrnet_deploy.tasks.classification.resampling import centre_crop
 from hrnet_deploy.tasks.classification.task import Classification, ClassificationTask
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import write_image
+from hrnet_deploy.tasks.layouts import Sought
 
 NAMES = ("cat", "dog", "great white shark", "crane", "crane", "tench")
 FOLDERS = ("n1", "n2", "n3", "n4", "n5", "n6")
@@ -151,6 +152,25 @@ def test_numbers_are_matched_where_category_says_so(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("cat/ca0.png 0\ntench/te0.png 6\n")
     with pytest.raises(BadInput, match="the data set has the class 6, the network has the classes 0 to 5"):
         task().unscorable_reason(load_dataset(images, tmp_path / "list.txt").choosing(["number"]))
+
+
+def test_imagenet_in_its_own_folders(tmp_path: Path) -> None:
+    images = folder(tmp_path / "val", "n1", "n3")
+    sought = Sought("classification", "imagenet", 6)
+    data = load_dataset(tmp_path, sought=sought)
+    assert data.remarks["data_set"].startswith("ImageNet") and [i.file_name for i in data.items] == [
+        "n1/n10.png",
+        "n3/n30.png",
+    ]
+    predictions = [dataclasses.replace(found(i.image_id, 2), classes=np.resize(2, 5)) for i in data.items]
+    assert task().score(predictions, data).figures()["top-1"] == 0.5
+    for name in ("n1", "n3"):
+        next((images / name).iterdir()).rename(images / f"{name}.png")
+        (images / name).rmdir()
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "val.txt").write_text("n1.png 0\nn3.png 2\n")
+    listed = load_dataset(tmp_path, sought=sought).choosing(["number"])
+    assert task().score(predictions, listed).figures()["top-1"] == 0.5
 
 
 def test_category_says_what_a_class_is_called_in_the_data_set(tmp_path: Path) -> None:
