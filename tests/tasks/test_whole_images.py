@@ -87,6 +87,7 @@ def test_a_csv_file_of_two_columns_is_a_list_and_one_of_faces_is_none(images: Pa
     [
         (b"n01/c.png dog\nn02.b\n", "has the line 2 'n02.b' — write the path of an image and its class"),
         (b"x/y.png dog\n", "none of its 1 images is there, such as x/y.png"),
+        (b"a" * 300 + b".png dog\n", "none of its 1 images is there"),
         (b"\n", "it has no line"),
         (b"\xff\xfe\x00", "is no text in UTF-8"),
     ],
