@@ -38,8 +38,6 @@ MEGABYTE = 10**6
 LATER = {408, 425, 429, *range(500, 600)}  # answers that may be others a moment later
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 PAGE = re.compile(rb"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
-ELSEWHERE = "get the file on another machine and give its folder to `hrnet-deploy download` with --from"
-LOOK = f"open it in a browser to see, or {ELSEWHERE}"
 
 
 class _Broken(Exception):
@@ -121,7 +119,7 @@ def _connect(url: str, part: Path, progress: Progress, largest: int) -> None:
         if not start and ("html" in response.headers.get_content_type() or PAGE.match(first)):
             raise Unavailable(
                 f"{url} gave a web page instead of the file (a login page of the network, or the file has moved) — "
-                f"{LOOK}"
+                "open it in a browser to see, or get the file elsewhere and name its folder with `download --from`"
             )
         _check_room(url, part, start, total, largest)
         if not start:
@@ -179,7 +177,10 @@ def _check_room(url: str, part: Path, start: int, total: int | None, largest: in
 
 
 def _too_large(url: str, largest: int) -> Unavailable:
-    return Unavailable(f"{url} has more than {largest / 2**30:g} GiB, which no checkpoint has — {ELSEWHERE}")
+    return Unavailable(
+        f"{url} has more than {largest / 2**30:g} GiB, which no checkpoint has — get the file elsewhere and name "
+        "its folder with `download --from`"
+    )
 
 
 def _begin(part: Path, url: str, headers: Any) -> None:
@@ -225,7 +226,10 @@ class _Redirects(web.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
-            raise Unavailable(f"{req.full_url} leads to {newurl}, which is not encrypted — {LOOK}")
+            raise Unavailable(
+                f"{req.full_url} leads to {newurl}, which is not encrypted — open it in a browser to see, or get "
+                "the file elsewhere and name its folder with `download --from`"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -250,14 +254,24 @@ def _refused(url: str, error: HTTPError) -> Exception:
     if error.code in LATER:
         return _Broken(f"the server answered {error.code} {error.reason}")
     if error.code in (404, 410):
-        return Unavailable(f"{url} is no longer there (the server answered {error.code}) — {ELSEWHERE}")
+        return Unavailable(
+            f"{url} is no longer there (the server answered {error.code}) — get the file elsewhere and name its "
+            "folder with `download --from`"
+        )
     if 300 <= error.code < 400:
-        return Unavailable(f"{url} leads in a circle or to no web address — {LOOK}")
+        return Unavailable(
+            f"{url} leads in a circle or to no web address — open it in a browser to see, or get the file elsewhere "
+            "and name its folder with `download --from`"
+        )
     if error.code == 407:
         return Unavailable(
-            f"the proxy {_proxy(url)} wants a name and a password — write them into HTTPS_PROXY: http://NAME:PASSWORD@HOST"
+            f"the proxy {_proxy(url)} wants a name and a password — write them into HTTPS_PROXY: "
+            "http://NAME:PASSWORD@HOST"
         )
-    return Unavailable(f"{url} is refused (the server answered {error.code} {error.reason}) — {ELSEWHERE}")
+    return Unavailable(
+        f"{url} is refused (the server answered {error.code} {error.reason}) — get the file elsewhere and name its "
+        "folder with `download --from`"
+    )
 
 
 def _unreachable(url: str, error: Exception) -> Exception:
@@ -266,23 +280,28 @@ def _unreachable(url: str, error: Exception) -> Exception:
     proxy = _proxy(url)
     host = urlsplit(proxy or url).hostname or proxy or url
     through = f" and the proxy {proxy}" if proxy else ", set HTTPS_PROXY if there is a proxy"
-    cure = f"check the network{through}, or {ELSEWHERE}"
     if isinstance(cause, socket.gaierror):
-        return Unavailable(f"the name {host} cannot be looked up ({cause.strerror}) — {cure}")
+        return Unavailable(
+            f"the name {host} cannot be looked up ({cause.strerror}) — check the network{through}, or get the file "
+            "elsewhere and name its folder with `download --from`"
+        )
     if isinstance(cause, ssl.SSLError):
         return Unavailable(
             f"the connection to {host} is not secure ({cause.reason or cause}) — name the certificates of your network "
-            f"with SSL_CERT_FILE, or {ELSEWHERE}"
+            "with SSL_CERT_FILE, or get the file elsewhere and name its folder with `download --from`"
         )
     if isinstance(cause, TimeoutError | ConnectionResetError | http.client.HTTPException):
         return _Broken(str(cause) or type(cause).__name__)
-    return Unavailable(f"{host} cannot be reached ({getattr(cause, 'strerror', None) or cause}) — {cure}")
+    return Unavailable(
+        f"{host} cannot be reached ({getattr(cause, 'strerror', None) or cause}) — check the network{through}, or "
+        "get the file elsewhere and name its folder with `download --from`"
+    )
 
 
 def _proxy(url: str) -> str:
-    """The proxy through which an address is asked for, empty without one."""
+    """The proxy through which an address is asked for, without the password in it; empty without one."""
     parts = urlsplit(url)
     with contextlib.suppress(OSError):
         if web.proxy_bypass(parts.hostname or ""):
             return ""
-    return web.getproxies().get(parts.scheme, "")
+    return re.sub("//[^/]*@", "//", web.getproxies().get(parts.scheme, ""))

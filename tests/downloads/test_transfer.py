@@ -256,9 +256,9 @@ def test_a_proxy_is_used_and_named_where_it_fails(
     assert "the name weights.example cannot be looked up" in refused(offer(url), tmp_path / "x")
     monkeypatch.delenv("no_proxy")
     with served() as gone:
-        closed = f"http://127.0.0.1:{gone.server_address[1]}"
-    monkeypatch.setenv("http_proxy", closed)
-    assert f"check the network and the proxy {closed}" in refused(offer(url), tmp_path / "y")
+        closed = f"127.0.0.1:{gone.server_address[1]}"
+    monkeypatch.setenv("http_proxy", f"http://me:secret@{closed}")
+    assert f"check the network and the proxy http://{closed}, or" in refused(offer(url), tmp_path / "y")
 
 
 def test_a_full_disk_is_said_and_the_next_call_continues(server: Server, tmp_path: Path) -> None:
