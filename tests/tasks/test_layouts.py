@@ -18,6 +18,7 @@ from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.layouts import CITYSCAPES, COCO_STUFF, LAYOUTS, Layout, Sought, find, from_one
 from hrnet_deploy.tasks.segmentation.task import SegmentationTask
+from hrnet_deploy.workflow.split import Split
 
 Run = Callable[..., tuple[int, str, str]]
 POSE, OBJECTS, WHOLE = "pose_hrnet_w32_256x192", "faster_rcnn_hrnetv2p_w18_800x1344", "pose_hrnet_w32_wholebody_256x192"
@@ -244,7 +245,22 @@ def test_what_is_missing_of_a_data_set_is_said(tree: Any, tmp_path: Path) -> Non
     assert "1 of 2 images have no label map" in task_of(card(CITY)).unscorable_reason(loaded(city, CITY))
 
 
-def small(**changes: Any) -> SegmentationTask:
+def test_what_calibrates_and_what_judges_may_be_a_public_data_set(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+    for i in range(5):
+        image(tmp_path / f"val2017/{i:012d}.jpg")
+        content["images"].append({"id": i, "file_name": f"{i:012d}.jpg"})
+        own = {"id": i + 1, "image_id": i, "category_id": 1, "bbox": [2, 2, 9, 9], "keypoints": [5, 5, 2] * 17}
+        content["annotations"].append(own)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/person_keypoints_val2017.json").write_text(json.dumps(content))
+    parts = Split(tmp_path, calibration_images=2).parts(search=True, card=card(POSE))
+    assert [len(p) for p in parts] == [2, 1, 2]
+    with pytest.raises(BadInput, match="there are no images in"):
+        Split(tmp_path).parts()  # without a card it is not known which annotations are meant
+
+
+def small() -> SegmentationTask:
     """A task of Cityscapes' classes with a small input."""
     base = card(CITY)
     model = ModelCard("small", base.architecture, Input(20, 30, fit="stretch"), base.dataset, base.labels)
