@@ -158,12 +158,11 @@ def score_on_images(engine: Engine, task: Task, dataset: Dataset, progress: Prog
 
 # The largest difference of an output over its largest magnitude. int8 is judged by its effect on the task alone.
 TENSORS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 8e-2, "int8": None}
-METRIC = {"fp32": 0.1, "fp16": 0.1, "bf16": 0.1, "int8": 0.5}  # points of the metric, either way
 
 
 def budget_for(precision: str, task: Task) -> Budget:
     """The default budget of a precision for a task."""
-    return Budget(TENSORS[precision], METRIC[precision], task.limits[precision])
+    return Budget(TENSORS[precision], task.score_limits[precision], task.limits[precision])
 
 
 def judge(budget: Budget, tensors: Sequence[TensorFigures], task: TaskFigures) -> list[Check]:

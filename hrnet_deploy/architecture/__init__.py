@@ -12,9 +12,11 @@ from typing import Any
 
 from hrnet_deploy.architecture.base import Architecture
 from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, MOST, RESNET_DEPTHS, Body, Stage, Upsample
+from hrnet_deploy.architecture.classification import ClassHRNet
 from hrnet_deploy.architecture.deeplabcut import DeepLabCut
 from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposals, ResNetBody
 from hrnet_deploy.architecture.higher_hrnet import HigherHRNet
+from hrnet_deploy.architecture.landmarks import FaceHRNet
 from hrnet_deploy.architecture.pose import PoseHRNet, SimpleBaseline
 from hrnet_deploy.architecture.segmentation import DilatedResNet, SegHRNet
 from hrnet_deploy.errors import BadInput
@@ -27,9 +29,11 @@ __all__ = [
     "RESNET_DEPTHS",
     "Architecture",
     "Body",
+    "ClassHRNet",
     "DeepLabCut",
     "Detections",
     "DilatedResNet",
+    "FaceHRNet",
     "FasterRCNN",
     "HigherHRNet",
     "PoseHRNet",

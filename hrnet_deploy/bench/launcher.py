@@ -73,17 +73,25 @@ class Worker:
         """See `Session.call`. If the process has died, the error says how."""
         with contextlib.suppress(OSError):  # if it has died, its last answer or its exit code gives the reason
             self._pipe.send((request, *arguments))
+        answer = self._answer()
+        if answer is None:
+            raise DeployError(self._how_it_died())
+        kind, *rest = answer
+        if kind == "ok":
+            return rest[0]
+        sentence, code = rest
+        raise ERRORS.get(code, DeployError)(sentence)
+
+    def _answer(self) -> tuple[Any, ...] | None:
+        """What the worker answers; None if it has died without an answer."""
         ready = multiprocessing.connection.wait([self._pipe, self._process.sentinel])
         if self._pipe not in ready and not self._pipe.poll():
-            raise DeployError(self._how_it_died())
+            return None
         try:
-            kind, *answer = self._pipe.recv()
+            answer: tuple[Any, ...] = self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            raise DeployError(self._how_it_died()) from None
-        if kind == "ok":
-            return answer[0]
-        sentence, code = answer
-        raise ERRORS.get(code, DeployError)(sentence)
+            return None
+        return answer
 
     def _how_it_died(self) -> str:
         self._process.join(5)

@@ -1,8 +1,9 @@
 """Rename the tensors of a checkpoint to the names of the official repositories.
 
-Sources: HRNet-Human-Pose-Estimation and HRNet-Semantic-Segmentation (official); TopdownHeatmapSimpleHead of mmpose 0.x
-and HeatmapHead of mmpose 1.x, which add the prefix `backbone.` to the names of the body; FCNHead and OCRHead of
-mmsegmentation. Dilated ResNets have no official names and keep those of mmsegmentation.
+Sources: HRNet-Human-Pose-Estimation, HRNet-Facial-Landmark-Detection and HRNet-Semantic-Segmentation (official);
+TopdownHeatmapSimpleHead of mmpose 0.x and HeatmapHead of mmpose 1.x, which add the prefix `backbone.` to the names of
+the body; FCNHead and OCRHead of mmsegmentation. Dilated ResNets have no official names and keep those of
+mmsegmentation.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ MMPRETRAIN = "mmpretrain"
 OTHER_LAYOUTS = {"last_layer.": HRNET_PYTORCH, "heads.": DEEPLABCUT}  # beside a body with the prefix backbone.
 # DeepLabCut's heads of body parts; other heads keep their names
 DEEPLABCUT_HEADS = {f"heads.bodypart.{head}.": f"{head}." for head in ("heatmap_head", "locref_head")}
+# the head of HRNetV2 for landmarks in mmpose 0.x and 1.x, where these tensors are there; the first that matches
+LANDMARK_HEADS = {
+    "keypoint_head.final_layer.3.weight": {"keypoint_head.final_layer.": "head."},
+    "head.conv_layers.0.weight": {"head.conv_layers.": "head.", "head.final_layer.": "head.3."},
+}
 # the classifier of mmpretrain (mmclassification) and the official one, which timm's is too; the first that matches
 CLASSIFIER = {
     "backbone.": "",
@@ -132,7 +138,8 @@ def official_names(unwrapped: Unwrapped[T]) -> tuple[str, dict[str, T]]:
         layout = next(
             (v for head, v in {**HEADS, **OTHER_LAYOUTS}.items() if any(n.startswith(head) for n in names)), "mmpose"
         )
-        names = {_renamed(_without_part(n), DEEPLABCUT_HEADS): t for n, t in names.items()}
+        head = next((r for name, r in LANDMARK_HEADS.items() if name in names), {})
+        names = {_renamed(_without_part(n, head), DEEPLABCUT_HEADS): t for n, t in names.items()}
     return f"{layout}, prefix {prefix}" if prefix else layout, names
 
 
@@ -242,7 +249,9 @@ def _renamed(name: str, prefixes: Mapping[str, str]) -> str:
     return name
 
 
-def _without_part(name: str) -> str:
+def _without_part(name: str, head: Mapping[str, str]) -> str:
+    if name.startswith(tuple(head)):
+        return _renamed(name, head)
     for part in ("backbone.", *HEADS):
         if name.startswith(part):
             return name.removeprefix(part)

@@ -52,11 +52,12 @@ def check(
         typer.Option(help="Limit on the mean distance of keypoints or box corners, in pixels of the input."),
     ] = None,
     max_moved: Annotated[
-        float | None, typer.Option(help="Limit for pose: share of keypoints that differ by more than a pixel.")
+        float | None,
+        typer.Option(help="Limit for keypoints: the share of them that differs by more than a pixel."),
     ] = None,
     max_score: Annotated[
         float | None,
-        typer.Option(help="Limit for pose: largest difference of a keypoint's score, over the best score."),
+        typer.Option(help="Limit for keypoints: the largest difference of a score, over the best score."),
     ] = None,
     max_differing: Annotated[
         float | None, typer.Option(help="Limit for segmentation: share of pixels with another class.")

@@ -13,11 +13,13 @@ class Decoding(StrEnum):
     quarter_offset = "quarter_offset"
     dark = "dark"
     udp = "udp"
+    face = "face"
 
 
 class CropGeometry(StrEnum):
     standard = "standard"
     udp = "udp"
+    face = "face"
 
 
 Checkpoint = Annotated[
@@ -55,7 +57,8 @@ SomeImages = Annotated[
 Annotations = Annotated[
     Path | None,
     typer.Option(
-        help="A file of COCO annotations, or a folder of label maps. It replaces those in the folder of images."
+        help="A file of COCO annotations, a folder of label maps, or for classifiers a list of `path class` lines. It "
+        "replaces those in the folder of images."
     ),
 ]
 Split = Annotated[
@@ -64,7 +67,10 @@ Split = Annotated[
 ]
 Boxes = Annotated[
     Path | None,
-    typer.Option(help="For pose: the boxes of a detector, as a list of COCO detections. Default: the annotated boxes."),
+    typer.Option(
+        help="For pose and landmarks: the boxes of a detector, as a list of COCO detections. Default: the annotated "
+        "boxes."
+    ),
 ]
 BoxThreshold = Annotated[
     float | None, typer.Option(help="With --boxes: leave out boxes with a lower score. Default: 0, as published.")
@@ -84,7 +90,8 @@ Categories = Annotated[
     typer.Option(
         "--category",
         metavar="NAME",
-        help="A category of the annotations to use, by name or number; for detectors also CLASS=CATEGORY. Repeatable.",
+        help="A category of the annotations to use, by name or number; for detectors and classifiers also "
+        "CLASS=CATEGORY; for classifiers `number`, if numbers in the annotations are those of the network. Repeatable.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]
@@ -115,11 +122,17 @@ Size = Annotated[str | None, typer.Option(help="The input as HEIGHTxWIDTH. Defau
 FlipTest = Annotated[bool, typer.Option("--flip-test", help="Average with the result of the mirror image.")]
 Decode = Annotated[
     Decoding | None,
-    typer.Option(help="For pose: how a position is read from a heatmap. Default: what the file or the card says."),
+    typer.Option(
+        help="For pose and landmarks: how a position is read from a heatmap; face is for landmarks only. Default: "
+        "what the file or the card says."
+    ),
 ]
 Geometry = Annotated[
     CropGeometry | None,
-    typer.Option(help="For pose: how a box becomes a crop. Default: udp with --decode udp, else what the file says."),
+    typer.Option(
+        help="For pose and landmarks: how a box becomes a crop; face is for landmarks only. Default: that of "
+        "--decode, else what the file says."
+    ),
 ]
 Seconds = Annotated[float, typer.Option(help="Seconds of measured time for each row and region.")]
 Upright = Annotated[

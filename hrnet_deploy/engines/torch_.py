@@ -59,6 +59,7 @@ class TorchEngine:
         self.device = "cuda" if cuda else "cpu"
         self._precision, self._graph = precision, graph
         self.network = network_of(source)
+        self._branches = self._parallel_branches() if streams else 1
         if fused:
             self._fuse(source)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
@@ -73,7 +74,7 @@ class TorchEngine:
         # Boxes are computed in float32. A detector is lowered operator by operator, other networks as a whole.
         self._lowered_whole = source.card.architecture.inputs == (INPUT,)
         if cuda:
-            self._to_gpu(streams)
+            self._to_gpu()
         self.remark = torchvision_operators.remark(self.device) if _has_own_operators(self.network) else ""
         self.call: Callable[..., Any] = torch.compile(self.network) if compile else self.network
         self._compiled = compile
@@ -91,8 +92,16 @@ class TorchEngine:
             raise Unavailable("fused is for networks of one input, and a detector takes two — leave fused out")
         fuse(self.network)
 
-    def _to_gpu(self, streams: bool) -> None:
-        from hrnet_deploy.engines.parallel_branches import CudaStreams, most_branches, parallelise
+    def _parallel_branches(self) -> int:
+        from hrnet_deploy.engines.parallel_branches import most_branches
+
+        most = most_branches(self.network)
+        if most == 1:
+            raise Unavailable("this network has no parallel branches to put on streams — leave streams out")
+        return most
+
+    def _to_gpu(self) -> None:
+        from hrnet_deploy.engines.parallel_branches import CudaStreams, parallelise
 
         torch.cuda.reset_peak_memory_stats()
         libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
@@ -102,12 +111,9 @@ class TorchEngine:
         self.network = self.network.to(self.device)
         if self._lowered_whole and self._precision in LOWER:
             self.network = self.network.to(LOWER[self._precision])
-        if streams:
-            most = most_branches(self.network)
-            if most == 1:
-                raise Unavailable("this network has no parallel branches to put on streams — leave streams out")
-            parallelise(self.network, CudaStreams(most))
-            self.info = dataclasses.replace(self.info, options={**self.info.options, "streams": str(most)})
+        if self._branches > 1:
+            parallelise(self.network, CudaStreams(self._branches))
+            self.info = dataclasses.replace(self.info, options={**self.info.options, "streams": str(self._branches)})
         self.info = dataclasses.replace(self.info, gpu=torch.cuda.get_device_name(), precision=self._precision)
 
     def run(self, feeds: Feeds) -> Arrays:

@@ -23,8 +23,7 @@ def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.Mode
     """The model between its preparation and its decoding.
 
     `model` must have static shapes. With `flip_test` its batch holds images and then their mirror images, so the result
-    takes half as many. Raises BadInput if an axis is open, the task has no graph for its decoding, or the opset is too
-    old."""
+    takes half as many. Raises BadInput if the task has no graph for its decoding, or the opset is too old."""
     decoding = embedding_of(card)
     image, output = model.graph.input[0], model.graph.output[0]
     shape = _static_shape(output)
@@ -43,8 +42,7 @@ def embed(model: onnx.ModelProto, card: ModelCard, flip_test: bool) -> onnx.Mode
 
 def _static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     dims = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-    if not all(dims):
-        raise BadInput("--embed needs static shapes — leave --dynamic out and fix the batch with --batch")
+    assert all(dims)
     return dims
 
 

@@ -29,7 +29,7 @@ from hrnet_deploy.results.compiled import verdict
 from hrnet_deploy.results.cost_table import CostTableResult
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.results.export import ExportResult
-from hrnet_deploy.results.figures import TaskFigures, TensorFigures
+from hrnet_deploy.results.figures import TaskFigures, TensorFigures, more_is_better
 from hrnet_deploy.results.float16 import HalfResult
 from hrnet_deploy.results.quantization import QuantizeResult
 from hrnet_deploy.results.run import RunResult
@@ -217,7 +217,9 @@ def _cost_table(result: CostTableResult) -> Figures:
         if entry.training is not None:
             found |= {(f"{entry.card} {s}", n): f for (s, n), f in _training(entry.training).items()}
         if entry.score is not None:
-            found[f"{entry.card} on {entry.score.data}", entry.score.metric.lower()] = _score(entry.score.value / 100)
+            found[f"{entry.card} on {entry.score.data}", entry.score.metric.lower()] = _score(
+                entry.score.metric, entry.score.value / 100
+            )
     return found
 
 
@@ -237,7 +239,7 @@ def _task(card: str, task: TaskFigures, tensors: Sequence[TensorFigures] = ()) -
     subject = f"{card} on {task.images} images"
     found: Figures = {}
     if task.difference is not None:
-        found[subject, task.metric.lower()] = _score(task.engine[task.metric])
+        found[subject, task.metric.lower()] = _score(task.metric, task.engine[task.metric])
     for name, value in task.distance.figures.items():
         if name not in COUNTS:
             alias, unit = DISTANCES.get(name, (name, ""))
@@ -260,17 +262,16 @@ def _adopt(result: AdoptResult) -> Figures:
     return _tensors(result.card, result.card, result.tensors)
 
 
-def _score(value: float) -> Measured:
-    """A metric of 0..1, in points."""
-    return Measured(100 * value, "points", more_is_better=True)
+def _score(name: str, value: float) -> Measured:
+    """A score: a metric of 0..1 in points, or a distance in pixels."""
+    if name.endswith(" px"):
+        return Measured(value, "px")
+    return Measured(100 * value, "points", more_is_better(name))
 
 
 def _eval(result: EvalResult) -> Figures:
     subject = f"{result.card} {result.precision} in {result.engine} on {result.images} images"
-    return {
-        (subject, name.lower()): Measured(float(value), "px") if name.endswith(" px") else _score(float(value))
-        for name, value in result.figures.items()
-    }
+    return {(subject, name.lower()): _score(name, float(value)) for name, value in result.figures.items()}
 
 
 def _build(result: BuildResult) -> Figures:

@@ -41,6 +41,7 @@ from hrnet_deploy.results.cost_table import (
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.arguments import require_amount
 from hrnet_deploy.workflow.paper_networks import PaperNetwork, chosen_networks, empty_entry, paper_networks
@@ -274,12 +275,14 @@ def _score(source: Source, request: CostTableRequest, progress: Progress) -> Sco
     place = request.data / source.card.task if request.data is not None else None
     if place is None or not place.is_dir():
         return None
-    task, dataset = task_of(source.card), load_dataset(place)
+    task, dataset = task_of(source.card), readable(load_dataset(place))
     progress.stage("scoring")
     engine = open_engine("ort", source)
     figures: Mapping[str, float] = score_on_images(engine, task, dataset).figures()
     engine.close()
-    return Score(task.metric, 100 * figures[task.metric], f"{len(dataset)} images of {place}")
+    left_out = f", without {len(dataset.skipped)} that cannot be read" if dataset.skipped else ""
+    data = f"{len(dataset)} images of {place}{left_out}"
+    return Score(task.metric, 100 * figures[task.metric], data, dataset.skipped)
 
 
 def _checkpoint(network: PaperNetwork, request: CostTableRequest) -> Path | None:

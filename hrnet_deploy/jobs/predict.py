@@ -136,6 +136,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
     if videos and (len(request.inputs) > 1 or request.boxes is not None):
         raise BadInput("give a video alone and without boxes — the whole frame is used as the box")
     dataset = None if videos else _dataset(request.inputs, request.boxes).choosing(request.categories)
+    boxes = {} if dataset is None else predictor.task.boxes_read(dataset)
     with PartialFolder(output.absolute(), _identity(request, dataset)) as part:
         if dataset is None:
             found = _video(predictor, videos[0], part.files, request.pictures, progress)
@@ -155,6 +156,7 @@ def predict(request: PredictRequest, progress: Progress = SILENT) -> PredictResu
         engine_info=predictor.engine.info,
         skipped=found.skipped,
         continued=part.continued,
+        boxes=boxes,
     )
 
 
@@ -228,7 +230,7 @@ def _images(
                 continue
             predictions = predictor.predict_item(image, item)
             records = _records(predictor.task, predictions, part.files, name)
-            records = [{"file_name": item.path.name, **r} for r in records]
+            records = [{"file_name": item.file_name, **r} for r in records]
             files = sorted({r["label_map"] for r in records if "label_map" in r})
             if request.pictures:
                 write_image(part.files / name, predictor.draw(image, predictions))

@@ -70,16 +70,16 @@ class TuneRequest:
 def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
     """Try, judge and measure every candidate, and write the winner's file.
 
-    Raises BadInput if no candidate stays within `max_drop`.
+    Raises BadInput if no candidate stays within `max_drop`, or none could be judged in time.
     """
     check_output(request.output, request.force)
     if request.calibration_cache is not None:
         check_output(request.calibration_cache, force=True)
+    if is_plan(request.model):
+        raise BadInput(f"{request.model} is a plan — tune the ONNX file it was built from")
     started = time.monotonic()
     description = read_description(request.model)
     require_plain_float(request.model, description)
-    if is_plan(request.model):
-        raise BadInput(f"{request.model} is a plan — tune the ONNX file it was built from")
     split = request.split
     require_annotations(split.annotations, description.card, request.model, split.categories, split.boxes)
     with temporary_folder() as folder:
@@ -99,14 +99,11 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
             progress=progress,
         )
         candidates = [tuner.judged(c) for c in tuner.candidates()]
+        _require_accepted(candidates)
         result = tuner.measured(candidates)
         candidates = [tuner.with_time(c, result) for c in candidates]
         ranked = tuner.proved(sorted(candidates, key=_rank))
-        if not ranked[0].accepted:
-            raise BadInput(
-                "no candidate stayed within --max-drop — allow more, or see with `check` how far the file is from its "
-                "network"
-            )
+        _require_accepted(ranked)
         winner = ranked[0]
         with atomic_write(request.output) as part:
             save_model(load_model(tuner.file(winner)), part)
@@ -121,6 +118,16 @@ def tune(request: TuneRequest, progress: Progress = SILENT) -> TuneResult:
         seconds=time.monotonic() - started,
         skipped=tuner.skipped,
     )
+
+
+def _require_accepted(candidates: Sequence[Candidate]) -> None:
+    """Raises BadInput, with the reason of the first candidate, if none of them is accepted."""
+    if not any(c.accepted for c in candidates):
+        first = candidates[0]
+        raise BadInput(
+            f"no candidate was accepted ({first.title}: {first.rejected}) — allow more with --minutes or --max-drop, "
+            "or see with `check` how far the file is from its network"
+        )
 
 
 def _rank(candidate: Candidate) -> tuple[bool, float]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -141,3 +142,22 @@ def _stage(stage: Stage, upsample: Upsample, multi_scale: bool) -> nn.Sequential
         outputs = every if multi_scale or i < stage.modules - 1 else 1
         modules.append(HighResolutionModule(stage, stage.outputs, upsample, outputs))
     return nn.Sequential(*modules)
+
+
+def joined(branches: Sequence[Tensor], align_corners: bool = False) -> Tensor:
+    """The branches of HRNetV2, resized bilinearly to the first and concatenated: (N, sum of channels, H/4, W/4)."""
+    high, *rest = branches
+    size = list(high.shape[-2:])
+    resized = (F.interpolate(b, size=size, mode="bilinear", align_corners=align_corners) for b in rest)
+    return torch.cat([high, *resized], 1)
+
+
+def concat_head(inputs: int, outputs: int, kernel: int = 1) -> nn.Sequential:
+    """The head of HRNetV2: a 1x1 convolution with a bias, as the official one has, batch norm, ReLU, and one map per
+    label."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 1),
+        nn.BatchNorm2d(inputs),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2),
+    )

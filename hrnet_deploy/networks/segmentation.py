@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hrnet_deploy import architecture
 from hrnet_deploy.networks.blocks import conv_bn
-from hrnet_deploy.networks.hrnet import HRNet
+from hrnet_deploy.networks.hrnet import HRNet, concat_head, joined
 from hrnet_deploy.networks.resnet import DilatedBody
 
 OCR_CHANNELS, OCR_KEYS = (
@@ -26,17 +26,6 @@ POOLS = (1, 2, 3, 6)  # PSPNet's grids
 DILATIONS = (1, 12, 24, 36)  # DeepLabV3's, at 1/8
 
 
-def _head(inputs: int, classes: int, kernel: int = 1) -> nn.Sequential:
-    """The classifier: a 1x1 convolution with a bias, as the official one has, batch norm, ReLU, and one score per
-    class."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, inputs, 1),
-        nn.BatchNorm2d(inputs),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(inputs, classes, kernel, padding=kernel // 2),
-    )
-
-
 class SegHRNet(HRNet):
     """HRNetV2: every branch is resized to 1/4 of the input and concatenated."""
 
@@ -45,22 +34,17 @@ class SegHRNet(HRNet):
         width = sum(self.outputs)
         self.ocr = shape.ocr
         if not shape.ocr:
-            self.last_layer = _head(width, shape.classes, shape.head_kernel)
+            self.last_layer = concat_head(width, shape.classes, shape.head_kernel)
             return
         self.conv3x3_ocr = nn.Sequential(
             nn.Conv2d(width, OCR_CHANNELS, 3, padding=1), nn.BatchNorm2d(OCR_CHANNELS), nn.ReLU(inplace=True)
         )
         self.ocr_distri_head = _Context()
         self.cls_head = nn.Conv2d(OCR_CHANNELS, shape.classes, 1)
-        self.aux_head = _head(width, shape.classes)
+        self.aux_head = concat_head(width, shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        high, *rest = self.features(x)
-        align = self.body.upsample.align_corners
-        size = list(high.shape[-2:])
-        pixels = torch.cat(
-            [high, *(F.interpolate(b, size=size, mode="bilinear", align_corners=align) for b in rest)], 1
-        )
+        pixels = joined(self.features(x), self.body.upsample.align_corners)
         if not self.ocr:
             return self.last_layer(pixels)
         estimate = self.aux_head(pixels)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from hrnet_deploy.results.base import Result
+from hrnet_deploy.results.base import Result, Skipped
 from hrnet_deploy.results.bench import BenchResult
 from hrnet_deploy.results.training import TrainingResult
 
@@ -33,11 +33,13 @@ class PaperFigures:
 
 @dataclass(frozen=True)
 class Score:
-    """The metric of trained weights, in points, and the data it was measured on."""
+    """The metric of trained weights, in points, and the data it was measured on, without the images of `skipped`, which
+    could not be read."""
 
     metric: str
     value: float
     data: str
+    skipped: Sequence[Skipped] = ()
 
 
 @dataclass(frozen=True)

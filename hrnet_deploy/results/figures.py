@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 
 from hrnet_deploy.results.base import Figure, Setting
 
+ERRORS = ("NME", "FR@")  # how the names of scores begin of which less is better
+
+
+def more_is_better(score: str) -> bool:
+    """Whether a larger value of a score is better, by its name: not of an error, and not of a distance in pixels."""
+    return not score.startswith(ERRORS) and not score.endswith(" px")
+
 
 @dataclass(frozen=True)
 class TensorFigures:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from hrnet_deploy.results.base import EngineInfo, ImagesResult
+from hrnet_deploy.results.base import EngineInfo, ImagesResult, Setting
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class PredictResult(ImagesResult):
         images, results: the number of images, and the number of entries in results.json.
         pictures: paths of the pictures, or of the one video.
         continued: how many of the images an earlier, interrupted command had predicted.
+        boxes: of which category the boxes are in which results were looked for, and how many were left out, where a
+            file of boxes left that open.
     """
 
     kind: ClassVar[str] = "predict"
@@ -31,3 +33,4 @@ class PredictResult(ImagesResult):
     engine: str
     engine_info: EngineInfo
     continued: int = 0
+    boxes: Mapping[str, Setting] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from hrnet_deploy.errors import BadInput
 
 MORE_KEYPOINTS = "_kpts"  # ends the names of the lists that COCO-WholeBody has besides keypoints
 LARGEST = 2**63  # larger than any coordinate, area or number of a category
-NUMBERS = {"area": float, "score": float, "category_id": int, "iscrowd": int, "num_keypoints": int}
+NUMBERS = {"area": float, "score": float, "box_size": float, "category_id": int, "iscrowd": int, "num_keypoints": int}
 
 
 def cleaned(annotation: Any, source: Path, image: object) -> dict[str, Any]:

@@ -95,13 +95,14 @@ class Task(Protocol):
     engines can be compared number by number; a list sorted by score cannot, because two rows with almost equal scores
     may swap. unusable_reason: why predictions are not results that somebody can use, although engines can be compared
     by them; mostly empty. limits: for each precision (fp32, fp16, bf16, int8), the largest accepted value of figures
-    that `compare` returns."""
+    that `compare` returns. score_limits: the largest accepted change of the metric, up or down, in points."""
 
     card: ModelCard
     metric: str
     comparable: bool = True
     unusable_reason: str = ""
     limits: Mapping[str, Mapping[str, float]]
+    score_limits: Mapping[str, float] = {"fp32": 0.1, "fp16": 0.1, "bf16": 0.1, "int8": 0.5}
 
     def samples(self, image: Image, item: Item) -> list[Sample]:
         """The samples of one image, (H, W, C) uint8 as `channels.read_channels` gives it. A top-down pose network has
@@ -125,6 +126,11 @@ class Task(Protocol):
         """How the annotations of a data set were read where they leave something open, and what of them is not scored.
         It is shown beside `protocol`."""
         return dict(dataset.remarks)
+
+    def boxes_read(self, dataset: Dataset) -> dict[str, Setting]:
+        """In which boxes of a data set results are looked for, where a file leaves that open; `predict` shows it.
+        Empty for a task that looks at whole images."""
+        return {}
 
     def unscorable_reason(self, dataset: Dataset) -> str:
         """Why `score` cannot score against this data set; empty where it can. Raises Unavailable where a library is

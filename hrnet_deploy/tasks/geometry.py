@@ -7,6 +7,8 @@ crop is scaled by its width alone, and pixel 0 of the crop's centre maps to the 
 
 The geometry `udp` (unbiased data processing) takes the distance between the centres of the first and the last pixel as
 the size of a crop. Source: mmpose 1.x, structures/bbox/transforms.py (get_udp_warp_matrix).
+
+The geometry `face` cuts out whole pixels, see `FaceCrop`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Crop:
     """A region of an image: centre (x, y) and size (width, height) in pixels of the image, rotation in degrees.
-    `geometry` is `standard` or `udp`."""
+    `geometry` is `standard`, `udp` or `face`."""
 
     centre: tuple[float, float]
     size: tuple[float, float]
@@ -53,6 +55,40 @@ class Crop:
         return np.asarray(out, np.uint8).reshape(height, width, -1)  # OpenCV drops an axis of one channel
 
 
+@dataclass(frozen=True)
+class FaceCrop(Crop):
+    """A crop of the geometry `face`: a box of whole pixels, black outside the image, is resized, and its contrast is
+    stretched until it has both 0 and 255. Places in the image are whole pixels that count from 1.
+
+    Source: HRNet-Facial-Landmark-Detection, lib/utils/transforms.py (crop, transform_pixel), whose resizing, a function
+    that SciPy no longer has, stretches the contrast. Here OpenCV resizes, by areas where a crop is made smaller. A
+    rotated crop is cut as in the geometry `standard`."""
+
+    def to_image(self, points: NDArray, width: int, height: int) -> Floats:
+        exact = super().to_image(points, width, height)
+        return np.trunc(exact.round(6)) + 1  # rounded, so that 2 is not 1.9999999
+
+    def cut(self, image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        if self.degrees:
+            return super().cut(image, width, height)
+        ends = Crop.to_image(self, np.array([[-1, -1], [width - 1, height - 1]]), width, height)
+        (x1, y1), (x2, y2) = np.trunc(ends.round(6)).astype(int) + 1
+        x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
+        rows, columns = image.shape[:2]
+        if max(x2 - x1, y2 - y1) > 4 * max(rows, columns, width, height):  # mostly black, and too large to be made
+            return super().cut(image, width, height)
+        box = np.zeros((y2 - y1, x2 - x1, image.shape[2]), np.uint8)
+        inside = image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
+        top, left = max(-y1, 0), max(-x1, 0)
+        box[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+        low, high = int(box.min()), int(box.max())
+        if high > low:
+            box = ((box.astype(np.float32) - low) * np.float32(255 / (high - low)) + np.float32(0.5)).astype(np.uint8)
+        smaller = box.shape[0] > height
+        out = cv2.resize(box, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+        return np.asarray(out, np.uint8).reshape(height, width, -1)
+
+
 def crop_of_box(
     box: NDArray | tuple[float, ...], aspect: float, padding: float = 1.25, geometry: str = "standard"
 ) -> Crop:
@@ -64,4 +100,5 @@ def crop_of_box(
         h = w / aspect
     elif w < aspect * h:
         w = h * aspect
-    return Crop(centre, (w * padding, h * padding), geometry=geometry)
+    kind = FaceCrop if geometry == "face" else Crop
+    return kind(centre, (w * padding, h * padding), geometry=geometry)

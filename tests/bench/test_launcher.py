@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -120,6 +121,35 @@ def test_a_row_that_fails_in_another_place_is_marked(tiny_onnx: Path, tmp_path: 
     assert "takes batches of 1, not 3" in result.rows[1].reason
 
 
+@dataclasses.dataclass(frozen=True)
+class DyingSpec:
+    """A worker that ends while it works: with an exit code, or by a signal if the number is negative."""
+
+    how: int
+
+    def open(self) -> DyingSpec:
+        return self
+
+    def die(self) -> None:
+        if self.how < 0:
+            os.kill(os.getpid(), -self.how)
+        os._exit(self.how)
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        (3, r"the measuring process exited unexpectedly \(exit code 3\)"),
+        (-9, r"the measuring process was killed by signal 9 \(out of memory\?\)"),
+    ],
+)
+def test_a_worker_that_dies_says_how(how: int, sentence: str) -> None:
+    session = LocalLauncher().start(DyingSpec(how))
+    with pytest.raises(DeployError, match=sentence):
+        session.call("die")
+    session.close()
+
+
 def test_the_local_machine_is_asked_in_a_process_of_its_own() -> None:
     with Machine(LocalLauncher()) as machine:
         assert machine.threads() >= 1
@@ -204,5 +234,7 @@ def test_numbers_that_make_no_sense_are_refused_before_anything_runs(
     code, out, err = run("bench", tiny_onnx, option, value, "-o", tmp_path / "r.json")
     assert (code, out) == (2, "") and sentence in err
     assert not (tmp_path / "r.json").exists()
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match="a row cannot be measured for nan seconds — give a number over 0"):
         Schedule(seconds=float("nan"))
+    with pytest.raises(BadInput, match="a row cannot take 0 turns — give 1 or more"):
+        Schedule(rounds=0)

@@ -87,6 +87,7 @@ def test_a_colour_order_is_read_in_any_case(colour: str, tmp_path: Path) -> None
         ({"mean": [0.5], "std": [0.5]}, "input.mean has 1 values for the 3 channels RGB"),
         ({"mean": [0.5, 0.5], "std": [0.5, 0.5, 0.5]}, "input.mean has 2 values and input.std 3"),
         ({"mean": "0.5"}, "input.mean is '0.5' — it is a list"),
+        ({"channels": ["red", "green", "red"]}, "input.channels has a name twice (red, green, red)"),
         ({"colour": "RGBA"}, "input.colour is 'RGBA' — it is one of RGB, BGR"),
         ({"color": "RGB"}, "there is no field input.color — did you mean colour?"),
         ({"fit": "squeeze"}, "input.fit is 'squeeze' — it is one of crop, stretch, pad, place"),

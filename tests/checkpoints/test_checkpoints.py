@@ -27,7 +27,8 @@ from support.tiny import TINY
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy import checkpoints
-from hrnet_deploy.cards import card
+from hrnet_deploy.cards import card, card_for
+from hrnet_deploy.checkpoints.completeness import check_complete
 from hrnet_deploy.checkpoints.layouts import to_official
 from hrnet_deploy.checkpoints.recognise import recognise
 from hrnet_deploy.errors import BadInput
@@ -183,7 +184,7 @@ def test_objects_of_training_frameworks_beside_the_weights_are_ignored(
 def test_public_key_lists_are_recognised(name: str) -> None:
     shapes = {k: tuple(s) for k, s, _ in goldens.meta(name)["state_dict"]}
     layout, official = to_official(shapes)
-    assert recognise(official) == OFFICIAL[name.replace("mmpose", "pose")]
+    assert recognise(official) == OFFICIAL[name if name in OFFICIAL else name.replace("mmpose", "pose")]
     beginnings = {
         "mmpose": "mmpose 1.x",
         "mmseg": "mmsegmentation",
@@ -191,6 +192,19 @@ def test_public_key_lists_are_recognised(name: str) -> None:
         "deeplabv3": "mmsegmentation",
     }
     assert layout == next((v for k, v in beginnings.items() if name.startswith(k)), "official")
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize(("dataset", "count"), goldens.meta("mmpose_hrnetv2_w18_keys")["keypoints"].items())
+def test_landmark_networks_of_mmpose_are_recognised(version: int, dataset: str, count: int) -> None:
+    body = goldens.meta("mmpose_hrnetv2_w18_300w")["state_dict"]
+    heads = goldens.meta("mmpose_hrnetv2_w18_keys")[f"heads_mmpose_{version}"][dataset]
+    listed = [k for k in body if k[0].startswith("backbone.")] + heads
+    layout, official = to_official({k: tuple(s) for k, s, _ in listed})
+    shape = dataclasses.replace(OFFICIAL["face_hrnet_w18"], landmarks=count)  # type: ignore[type-var]
+    assert (layout, recognise(official)) == (f"mmpose {version}.x", shape)
+    check_complete(shape, official, Path(dataset))
+    assert card_for(shape).dataset == dataset
 
 
 PLAIN, CORNERS = arch.Upsample("bilinear"), arch.Upsample("bilinear", align_corners=True)
@@ -243,16 +257,12 @@ def test_a_known_architecture_gets_its_card_and_an_unknown_head_a_new_one(
 def test_an_unknown_network_gets_the_input_of_the_dataset_with_as_many_labels(
     shape: arch.Architecture, dataset: str, size: str, fit: str
 ) -> None:
-    from hrnet_deploy.cards import card_for
-
     made = card_for(shape)
     assert (made.architecture, made.dataset, made.input.size, made.input.fit) == (shape, dataset, size, fit)
     assert len(made.label_names) == shape.labels
 
 
 def test_a_published_file_is_known_by_its_digest() -> None:
-    from hrnet_deploy.cards import card_for
-
     w32 = arch.PoseHRNet(arch.Body.of_width(32))
     assert card_for(w32, "ca5956af" + "0" * 56).name == "pose_hrnet_w32_384x288"
     assert card_for(w32, "f" * 64).name == "pose_hrnet_w32_256x192"
@@ -278,15 +288,6 @@ OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
         headed("transition_heatmap.0.weight", "head_heatmap.1.weight", "offset_final_layer.0.weight"),
         "is an HRNet-W8 with the head of DEKR",
     ),
-    "faces": (headed("head.0.weight", "head.3.weight"), "is an HRNet-W8 with the head of HRNetV2 for landmarks"),
-    "faces of mmpose 0.x": (
-        headed("keypoint_head.final_layer.0.weight", "keypoint_head.final_layer.3.weight", before="backbone."),
-        "is an HRNet-W8 with the head of HRNetV2 for landmarks",
-    ),
-    "faces of mmpose 1.x": (
-        headed("head.conv_layers.0.weight", "head.final_layer.weight", "head.final_layer.bias", before="backbone."),
-        "is an HRNet-W8 with the head of HRNetV2 for landmarks",
-    ),
     "FCOS": (
         headed("neck.reduction_conv.conv.weight", "bbox_head.conv_cls.weight", before="backbone."),
         "is an HRNet-W8 with the head of FCOS",
@@ -302,14 +303,6 @@ OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
     "an FPN instead of HRFPN": (
         headed("neck.lateral_convs.0.conv.weight", "rpn_head.rpn_cls.weight", before="backbone."),
         "is an HRNet-W8 with an FPN instead of HRFPN",
-    ),
-    "classification": (
-        headed("incre_modules.0.0.conv1.weight", "final_layer.0.weight", "classifier.weight"),
-        "is an HRNet-W8 for ImageNet classification",
-    ),
-    "mmpretrain": (
-        headed("neck.0.increase_layers.0.0.conv1.weight", "head.fc.weight", before="backbone."),
-        "is an HRNet-W8 for ImageNet classification",
     ),
     "segmentation_models": (
         headed("decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight", before="encoder.model."),
@@ -450,9 +443,26 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
         saved(lambda s: {f"backbone.{k}": v for k, v in backbone(s).items()}),
         "backbone without a head",
     ),
+    "a classifier without its last layer": (
+        saved(headed("incre_modules.0.0.conv1.weight")),
+        "is an HRNet-W8 for image classification without its last layer",
+    ),
+    "mmpretrain's without its last layer": (
+        saved(headed("neck.0.increase_layers.0.0.conv1.weight", before="backbone.")),
+        "is an HRNet-W8 for image classification without its last layer",
+    ),
     "a classifier": (
         saved(lambda s: resnet_classifier()),
         "a ResNet-50 of another task: an ImageNet classification network",
+    ),
+    "a ResNet-18": (
+        saved(
+            {
+                "conv1.weight": torch.zeros(64, 3, 7, 7),
+                **{f"layer{n}.{u}.conv{c}.weight": torch.zeros(1) for n in range(1, 5) for u in (0, 1) for c in (1, 2)},
+            }
+        ),
+        "is a ResNet with 2-2-2-2 units — SimpleBaseline takes ResNet-50, 101 and 152",
     ),
     "a detector": (saved(lambda s: {**backbone(s), "rpn_head.rpn_conv.weight": torch.zeros(1)}), "a detector"),
     "another segmentation head": (

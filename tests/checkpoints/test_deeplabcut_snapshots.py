@@ -156,6 +156,13 @@ def test_other_heads_of_deeplabcut_are_refused_by_their_names(name: str, sentenc
     assert f"is a network of DeepLabCut 3 {sentence}" in str(error.value)
 
 
+def test_deeplabcut_without_location_refinement_is_named(tmp_path: Path) -> None:
+    content = snapshot()
+    content["model"] = {k: v for k, v in content["model"].items() if "locref" not in k}
+    with pytest.raises(BadInput, match="without location refinement, which is not supported — train it with location"):
+        checkpoints.load(saved(tmp_path, content, config()))
+
+
 def test_deeplabcut_on_another_body_is_named(tmp_path: Path) -> None:
     heads = {k: v for k, v in snapshot()["model"].items() if k.startswith("heads")}
     resnet = {"backbone.model.layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}

@@ -20,7 +20,8 @@ from support.surface import VERSIONS
 from support.tensorrt_double import Cuda
 from support.tensorrt_world import IMAGE, LAYERS, World, answers, doubled, expected, feed
 
-from hrnet_deploy.engines import driver, swept, unavailable_reason
+from hrnet_deploy.engines import driver, open_engine, swept, unavailable_reason
+from hrnet_deploy.engines.base import Source
 from hrnet_deploy.engines.driver import Gpu
 from hrnet_deploy.engines.trt import missing, timing_cache
 from hrnet_deploy.engines.trt.layers import counts, layers_of, timed
@@ -276,6 +277,33 @@ def test_a_plan_that_does_not_open_leaves_nothing(world: World, tiny_onnx: Path)
     assert left(world.folder) == set()
 
 
+@pytest.mark.parametrize(
+    ("call", "answer", "error", "sentence"),
+    [
+        ("set_input_shape", False, BadInput, r"TensorRT refuses \[1, 3, 96, 64\] for image.* — build the plan for it"),
+        ("infer_shapes", ["heatmaps"], BadInput, "the shapes of heatmaps do not follow from the inputs"),
+        ("execute_async_v3", False, Unavailable, "TensorRT could not run the plan.* — free memory of the GPU"),
+    ],
+)
+def test_what_tensorrt_refuses_of_an_inference_is_one_sentence(
+    world: World, plan: Path, call: str, answer: Any, error: type[Exception], sentence: str
+) -> None:
+    world.answer(**{f"IExecutionContext__{call}": answer})
+    with pytest.raises(error, match=sentence):
+        world.engine(plan).run(feed())
+
+
+def test_weights_alone_are_no_plan_and_a_plan_is_for_this_gpu(world: World, tiny_onnx: Path) -> None:
+    card = read_description(tiny_onnx).card
+    with pytest.raises(BadInput, match="the trt engine opens an ONNX file or a plan — export the checkpoint first"):
+        open_engine("trt", Source(card, weights="random"))
+    with pytest.raises(BadInput, match="a plan of TensorRT is for the GPU of this machine — leave it out, or use"):
+        build(BuildRequest(tiny_onnx, world.folder / "tiny.plan", BuildOptions(gpus=("sm89",))))
+    with pytest.raises(BadInput, match="the ort engine has no plans — choose among trt, trt-rtx"):
+        BuildRequest(tiny_onnx, world.folder / "tiny.plan", engine="ort")
+    assert left(world.folder) == set()
+
+
 def test_bounds_must_fit_the_file(world: World, tiny_onnx: Path) -> None:
     path = world.folder / "tiny.plan"
     with pytest.raises(BadInput, match="--batch is for an open batch"):
@@ -489,6 +517,10 @@ def test_the_driver_is_asked_before_anything_else(monkeypatch: pytest.MonkeyPatc
         assert "this machine has no NVIDIA driver (libcuda.so.1 is not there)" in unavailable_reason(engine)
     monkeypatch.setattr(driver, "open_library", Cuda(refuse={"cuInit": 100}).library)
     assert "it sees no GPU (cuInit gave 100)" in unavailable_reason("trt")
+    none = Cuda()
+    none.devices = 0
+    monkeypatch.setattr(driver, "open_library", none.library)
+    assert "the NVIDIA driver sees no GPU" in unavailable_reason("trt")
     monkeypatch.setattr(driver, "open_library", Cuda().library)
     assert driver.probe() == Gpu("NVIDIA Double", (9, 0), (13, 1), driver.probe().driver, 8 << 30)
     assert "has no CUDA, or none that fits the driver" in unavailable_reason(

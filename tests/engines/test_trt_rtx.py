@@ -9,11 +9,14 @@ import dataclasses
 import importlib.util
 import json
 import re
+import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from support.demo import NAME
 from support.interpreter import ROOT
@@ -23,11 +26,14 @@ from support.tensorrt_double import Cuda
 from support.tensorrt_world import World, doubled, expected, feed
 
 from hrnet_deploy.engines import driver, unavailable_reason
+from hrnet_deploy.engines.base import Source
+from hrnet_deploy.engines.on_gpu import RTX_PACKAGE
+from hrnet_deploy.engines.ort import OrtEngine
 from hrnet_deploy.engines.trt.compiled import WIDTHS, read_compiled
 from hrnet_deploy.engines.trt.flavour import RTX
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.graph.fp16 import to_fp16
-from hrnet_deploy.graph.metadata import describe, description_of, load_model, save_model
+from hrnet_deploy.graph.metadata import describe, description_of, load_model, read_description, save_model
 from hrnet_deploy.graph.plan import BuildOptions, manifest_path, read_manifest
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.graph.unquantize import unquantized
@@ -383,3 +389,25 @@ def test_the_provider_of_onnxruntime_is_refused_in_one_sentence(monkeypatch: pyt
     monkeypatch.setattr(driver, "open_library", Cuda(capability=(8, 9)).library)
     if importlib.util.find_spec("onnxruntime_ep_nv_tensorrt_rtx") is None:
         assert "pip install onnxruntime-ep-nv-tensorrt-rtx-cu13" in unavailable_reason(name)
+
+
+class Plugin(types.ModuleType):
+    """A double of the package of the execution provider, whose library is another one."""
+
+    def get_ep_name(self) -> str:
+        return "NvTensorRTRTXExecutionProvider"
+
+    def get_library_path(self) -> str:
+        return onnxruntime.capi.onnxruntime_pybind11_state.__file__
+
+
+def test_a_plugin_that_does_not_load_or_finds_no_gpu_is_one_sentence(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, RTX_PACKAGE, Plugin(RTX_PACKAGE))
+    source = Source(read_description(tiny_onnx).card, tiny_onnx)
+    with pytest.raises(Unavailable, match=r"the provider tensorrt-rtx does not load \(.*\) — use provider=cuda"):
+        OrtEngine(source, 1, provider="tensorrt-rtx")
+    monkeypatch.setattr(onnxruntime, "register_execution_provider_library", lambda name, path: None)
+    with pytest.raises(Unavailable, match="the provider tensorrt-rtx finds no GPU that it can use"):
+        OrtEngine(source, 1, provider="tensorrt-rtx")

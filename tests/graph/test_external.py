@@ -109,3 +109,16 @@ def test_data_that_is_cut_off_is_named(beside: Path) -> None:
     data.write_bytes(data.read_bytes()[:-100])
     with pytest.raises(BadInput, match=r"model\.data is cut off: .* has tensors up to byte \d+ of it"):
         load_model(beside)
+
+
+def test_tensors_of_more_than_two_gigabytes_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    path, data = tmp_path / "large.onnx", tmp_path / "large.data"
+    with data.open("wb") as file:
+        file.truncate(2**31)  # a hole, which takes no room on the disk
+    tensor = onnx.TensorProto(name="w", dims=[2**29], data_type=1, data_location=onnx.TensorProto.EXTERNAL)
+    for key, value in (("location", data.name), ("length", str(2**31))):
+        tensor.external_data.add(key=key, value=value)
+    graph = onnx.helper.make_graph([], "g", [], [], [tensor])
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(BadInput, match=r"large.onnx has 2.0 GiB of tensors in other files — at most 2 GiB"):
+        load_model(path)

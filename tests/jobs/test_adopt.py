@@ -17,12 +17,13 @@ import torch
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 from support import foreign
-from support.tiny import SIZE, TINY
+from support.tiny import DETECTOR, FRAME, SIZE, TINY
 from torch import nn
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
+from hrnet_deploy.graph.foreign.rewriting import to_opset
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, place
 from hrnet_deploy.jobs.adopt import AdoptRequest, adopt
@@ -285,6 +286,72 @@ def test_a_normalisation_that_is_not_the_card_s_is_refused_with_its_values(
     assert "with mean 0, 0, 0 and standard deviation 1, 1, 1 (of values in 0..1), and the card says 0.485" in said
     plain = card(tmp_path, TINY, SIZE, "coco-keypoints", mean=[0.0] * 3, std=[1.0] * 3)
     assert adopt(AdoptRequest(path, tmp_path / "a.onnx", card=plain)).passed
+
+
+def test_a_network_that_reads_the_size_of_an_image_whose_axes_are_turned_is_refused(
+    pose: Path, pose_card: str, tmp_path: Path
+) -> None:
+    shape, kind, steps, weights, _ = FRONTS["transposed alone"]
+    path = with_front(pose, tmp_path / "front.onnx", shape, kind, *chain(*steps), **weights)
+
+    def change(model: onnx.ModelProto) -> None:
+        nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in model.graph.node]
+        at = next(i for i, n in enumerate(nodes) if n.op_type == "Conv")
+        given, nodes[at].output[0] = nodes[at].output[0], "before"
+        nodes[at + 1 : at + 1] = [
+            helper.make_node("Shape", ["x"], ["axes"]),
+            helper.make_node("ReduceMin", ["axes"], ["batch"], keepdims=1),
+            helper.make_node("Cast", ["batch"], ["one"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["before", "one"], [given]),
+        ]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+
+    said = refused(foreign.changed(path, path, change), pose_card)
+    assert "reads its input x in two ways, before and after preparing it" in said
+
+
+def test_a_file_that_opens_and_cannot_run_is_refused(pose: Path, pose_card: str, tmp_path: Path) -> None:
+    """It takes a row of its input whose number is computed, and that does not exist."""
+    steps = [
+        helper.make_node("Abs", ["x"], ["sizes"]),
+        helper.make_node("ReduceMax", ["sizes"], ["largest"], axes=[0, 1, 2, 3], keepdims=0),
+        helper.make_node("Add", ["largest", "many"], ["more"]),
+        helper.make_node("Cast", ["more"], ["row"], to=TensorProto.INT64),
+        helper.make_node("Reshape", ["row", "one"], ["rows"]),
+        helper.make_node("Gather", ["x", "rows"], ["input"], axis=0),
+    ]
+    path = with_front(
+        pose, tmp_path / "row.onnx", NCHW, TensorProto.FLOAT, *steps, many=np.float32(1000), one=np.array([1])
+    )
+    assert re.search("ONNX Runtime cannot run .*row.onnx .* — export it again", refused(path, pose_card))
+
+
+def test_images_are_for_the_comparison_with_a_checkpoint(pose: Path, pose_card: str, tmp_path: Path) -> None:
+    assert "--images are for the comparison with a checkpoint" in refused(pose, pose_card, images=tmp_path)
+
+
+def test_an_old_file_with_an_operator_that_onnx_does_not_convert_is_refused() -> None:
+    old = helper.make_node("Crop", ["x"], ["y"], border=[0] * 4)  # ONNX Runtime runs it, and onnx has it no more
+    model = foreign.graph([old], {"x": (1, 3, *SIZE)}, ["y"], opset=7)
+    with pytest.raises(BadInput, match="old.onnx uses opset 7, which onnx cannot convert to 20 .* opset 13 or newer"):
+        to_opset(model, "old.onnx")
+
+
+def test_a_detector_for_several_images_at_once_is_refused(tmp_path: Path) -> None:
+    weights = {"w": np.ones((5, 3, 1, 1), np.float32), "all": np.array([0, 5, -1]), "few": np.array([0, -1])}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[1, 1]),
+        helper.make_node("Reshape", ["c", "all"], ["turned"]),
+        helper.make_node("Transpose", ["turned"], ["dets"], perm=[0, 2, 1]),
+        helper.make_node("ReduceMax", ["dets"], ["most"], axes=[2], keepdims=0),
+        helper.make_node("Cast", ["most"], ["labels"], to=TensorProto.INT64),
+    ]
+    kinds = {"labels": TensorProto.INT64}
+    path = tmp_path / "four.onnx"
+    onnx.save_model(foreign.graph(nodes, {"x": (4, 3, *FRAME)}, ["dets", "labels"], weights, kinds=kinds), path)
+    given = card(tmp_path, DETECTOR, FRAME, "drawn-things")
+    assert "takes batches of 4, and detectors are run with one image" in refused(path, given)
 
 
 def test_pixels_that_nothing_normalises_are_refused_unless_the_card_says_so(
@@ -566,6 +633,10 @@ def hostile() -> dict[str, tuple[onnx.ModelProto, str]]:
             "has no layer with weights",
         ),
         "computed twice": (foreign.graph(loop, image, ["y"], weights), "waits for itself"),
+        "two results of one name": (
+            foreign.graph([conv, node("Relu", ["x"], ["y"])], image, ["y"], weights),
+            "the tensor y is computed twice",
+        ),
         "a cycle": (foreign.graph(round_trip, image, ["y"], weights), "waits for itself"),
         "nothing gives it": (foreign.graph([node("Conv", ["x", "u"], ["y"])], image, ["y"]), "comes from nowhere"),
         "no output": (foreign.graph([conv], image, ["q"], weights), "nothing computes its output q"),

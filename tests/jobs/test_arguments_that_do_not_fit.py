@@ -14,8 +14,10 @@ import pytest
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.calibrate import Statistics
 from hrnet_deploy.jobs.bench import BenchRequest
+from hrnet_deploy.jobs.quantize import QuantizeRequest
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.workflow.partial import PartialFolder
+from hrnet_deploy.workflow.split import Split
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -69,6 +71,11 @@ def test_arguments_that_do_not_fit_each_other(
 def test_something_has_to_be_measured() -> None:
     with pytest.raises(BadInput, match="nothing to measure — name an ONNX file, or a card"):
         BenchRequest(models=(), engines=("ort",))
+
+
+def test_an_empty_pattern_excludes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"--exclude is empty — give a pattern such as 'stage4.2.\*', or leave it out"):
+        QuantizeRequest(tmp_path / "a.onnx", tmp_path / "b.onnx", Split(tmp_path), exclude=("",))
 
 
 def test_two_commands_do_not_write_into_one_folder(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -232,3 +233,18 @@ def test_what_speaks_of_images_needs_them(tiny_onnx: Path, tiny_checkpoint: Path
     code, _, err = run("check", tiny_onnx, "--against", tiny_checkpoint, "--limit", 3)
     assert code == 2
     assert "need a folder of images" in err
+
+
+def test_annotations_of_nobody_leave_nothing_to_compare(
+    tiny_onnx: Path, tiny_checkpoint: Path, tmp_path: Path, run: Run
+) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.full((96, 64, 3), 90, np.uint8))
+    content = {
+        "images": [{"id": 1, "file_name": "1.png", "height": 96, "width": 64}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    code, _, err = run("check", tiny_onnx, "--against", tiny_checkpoint, "--images", tmp_path)
+    assert code == 2
+    assert "nothing to compare: the annotations name nothing on any image — check them" in " ".join(err.split())

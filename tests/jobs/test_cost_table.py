@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from support.progress import Counted
 from support.tiny import TINY
 
 from hrnet_deploy.bench.machine import Machine
-from hrnet_deploy.bench.training import measure_training
-from hrnet_deploy.cards import card
-from hrnet_deploy.errors import BadInput
+from hrnet_deploy.bench.training import TrainingSpec, measure_training
+from hrnet_deploy.cards import card, folder
+from hrnet_deploy.engines.base import Source
+from hrnet_deploy.errors import BadInput, DeployError, Unavailable
 from hrnet_deploy.files import json_text
-from hrnet_deploy.jobs.cost_table import CostTableRequest, cost_table
+from hrnet_deploy.graph.metadata import read_description
+from hrnet_deploy.jobs.cost_table import CostTableRequest, _score, cost_table
+from hrnet_deploy.progress import SILENT
 from hrnet_deploy.results.codec import to_dict
 from hrnet_deploy.results.cost_table import CostTableResult
 from hrnet_deploy.workflow.network_export import export_network
@@ -155,6 +159,37 @@ def test_when_the_minutes_are_over_nothing_is_begun(tmp_path: Path) -> None:
     assert "run the same command again to continue" in column.reason
 
 
+def test_an_image_that_cannot_be_read_is_left_out_of_the_score_and_listed(tiny_onnx: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder() / "demo" / "images", tmp_path / "pose")
+    broken = tmp_path / "pose" / "000003.jpg"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    request = CostTableRequest(tmp_path / "table.json", data=tmp_path)
+    score = _score(Source(read_description(tiny_onnx).card, tiny_onnx), request, SILENT)
+    assert score is not None and score.metric == "AP"
+    assert score.data == f"5 images of {tmp_path / 'pose'}, without 1 that cannot be read"
+    assert [s.file for s in score.skipped] == [str(broken)]
+
+
+def test_an_engine_that_cannot_run_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    request = CostTableRequest(
+        tmp_path / "table.json", engines=("trt",), networks=[PaperNetwork("t", TINY_CARD, PAPER)]
+    )
+    with pytest.raises(Unavailable, match="the trt engine cannot run here: this machine has no NVIDIA driver"):
+        cost_table(request)
+    assert not (tmp_path / "table.json").exists()
+
+
+def test_a_training_without_a_gpu_or_with_broken_weights_is_refused() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(Unavailable, match="PyTorch sees no GPU — remove the GPU engines"):
+            TrainingSpec(TINY_CARD, 2, 1, "cuda").open()
+    trained = TrainingSpec(TINY_CARD, 2, 1).open()
+    with torch.no_grad():
+        next(trained.network.parameters()).fill_(float("nan"))
+    with pytest.raises(DeployError, match="the loss is not finite — the network or its weights are broken"):
+        trained.step()
+
+
 def test_a_training_step_is_measured_in_a_process_of_its_own() -> None:
     progress = Counted()
     with Machine() as machine:
@@ -176,6 +211,15 @@ def test_the_command_line(run: Callable[..., tuple[int, str, str]], tmp_path: Pa
     code, _, err = run("bench", "--quick", "--card", "pose_hrnet_w32_256x192", "--weights", "random")
     assert code == 2
     assert "for the cost table" in err
+    code, _, err = run(
+        "bench", "--task", "segmentation", "--card", "faster_rcnn_hrnetv2p_w32_800x1344", "-o", tmp_path / "t.json"
+    )
+    assert code == 2
+    assert "no network of the cost table has that task and that card — leave one of them out" in " ".join(err.split())
+    two = ("--card", "pose_hrnet_w32_256x192", "--card", "pose_hrnet_w48_256x192")
+    code, _, err = run("bench", "--weights", "random", *two)
+    assert code == 2
+    assert "--weights random takes one card — name one" in " ".join(err.split())
     (tmp_path / "other.json").write_text("{}")
     code, _, err = run("bench", "-o", tmp_path / "other.json")
     assert code == 2

@@ -173,3 +173,9 @@ def test_boxes_alone_say_where_people_are(tiny_onnx: Path, people: Path, tmp_pat
     assert dataset.truth is None and all(i.annotations for i in dataset.items)
     with pytest.raises(BadInput, match="boxes are given, but no annotations"):
         evaluate(EvalRequest(ModelUse(tiny_onnx), tmp_path, boxes=Boxes(people / "boxes.json")))
+
+
+def test_boxes_in_another_kind_of_file_are_refused(people: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.json").write_text('{"boxes": []}')
+    with pytest.raises(BadInput, match="is JSON, but neither a list of COCO detections nor a COCO annotation file"):
+        load_dataset(people, boxes=Boxes(tmp_path / "boxes.json"))

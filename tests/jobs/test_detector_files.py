@@ -367,7 +367,12 @@ def test_a_second_file_that_does_not_belong_is_refused(
             str(tmp_path / "other.pth"), tmp_path / "other.onnx", ExportOptions(size=FRAME[::-1], simplify=False)
         )
     )
+    pairs = onnx.load(upright_onnx)
+    for value in pairs.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    onnx.save(pairs, tmp_path / "pairs.onnx")
     for model, second, sentence in (
+        (detector_onnx, tmp_path / "pairs.onnx", "takes batches of another size than"),
         (detector_onnx, detector_onnx, "export one for upright images with --size 128x96"),
         (detector_onnx, tmp_path / "other.onnx", "in weights — make both from one checkpoint"),
         (tiny_onnx, upright_onnx, "--upright is the second, upright input of detection"),

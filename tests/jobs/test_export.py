@@ -19,6 +19,7 @@ from hrnet_deploy import architecture as arch
 from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
+from hrnet_deploy.graph.export import export_graph
 from hrnet_deploy.graph.metadata import KEY, load_model, read_description
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
@@ -325,3 +326,14 @@ def test_w32_and_w48_equal_pytorch_at_both_sizes(
         assert same(path, network, (batch, 3, *size), seed=batch) < 1e-4
     if "height" in options.get("dynamic", ()):
         assert same(path, network, (2, 3, 320, 160)) < 1e-4
+
+
+def test_an_exporter_that_writes_another_opset_is_not_believed() -> None:
+    """It leaves the graph in its own opset where it cannot convert it, and says so in its log only."""
+
+    class Part(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.split(x, [1, 2], 1)[0].mean((2, 3), keepdim=True)
+
+    with pytest.raises(BadInput, match="torch's dynamo exporter wrote opset 18 instead of 12 — use --opset 18, or 20"):
+        export_graph(Part(), card("pose_hrnet_w32_256x192").resized(32, 32), 1, (), 12, "dynamo")

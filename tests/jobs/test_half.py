@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.fp16 import to_fp16, too_large
-from hrnet_deploy.graph.metadata import load_model, read_description
+from hrnet_deploy.graph.metadata import describe, description_of, load_model, read_description, save_model
 from hrnet_deploy.graph.quantize import TARGETS, place, quantize
 from hrnet_deploy.jobs.half import HalfRequest, half
+from hrnet_deploy.tasks.base import InputFormat
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -91,6 +93,21 @@ def test_an_int8_graph_gets_float16_between_its_integers(tiny_onnx: Path) -> Non
     eight.opset_import[0].CopyFrom(helper.make_opsetid("", 18))
     with pytest.raises(BadInput, match="opset 19"):
         to_fp16(eight)
+
+
+def test_what_decodes_its_results_or_is_halved_already_is_refused(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    embedded, halved = tmp_path / "embedded.onnx", tmp_path / "half.onnx"
+    model = load_model(tiny_onnx)
+    describe(model, dataclasses.replace(description_of(model, tiny_onnx), input_format=InputFormat(embedded=True)))
+    save_model(model, embedded)
+    assert run("half", tiny_onnx, "-o", halved)[0] == 0
+    for path, sentence in (
+        (embedded, "decodes its own results (--embed) — convert the plain export"),
+        (halved, "is float16 already — convert the file it was made from"),
+    ):
+        code, _, err = run("half", path, "-o", tmp_path / "a.onnx")
+        assert (code, sentence in " ".join(err.split())) == (2, True), err
+    assert not (tmp_path / "a.onnx").exists()
 
 
 def test_the_command_writes_a_described_file_of_half_the_size(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -10,11 +11,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from support.tiny import SIZE, TINY
 
 import hrnet_deploy
-from hrnet_deploy.cards import folder
+from hrnet_deploy import architecture as arch
+from hrnet_deploy.cards import card_for, folder
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.graph.metadata import describe, load_model, read_description, save_model
 from hrnet_deploy.jobs import predict as job
 from hrnet_deploy.tasks.images import Video, read_image
 from hrnet_deploy.workflow.open_model import ModelUse
@@ -44,6 +49,28 @@ def test_single_images_are_one_box_each_unless_boxes_are_given(tiny_onnx: Path, 
         "6 results of 2 images" in run("predict", tiny_onnx, *files, *boxes, "--no-pictures", "-o", tmp_path / "b")[1]
     )
     assert [p.name for p in (tmp_path / "b").iterdir()] == ["results.json"]
+
+
+def test_boxes_of_another_category_are_said(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    """A pose network of people looks at workers where these are the only ones with keypoints, and says so."""
+    content = json.loads((IMAGES / "annotations.json").read_text())
+    for category in content["categories"]:
+        category["name"] = {"person": "worker"}.get(category["name"], category["name"])
+    (tmp_path / "workers.json").write_text(json.dumps(content))
+    boxes = ("--boxes", tmp_path / "workers.json", "--no-pictures")
+    code, text, _ = run("predict", tiny_onnx, IMAGES, *boxes, "-o", tmp_path / "a", "--json")
+    assert code == 0
+    found = json.loads(text)
+    left_out = sum(a["category_id"] != 1 for a in content["annotations"])
+    assert (found["results"], found["boxes"]) == (
+        19,
+        {
+            "boxes_of": "category 1 (worker), the only one with keypoints",
+            "boxes_left_out": f"{left_out} of {len(content['annotations'])}, which are of other categories",
+        },
+    )
+    _, text, _ = run("predict", tiny_onnx, IMAGES, *boxes, "-o", tmp_path / "b")
+    assert "boxes of category 1 (worker), the only one with keypoints" in " ".join(text.split())
 
 
 def test_embedded_and_plain_files_predict_the_same(exported: Callable[..., Path], tmp_path: Path, run: Run) -> None:
@@ -106,6 +133,53 @@ def test_bad_inputs_leave_nothing(inputs: list[str], sentence: str, tiny_onnx: P
     assert code == 2
     assert sentence in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "text.jpg", "text.mp4"]
+
+
+def test_outputs_that_cannot_be_written_are_refused_first(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "file").write_text("mine")
+    for output, sentence in (("file", "is a file — name a folder"), ("none/out", "does not exist — create it first")):
+        code, _, err = run("predict", tiny_onnx, IMAGES, "-o", tmp_path / output)
+        assert (code, sentence in " ".join(err.split())) == (2, True), err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_video_without_a_frame_is_said_and_leaves_nothing(tiny_onnx: Path, tmp_path: Path, run: Run) -> None:
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 12.0, (64, 96))
+    for i in range(3):
+        writer.write(np.full((96, 64, 3), 40 * i, np.uint8))
+    writer.release()
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"mdat") + 4
+    size = int.from_bytes(data[at - 8 : at - 4])
+    data[at : at + size - 8] = bytes(size - 8)  # the compressed frames
+    clip.write_bytes(data)
+    code, _, err = run("predict", tiny_onnx, clip, "-o", tmp_path / "out")
+    assert code == 2
+    assert "clip.mp4 has no frame that this machine can decode — convert it to MP4 (H.264)" in " ".join(err.split())
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_an_embedded_file_has_its_decoding_inside(exported: Callable[..., Path], tmp_path: Path, run: Run) -> None:
+    code, _, err = run("predict", exported(embed=True), IMAGES, "-o", tmp_path / "out", "--decode", "dark")
+    assert code == 2
+    assert "decodes inside the graph — export it again with --decode and --geometry" in " ".join(err.split())
+
+
+def test_a_network_without_results_of_its_own_does_not_predict(tiny_onnx: Path, tmp_path: Path) -> None:
+    model, description = load_model(tiny_onnx), read_description(tiny_onnx)
+    other = card_for(arch.HigherHRNet(TINY.body, keypoints=17, tags=17)).resized(*SIZE)
+    nodes = [("stage0", 34, 4), ("stage1", 17, 2)]
+    del model.graph.output[:]
+    for name, channels, step in nodes:
+        shape = [1, channels, SIZE[0] // step, SIZE[1] // step]
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(shape, np.float32), f"{name} value"))
+        model.graph.node.append(onnx.helper.make_node("Identity", [f"{name} value"], [name]))
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    describe(model, dataclasses.replace(description, card=other))
+    save_model(model, tmp_path / "a.onnx")
+    with pytest.raises(BadInput, match="cannot predict: the keypoints of HigherHRNet are of all people in an image"):
+        hrnet_deploy.Predictor(tmp_path / "a.onnx")
 
 
 def test_a_program_of_one_s_own_needs_two_lines(tiny_onnx: Path) -> None:

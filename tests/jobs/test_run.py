@@ -204,6 +204,13 @@ def test_a_folder_of_another_checkpoint_is_refused(tiny_onnx: Path, people: Path
     assert "holds a run of another checkpoint" in err
 
 
+def test_a_file_is_no_folder_for_a_run(people: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "out").write_text("mine")
+    code, _, err = run("run", NAME, "-o", tmp_path / "out", "--images", people, "--engine", "ort")
+    assert (code, "is a file — name a folder" in " ".join(err.split())) == (2, True)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_run_names_the_precisions_it_knows(people: Path, tmp_path: Path, run: Run) -> None:
     code, _, err = run("run", NAME, "-o", tmp_path / "out", "--images", people, "--precision", "int4")
     assert code == 2 and "choose among fp32, fp16, int8" in err

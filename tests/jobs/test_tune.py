@@ -114,3 +114,18 @@ def test_tune_says_what_it_cannot_use(
     code, _, err = run("tune", tiny_onnx, "-o", tmp_path / "a.onnx", *given, *arguments)
     assert code == 2 and sentence in err and "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_time_in_which_nothing_can_be_judged_is_said(tiny_onnx: Path, people: Path, tmp_path: Path, run: Run) -> None:
+    images = ("--images", people, "--calibration-images", 4)
+    code, _, err = run("tune", tiny_onnx, "-o", tmp_path / "a.onnx", *images, "--minutes", 1e-6)
+    said = " ".join(err.split())
+    assert code == 2 and said.count("error: ") == 1
+    assert "no candidate was accepted (ort fp32: no time was left to judge it) — allow more with --minutes" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_is_not_tuned(people: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "a.plan").write_bytes(b"a plan")
+    code, _, err = run("tune", tmp_path / "a.plan", "-o", tmp_path / "a.onnx", "--images", people)
+    assert code == 2 and "is a plan — tune the ONNX file it was built from" in " ".join(err.split())

@@ -39,7 +39,13 @@ def test_parameters_have_the_official_names_and_shapes(name: str) -> None:
         assert sorted(own) == sorted([*official.items(), *biases])
     else:
         assert own == list(official.items())
-    assert layout == ("mmsegmentation" if name.startswith(("mmseg", "pspnet", "deeplab")) else "official")
+    layouts = {
+        "mmseg": "mmsegmentation",
+        "pspnet": "mmsegmentation",
+        "deeplab": "mmsegmentation",
+        "mmpose": "mmpose 1.x",
+    }
+    assert layout == next((v for k, v in layouts.items() if name.startswith(k)), "official")
 
 
 def outputs_of(name: str, shape: arch.Architecture) -> dict[str, NDArray]:

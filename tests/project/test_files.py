@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.permissions import others_folder, without_rights
 
+from hrnet_deploy.cards import folder as models
 from hrnet_deploy.errors import BadInput, Unavailable
-from hrnet_deploy.files import UNFINISHED, atomic_write, check_output, remove_unfinished, temporary_folder, write_json
+from hrnet_deploy.files import (
+    UNFINISHED,
+    atomic_write,
+    check_output,
+    remove_unfinished,
+    require_file,
+    temporary_folder,
+    write_json,
+)
+from hrnet_deploy.jobs.predict import PredictRequest, predict
+from hrnet_deploy.workflow.open_model import ModelUse
 
 Run = Callable[..., tuple[int, str, str]]
+IMAGE = models() / "demo" / "images" / "000003.jpg"
 
 
 @pytest.fixture
@@ -72,6 +86,34 @@ def test_outputs_that_cannot_be_written_are_refused_at_the_start(tmp_path: Path)
         check_output(tmp_path, force=True)
     with pytest.raises(BadInput, match="does not exist — create it"):
         check_output(tmp_path / "none" / "a", force=False)
+
+
+def test_folders_and_files_of_others_are_refused_at_the_start(tiny_onnx: Path) -> None:
+    with others_folder() as folder:
+        model = folder / "model.onnx"
+        shutil.copy(tiny_onnx, model)
+        folder.chmod(0o555)
+        with without_rights():
+            with pytest.raises(BadInput, match=f"the folder {folder} cannot be written to — name another output"):
+                check_output(folder / "a.onnx", force=False)
+            with pytest.raises(BadInput, match=f"the folder {folder} cannot be written to — name another output"):
+                predict(PredictRequest(ModelUse(model), [IMAGE], folder / "out"))
+        model.chmod(0)
+        with without_rights(), pytest.raises(BadInput, match="model.onnx cannot be read — check its permissions"):
+            require_file(model)
+
+
+def test_without_any_room_for_temporary_files_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python finds no folder for them where the current one and all usual ones are full."""
+
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "gettempdir", none)
+        with pytest.raises(Unavailable, match="there is no folder for temporary files .* name a folder with TMPDIR"):
+            with temporary_folder():
+                pass
 
 
 def test_a_full_disk_is_said_and_nothing_is_left(small_disk: Path) -> None:

@@ -34,4 +34,6 @@ OFFICIAL: dict[str, arch.Architecture] = {
     "pspnet_r101d8": arch.DilatedResNet(101, "psp"),
     "deeplabv3_r101d8": arch.DilatedResNet(101, "aspp"),
     "deeplabv3_r101d8_wide": arch.DilatedResNet(101, "aspp"),
+    "face_hrnet_w18": arch.FaceHRNet(arch.Body.of_width(18, upsample=BILINEAR)),
+    "mmpose_hrnetv2_w18_300w": arch.FaceHRNet(arch.Body.of_width(18, upsample=BILINEAR)),
 }

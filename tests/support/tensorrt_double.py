@@ -140,6 +140,7 @@ class Cuda:
         self, memory: int = 8 << 20, refuse: dict[str, int] | None = None, capability: tuple[int, int] = (9, 0)
     ) -> None:
         self.capability = capability  # of the GPU
+        self.devices = 1
         self.memory = np.zeros(memory, np.uint8)
         self.used, self.live, self.depth = 0, 0, 0
         self.refuse = refuse or {}  # error codes of libcuda's functions
@@ -257,7 +258,7 @@ class Library:
                 for what in cuda.graphs[arguments[0].value]:
                     what()
             if name == "cuDeviceGetCount":
-                _at(arguments[0]).value = 1
+                _at(arguments[0]).value = cuda.devices
             if name == "cuDriverGetVersion":
                 _at(arguments[0]).value = 13010
             if name == "cuDeviceGetName":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import struct
 import zlib
 from pathlib import Path
@@ -13,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hrnet_deploy.errors import BadInput
+from hrnet_deploy.errors import BadInput, Damaged, Unavailable
 from hrnet_deploy.tasks.channels import checked_image
-from hrnet_deploy.tasks.images import read_image
+from hrnet_deploy.tasks.images import VideoWriter, read_image, read_unchanged
 
 RNG = np.random.default_rng(2)
 
@@ -60,6 +61,25 @@ def test_values_of_no_known_range_are_refused(pixels: NDArray, tmp_path: Path) -
     path = written(tmp_path, "a.tiff", pixels.astype(np.int32) if pixels.dtype == int else pixels)
     with pytest.raises(BadInput, match=r"has values of (float|int)32, whose range is not known — convert it"):
         read_image(path)
+
+
+def test_what_cannot_be_read_is_damaged_so_that_commands_leave_it_out(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("text")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.jpg"))
+        for name, sentence in (
+            ("none.jpg", "none.jpg does not exist — check the path"),
+            ("text.jpg", "text.jpg is not an image that this machine can read"),
+            ("socket.jpg", r"socket.jpg cannot be read \(.*\) — check the disk that it is on"),
+        ):
+            for read in (read_image, read_unchanged):
+                with pytest.raises(Damaged, match=sentence):
+                    read(tmp_path / name)
+
+
+def test_a_video_that_opencv_cannot_write_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="this build of OpenCV cannot write MP4 — pass --no-pictures"):
+        VideoWriter(tmp_path / "a.unknown", 12.0).write(np.zeros((96, 64, 3), np.uint8))
 
 
 def test_a_palette_and_cmyk_become_their_colours(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support import goldens
+from support.tiny import TINY
 
-from hrnet_deploy.cards import card, folder
+from hrnet_deploy import architecture as arch
+from hrnet_deploy.cards import card, card_for, folder
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import InputFormat, TaskOptions, task_of
+from hrnet_deploy.tasks.base import InputFormat, TaskOptions, embedding_of, task_of
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import read_image
 from hrnet_deploy.tasks.pose.labels import Keypoints
@@ -162,6 +164,21 @@ def test_a_flip_test_needs_pairs() -> None:
     lone = dataclasses.replace(CARD, labels=Keypoints(("a", "b")))
     with pytest.raises(BadInput, match="which keypoints mirror each other"):
         PoseTask(lone, InputFormat(), TaskOptions(flip_test=True))
+    with pytest.raises(BadInput, match="which keypoints mirror each other"):
+        embedding_of(lone)(lone, (1, 2, 64, 48), True, 20)
+    with pytest.raises(BadInput, match="decodes inside the graph without a flip test"):
+        PoseTask(CARD, InputFormat(embedded=True), TaskOptions(flip_test=True))
+
+
+def test_higher_hrnet_is_not_averaged_decoded_in_another_way_or_grouped() -> None:
+    bottom_up = card_for(arch.HigherHRNet(TINY.body, keypoints=17, tags=17))
+    with pytest.raises(BadInput, match="is HigherHRNet, whose results are not averaged here — leave --flip-test out"):
+        task_of(bottom_up, InputFormat(), options=TaskOptions(flip_test=True))
+    dark = dataclasses.replace(bottom_up, labels=bottom_up.labels_as(Keypoints).decoded("dark", ""))
+    with pytest.raises(BadInput, match="HigherHRNet.* is decoded in a way of its own — leave --decode and --geometry"):
+        task_of(dark, InputFormat())
+    with pytest.raises(BadInput, match="use the outputs of the file with a grouping of your own"):
+        task_of(bottom_up, InputFormat()).records([])
 
 
 def test_drawing_changes_the_copy_only() -> None:

@@ -16,8 +16,8 @@ from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.pose.labels import Keypoints
 from hrnet_deploy.tasks.registry import task_entry
 
-TASKS = ("pose", "segmentation", "detection")
-FAMILIES = ("faster_rcnn", "seg_hrnet", "dilated_resnet", "pose_hrnet", "simple_baseline")
+TASKS = ("pose", "segmentation", "detection", "landmarks")
+FAMILIES = ("faster_rcnn", "seg_hrnet", "dilated_resnet", "pose_hrnet", "simple_baseline", "face_hrnet")
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -26,7 +26,7 @@ def test_an_entry_names_what_there_is(name: str) -> None:
     default = card(entry.default_card)
     task = task_of(default)
     assert (entry.name, default.task, task.metric) == (name, name, entry.metric)
-    assert set(task.limits) == {"fp32", "fp16", "bf16", "int8"}
+    assert set(task.limits) == set(task.score_limits) == {"fp32", "fp16", "bf16", "int8"}
     assert entry.options <= TASK_OPTIONS.keys()
     assert training_of(default).optimizer is not None
     assert (not entry.embedding) == (name == "detection")

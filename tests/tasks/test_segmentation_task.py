@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from hrnet_deploy.cards import Input, card, read_card
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.base import InputFormat, task_of
+from hrnet_deploy.tasks.base import InputFormat, TaskOptions, task_of
 from hrnet_deploy.tasks.classes import Classes, colours_of
-from hrnet_deploy.tasks.dataset import Item, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import read_image, read_labels, write_image
 from hrnet_deploy.tasks.segmentation.confusion import SegmentationScore, counts_of, figures_of
 from hrnet_deploy.tasks.segmentation.drawing import draw_labels
@@ -356,6 +356,32 @@ def test_one_output_channel_is_refused_with_the_cure() -> None:
     one = dataclasses.replace(CITYSCAPES, labels=Classes(("cell",)))
     with pytest.raises(BadInput, match="has one output channel.*put a channel of zeros before it"):
         SegmentationTask(one, InputFormat())
+
+
+def test_more_classes_than_label_maps_can_hold_are_refused() -> None:
+    many = dataclasses.replace(CITYSCAPES, labels=Classes(tuple(f"class_{i}" for i in range(300))))
+    with pytest.raises(BadInput, match="has 300 classes — label maps of 8 bits hold at most 255"):
+        SegmentationTask(many, InputFormat())
+
+
+def test_an_embedded_graph_has_its_flip_test_inside() -> None:
+    with pytest.raises(BadInput, match="decodes inside the graph without a flip test — export it again with --embed"):
+        SegmentationTask(CITYSCAPES, InputFormat(embedded=True), TaskOptions(flip_test=True))
+
+
+def test_images_without_label_maps_have_no_score(tmp_path: Path) -> None:
+    parsing = task(64, 64, "stretch")
+    with pytest.raises(BadInput, match=r"cannot be scored: 1 of 1 images have no label map \(a.png\) — give one PNG"):
+        parsing.score([of(np.zeros((4, 4)))], Dataset((Item(tmp_path / "a.png", 1),)))
+
+
+def test_probabilities_that_need_too_much_memory_are_refused_before_they_are_computed() -> None:
+    """At several scales, the probabilities of all classes are added up at the size of the image."""
+    several = task_of(CITYSCAPES.resized(64, 64), InputFormat(), options=TaskOptions(scales=(1.0,)))
+    (sample,) = several.samples(noise(64, 64), Item(Path("a.png"), 1))
+    sample = dataclasses.replace(sample, context=dataclasses.replace(sample.context, size=(40_000, 30_000)))
+    with pytest.raises(BadInput, match="the probabilities of 19 classes at 40000x30000 pixels take 173950 MB"):
+        several.decode([{"logits": np.zeros((1, 19, 16, 16), np.float32)}], [sample])
 
 
 # --- pictures and records ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hrnet_deploy.cards import folder
-from hrnet_deploy.errors import BadInput
+from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.files import UNFINISHED
 from hrnet_deploy.jobs import predict as job
 from hrnet_deploy.workflow.open_model import ModelUse
@@ -71,6 +71,27 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"out\.part holds other files than those of an interrupted run — move it"):
         fill(tmp_path / "out", "a", "x")
     assert (tmp_path / "out.part" / "mine").read_text() == "mine"
+
+
+def test_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out.part").write_text("mine")
+    with pytest.raises(BadInput, match=r"out\.part is in the way of a folder for partial results — move it"):
+        fill(tmp_path / "out", "a", "x")
+    assert (tmp_path / "out.part").read_text() == "mine"
+
+
+def test_a_full_disk_is_said_with_the_way_to_continue(tmp_path: Path) -> None:
+    def fill_up() -> None:
+        with PartialFolder(tmp_path / "out", {}) as part:
+            part.keep("a", 1, [])
+            part._lines.close()
+            part._lines = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 (a disk without room)
+            part.keep("b", 2, [])
+
+    with pytest.raises(Unavailable, match=r"run the same command again, which continues from .*out\.part"):
+        fill_up()
+    with PartialFolder(tmp_path / "out", {}) as part:
+        assert (part.kept("a"), part.kept("b")) == (1, None)
 
 
 def test_two_commands_do_not_write_into_one_folder(tmp_path: Path) -> None:

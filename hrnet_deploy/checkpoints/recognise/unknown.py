@@ -17,26 +17,21 @@ from hrnet_deploy.errors import BadInput
 
 # other networks with the parameter names of HRNet or ResNet, by the beginning of a name that only they have
 OTHERS = {
-    "incre_modules.": "an ImageNet classification network",
     "classifier.": "an ImageNet classification network",
     "fc.": "an ImageNet classification network",
     "decode_head.": "a segmentation network with a head of another kind",
     "rpn_head.": "a detector",
     "roi_head.": "a detector",
     "bbox_head.": "a detector",
-    "head.": "a network with another head (facial landmarks?)",
+    "head.": "a network with another head",
 }
 
 
 # whole networks with an HRNet body that this tool does not take, by the beginnings of names that only they have, all of
 # which must be there. They are looked for first, because some have the names of a network that it does take
 OTHER_HEADS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("for ImageNet classification", ("incre_modules.",)),  # of timm and mmpretrain too
     ("with the head of DEKR (bottom-up poses)", ("transition_heatmap.",)),
     ("with the head of DEKR (bottom-up poses)", ("heatmap_conv_layers.", "offset_conv_layers.")),
-    ("with the head of HRNetV2 for landmarks of faces or hands", ("conv_layers.0.", "final_layer.")),
-    ("with the head of HRNetV2 for landmarks of faces or hands", ("final_layer.0.", "final_layer.3.")),
-    ("with the head of HRNetV2 for landmarks of faces or hands", ("head.0.", "head.3.")),
     ("with the head of CID (bottom-up poses)", ("iia_module.",)),
     ("with the head of SimCC (top-down poses)", ("mlp_head_x.",)),
     ("with an FPN instead of HRFPN (detection)", ("neck.lateral_convs.",)),
@@ -50,8 +45,8 @@ OTHER_HEADS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 BODY = re.compile(r"(conv1|bn1|conv2|bn2|layer\d|transition\d|stage\d)\.")
 TAKES = (
-    "this tool takes HRNet for top-down poses, in DeepLabCut and HigherHRNet, for segmentation and in Faster R-CNN; "
-    "`hrnet-deploy models` lists them"
+    "this tool takes HRNet for top-down poses, in DeepLabCut and HigherHRNet, for segmentation, for landmarks, for "
+    "image classification and in Faster R-CNN; `hrnet-deploy models` lists them"
 )
 
 

@@ -22,7 +22,7 @@ from hrnet_deploy.results.documents.cost_table_network import (
     region,
 )
 from hrnet_deploy.results.documents.provenance import machine, origin
-from hrnet_deploy.results.wording import NONE, gigabytes, seconds, sentence, times
+from hrnet_deploy.results.wording import NONE, counted, gigabytes, seconds, sentence, times
 from hrnet_deploy.stats import faster
 
 
@@ -43,6 +43,10 @@ def document(result: CostTableResult, name: str) -> Document:
     if any(r.weights == "random" for n in networks for r in n.rows):
         random = "Networks with random weights have no score; time and memory do not depend on the weights."
         elements.append(Text(random, "note"))
+    if skipped := [s for c in result.columns if c.score is not None for s in c.score.skipped]:
+        others = ", …" if len(skipped) > 1 else ""
+        left_out = f"The scores leave out {counted(len(skipped), 'image')} that cannot be read"
+        elements.append(Text(f"{left_out} ({skipped[0].file}{others}); the result file names each.", "warning"))
     each: list[Element] = [overview(networks), *([_steps(networks)] if any(n.training for n in networks) else [])]
     each += [Text(t, "warning") for t in _incomplete(networks)]
     memory = (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hrnet_deploy.results.document import Document, Element, Text
+from hrnet_deploy.results.documents.figures import setting
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.prediction import PredictResult
-from hrnet_deploy.results.wording import counted
+from hrnet_deploy.results.wording import counted, sentence
 
 
 def document(result: PredictResult, name: str) -> Document:
@@ -18,6 +19,9 @@ def document(result: PredictResult, name: str) -> Document:
         Text(f"{written}{drawn}.", "good"),
         Text(f"{result.model} in {result.engine} ({result.engine_info.summary}).", "note"),
     ]
+    if result.boxes:
+        read = ", ".join(f"{k.replace('_', ' ')} {setting(k, v)}" for k, v in result.boxes.items())
+        found.append(Text(sentence(f"The boxes were read with: {read}"), "note"))
     if result.continued:
         found.append(
             Text(f"{counted(result.continued, 'image')} of them had been predicted before an interruption.", "note")

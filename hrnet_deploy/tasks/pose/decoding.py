@@ -5,8 +5,11 @@
   Source: mmpose 1.x, codecs/utils/refinement.py (refine_keypoints_dark), for MSRAHeatmap(unbiased=True).
 * `udp`: the same with differences over one pixel, also at the border of the heatmap.
   Source: mmpose 1.x, codecs/utils/refinement.py (refine_keypoints_dark_udp), for UDPHeatmap.
+* `face`: as `quarter_offset`, and moved half a pixel right and down, because the targets in training are rounded down.
+  Source: HRNet-Facial-Landmark-Detection, lib/core/evaluation.py (decode_preds).
 
-Of a heatmap without a positive value, `quarter_offset` gives (0, 0) and the other two (-1, -1), as their sources do.
+Of a heatmap without a positive value, `quarter_offset` gives (0, 0), `face` (-0.5, -0.5) and the other two (-1, -1), as
+their sources do.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from numpy.typing import NDArray
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.pose.heatmaps import keypoints as quarter_offset
 from hrnet_deploy.tasks.pose.heatmaps import maxima
-from hrnet_deploy.tasks.pose.labels import DECODINGS, Keypoints
+from hrnet_deploy.tasks.pose.labels import Keypoints
 
 Floats = NDArray[np.float32]
+SMOOTHING = ("dark", "udp")  # the rules that smooth heatmaps
 LEAST, UDP_RANGE = 1e-10, (1e-3, 50.0)  # what smoothed heatmaps are clipped to before the logarithm is taken
 
 
@@ -33,10 +37,12 @@ def decoder(labels: Keypoints, name: str) -> Callable[[Floats], tuple[Floats, Fl
         "quarter_offset": quarter_offset,
         "dark": lambda heatmaps: dark(heatmaps, labels.blur),
         "udp": lambda heatmaps: udp(heatmaps, labels.blur),
+        "face": face,
     }
-    if labels.decode not in rules:
+    if labels.decode not in labels.decodings:
         raise BadInput(
-            f"{name} needs heatmaps decoded by {labels.decode!r} — this version only knows {', '.join(DECODINGS)}"
+            f"{name} needs heatmaps decoded by {labels.decode!r} — this version only knows "
+            f"{', '.join(labels.decodings)}"
         )
     if labels.blur < 1 or labels.blur % 2 == 0:
         raise BadInput(f"{name} smooths heatmaps with a kernel of {labels.blur} pixels — give an odd number as blur")
@@ -66,6 +72,12 @@ def udp(heatmaps: Floats, kernel: int = 11) -> tuple[Floats, Floats]:
     least = np.finfo(np.float32).eps
     step = _newton_step(dx, dy, dxx + least, dxy, dyy + least)
     return points + step * (scores > 0)[..., None], scores
+
+
+def face(heatmaps: Floats) -> tuple[Floats, Floats]:
+    """The rule `face`."""
+    points, scores = quarter_offset(heatmaps, border=0)
+    return np.where((scores > 0)[..., None], points, np.float32(-1)) + np.float32(0.5), scores
 
 
 def smoothed(heatmaps: Floats, kernel: int) -> Floats:

@@ -116,23 +116,35 @@ def _around(maps: str, **more: tuple[int, int]) -> str:
     return "\n        ".join(_neighbour(name, *offset, maps) for name, offset in {**_SIDES, **more}.items())
 
 
-def _quarter_offset(points: Keypoints, heatmaps: tuple[int, ...]) -> _Rule:
-    steps = f"""{_around("flat")}
+# a quarter pixel towards the higher neighbour
+_TOWARDS = f"""{_around("flat")}
         across = Sub(right, left)
         down = Sub(below, above)
         slope = Concat<axis = 2>(across, down)
         towards = Sign(slope)
-        step = Mul(towards, quarter)
+        step = Mul(towards, quarter)"""
+
+
+def _quarter_offset(points: Keypoints, heatmaps: tuple[int, ...]) -> _Rule:
+    steps = f"""{_TOWARDS}
         {_inside("last_x", "last_y")}
         refinement = Mul(step, inside)"""
     return _Rule("float quarter = {0.25}", steps, 0.0)
 
 
-def _inside(right_end: str, lower_end: str) -> str:
-    """Lines that make `inside`: 1 where 1 < x < right_end and 1 < y < lower_end, else 0."""
-    return f"""x_low = Greater(x, p1)
+def _face(points: Keypoints, heatmaps: tuple[int, ...]) -> _Rule:
+    steps = f"""{_TOWARDS}
+        {_inside("last_x", "last_y", border="none")}
+        moved = Mul(step, inside)
+        refinement = Add(moved, half)"""
+    return _Rule("float quarter = {0.25}", steps, -0.5)
+
+
+def _inside(right_end: str, lower_end: str, border: str = "p1") -> str:
+    """Lines that make `inside`: 1 where border < x < right_end and border < y < lower_end, else 0."""
+    return f"""x_low = Greater(x, {border})
         x_high = Less(x, {right_end})
-        y_low = Greater(y, p1)
+        y_low = Greater(y, {border})
         y_high = Less(y, {lower_end})
         x_in = And(x_low, x_high)
         y_in = And(y_low, y_high)
@@ -183,7 +195,7 @@ def _udp(points: Keypoints, heatmaps: tuple[int, ...]) -> _Rule:
     )
 
 
-_RULES = {"quarter_offset": _quarter_offset, "dark": _dark, "udp": _udp}
+_RULES = {"quarter_offset": _quarter_offset, "dark": _dark, "udp": _udp, "face": _face}
 
 
 def _smoothed(points: Keypoints, heatmaps: tuple[int, ...], limits: tuple[float, float | None]) -> tuple[str, str]:

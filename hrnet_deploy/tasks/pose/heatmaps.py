@@ -29,16 +29,16 @@ def maxima(heatmaps: Floats) -> tuple[Floats, Floats]:
     return points * (scores > 0)[..., None], scores
 
 
-def keypoints(heatmaps: Floats) -> tuple[Floats, Floats]:
+def keypoints(heatmaps: Floats, border: int = 1) -> tuple[Floats, Floats]:
     """Maxima moved a quarter of a pixel towards the higher neighbour, in each axis, in heatmap pixels.
 
-    A maximum is moved only within the official bounds: 1 < x < W-1 and 1 < y < H-1.
+    A maximum is moved only within the official bounds: border < x < W-1 and border < y < H-1.
     """
     points, scores = maxima(heatmaps)
     _, _, height, width = heatmaps.shape
     x, y = points[..., 0].astype(int), points[..., 1].astype(int)
     n, k = np.ogrid[: heatmaps.shape[0], : heatmaps.shape[1]]
-    inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+    inside = (x > border) & (x < width - 1) & (y > border) & (y < height - 1)
     right, left = heatmaps[n, k, y, np.minimum(x + 1, width - 1)], heatmaps[n, k, y, np.maximum(x - 1, 0)]
     below, above = heatmaps[n, k, np.minimum(y + 1, height - 1), x], heatmaps[n, k, np.maximum(y - 1, 0), x]
     towards = np.sign(np.stack([right - left, below - above], -1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.fields import within
@@ -23,10 +24,10 @@ class Keypoints:
     of object keypoint similarity (OKS), one per keypoint, empty if the data set has none. skeleton: pairs of
     keypoints that are joined by a line. box_padding: by how much a person's box is enlarged before it is cropped.
 
-    decode: how a position is read from a heatmap. geometry: how a box becomes a crop; that of the decoding unless
-    given. flip_shift: whether a flip test moves the heatmaps of the mirror image by one pixel to align them; unless
-    given, in all geometries but `udp`. blur: the side of the Gaussian kernel that `dark` and `udp` smooth heatmaps
-    with, in pixels of the heatmap.
+    decode: how a position is read from a heatmap, one of `decodings`. geometry: how a box becomes a crop, one of
+    `geometries`; that of the decoding unless given. flip_shift: whether a flip test moves the heatmaps of the mirror
+    image by one pixel to align them; unless given, in all geometries but `udp`. blur: the side of the Gaussian kernel
+    that `dark` and `udp` smooth heatmaps with, in pixels of the heatmap.
 
     boxes_of: the names of the category whose boxes are looked at; empty for all categories. parts: the lists that an
     annotation has for keypoints, and how many each holds, where there are several. metric: AP, PCKh or PCK; AP where
@@ -34,6 +35,8 @@ class Keypoints:
     person in the data set's own evaluation, where that does not take the annotated area. nothing_swaps: the keypoints
     of a mirror image are the same ones, as those of a hand, so a flip test needs no pairs."""
 
+    decodings: ClassVar[tuple[str, ...]] = DECODINGS
+    geometries: ClassVar[tuple[str, ...]] = GEOMETRIES
     names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...] = ()
     sigmas: tuple[float, ...] = within(1e-6, 1, "a share of the size of a person", ())
@@ -69,13 +72,13 @@ class Keypoints:
         """Whether a flip test moves the heatmaps of the mirror image by one pixel."""
         return self.crop_geometry != "udp" if self.flip_shift is None else self.flip_shift
 
-    def decoded(self, decode: str = "", geometry: str = "") -> Keypoints:
+    def decoded(self, decode: str = "", geometry: str = "") -> Self:
         """The same keypoints by another decoding or in another geometry. A flip test then shifts as is usual there."""
         kept = "" if decode else self.geometry
         made = dataclasses.replace(self, decode=decode or self.decode, geometry=geometry or kept)
         return made if made.crop_geometry == self.crop_geometry else dataclasses.replace(made, flip_shift=None)
 
-    def settled(self) -> tuple[Keypoints, Sequence[str]]:
+    def settled(self) -> tuple[Self, Sequence[str]]:
         """The same with every pair counted from 0, and what was converted. Raises BadInput where lists do not fit the
         names."""
         if len(self.sigmas) not in (0, len(self.names)):

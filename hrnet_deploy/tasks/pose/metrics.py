@@ -7,6 +7,7 @@ evaluation/functional/keypoint_eval.py.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,13 +54,36 @@ class Errors:
     images: int
 
 
-class Closeness:
+class Resampled(abc.ABC):
+    """A score of some images that can be computed again with every image counted so many times, for the interval of a
+    difference."""
+
+    images: int
+
+    @abc.abstractmethod
+    def headline(self, times: NDArray | None = None) -> float:
+        """The headline figure, over all images or with every image counted so many times."""
+
+    @abc.abstractmethod
+    def figures(self) -> dict[str, float]:
+        """See `tasks.base.Score`."""
+
+    def difference(self, base: Resampled, samples: int = 1000, seed: int = 0) -> tuple[float, float, float]:
+        """See `tasks.base.Score`."""
+        rng, count = np.random.default_rng(seed), self.images
+        drawn = (np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(samples))
+        low, high = np.nanquantile([self.headline(t) - base.headline(t) for t in drawn], [0.025, 0.975])
+        return self.headline() - base.headline(), float(low), float(high)
+
+
+class Closeness(Resampled):
     """The share of keypoints that are close enough: `shares` maps the name of a figure to (P, K), whether each is."""
 
     def __init__(self, errors: Errors, shares: dict[str, NDArray], by_keypoint: bool, in_pixels: str = "") -> None:
         """by_keypoint: whether the share is computed for every keypoint first, and then averaged. in_pixels: the name
         of the mean distance, if it is a figure."""
         self.errors, self.shares, self.by_keypoint, self.in_pixels = errors, shares, by_keypoint, in_pixels
+        self.images = errors.images
 
     def _share(self, close: NDArray, times: NDArray) -> float:
         weight = self.errors.counted * times[self.errors.image][:, None]
@@ -68,7 +92,7 @@ class Closeness:
         return float(np.mean(right[total > 0] / total[total > 0])) if np.any(total) else float("nan")
 
     def headline(self, times: NDArray | None = None) -> float:
-        """The first figure, over all images or with every image counted so many times."""
+        """The first figure, see `Resampled`."""
         return self._share(next(iter(self.shares.values())), self._all() if times is None else times)
 
     def _all(self) -> NDArray:
@@ -81,15 +105,9 @@ class Closeness:
             found[self.in_pixels] = float(self.errors.distance[self.errors.counted].mean())
         return found
 
-    def difference(self, base: Closeness, samples: int = 1000, seed: int = 0) -> tuple[float, float, float]:
-        """See `tasks.base.Score`."""
-        rng, count = np.random.default_rng(seed), self.errors.images
-        drawn = (np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(samples))
-        low, high = np.nanquantile([self.headline(t) - base.headline(t) for t in drawn], [0.025, 0.975])
-        return self.headline() - base.headline(), float(low), float(high)
 
-
-def _errors(predictions: Sequence[Pose], dataset: Dataset, labels: Keypoints) -> Errors:
+def errors_of(predictions: Sequence[Pose], dataset: Dataset, labels: Keypoints) -> Errors:
+    """The errors of those predictions whose annotation has keypoints."""
     numbers = {i.image_id: n for n, i in enumerate(dataset.items)}
     places = [np.array(list(annotated_points(p.person.annotation or {}, labels)), float) for p in predictions]
     kept = [(p, a) for p, a in zip(predictions, places, strict=True) if len(a)]
@@ -102,8 +120,8 @@ def _errors(predictions: Sequence[Pose], dataset: Dataset, labels: Keypoints) ->
     )
 
 
-def _sizes(predictions: Sequence[Pose], labels: Keypoints, size: Callable[[Any, Keypoints], float]) -> NDArray:
-    """The size of every annotated person by which distances are divided, (P, 1)."""
+def sizes_of(predictions: Sequence[Pose], labels: Keypoints, size: Callable[[Any, Keypoints], float]) -> NDArray:
+    """The size of every person of `errors_of`, by which distances are divided, (P, 1)."""
     annotated = [a for p in predictions if (a := p.person.annotation) and list(annotated_points(a, labels))]
     return np.array([size(a, labels) for a in annotated], float).reshape(-1, 1)
 
@@ -118,25 +136,26 @@ def _head(annotation: Any, labels: Keypoints) -> float:
     return float(np.linalg.norm(top - neck))
 
 
-def _longer_side(annotation: Any, labels: Keypoints) -> float:
+def longer_side(annotation: Any, labels: Keypoints) -> float:
+    """The longer side of the annotated box, in pixels."""
     return float(max(annotation["bbox"][2:]))
 
 
 def _pckh(predictions: Sequence[Pose], _: Sequence[Record], dataset: Dataset, labels: Keypoints) -> Score:
-    errors = _errors(predictions, dataset, labels)
+    errors = errors_of(predictions, dataset, labels)
     in_mean = np.array([n not in NOT_IN_MEAN for n in labels.names])
     errors = Errors(errors.distance, errors.counted & in_mean, errors.image, errors.images)
-    heads = np.maximum(_sizes(predictions, labels, _head), 1e-9)
+    heads = np.maximum(sizes_of(predictions, labels, _head), 1e-9)
     return Closeness(
         errors, {"PCKh": errors.distance / heads <= 0.5, "PCKh@0.1": errors.distance / heads <= 0.1}, False
     )
 
 
 def _pck(predictions: Sequence[Pose], _: Sequence[Record], dataset: Dataset, labels: Keypoints) -> Score:
-    errors = _errors(predictions, dataset, labels)
+    errors = errors_of(predictions, dataset, labels)
     steps = [AUC_PIXELS * i / AUC_STEPS for i in range(AUC_STEPS)]
     shares = {
-        "PCK": errors.distance / np.maximum(_sizes(predictions, labels, _longer_side), 1e-9) < 0.2,
+        "PCK": errors.distance / np.maximum(sizes_of(predictions, labels, longer_side), 1e-9) < 0.2,
         "AUC": np.mean([errors.distance < s for s in steps], axis=0),
     }
     return Closeness(errors, shares, True, "EPE px")
@@ -155,7 +174,8 @@ def _needs_sigmas(labels: Keypoints, dataset: Dataset) -> str:
     return ""
 
 
-def _needs_annotated_boxes(labels: Keypoints, dataset: Dataset) -> str:
+def needs_annotated_boxes(labels: Keypoints, dataset: Dataset) -> str:
+    """See `Metric.missing`: why a metric of people and their own annotations cannot score a data set."""
     if dataset.detected:
         return f"{labels.metric_name} compares people with their annotations, so it needs the annotated boxes"
     return ""
@@ -164,7 +184,7 @@ def _needs_annotated_boxes(labels: Keypoints, dataset: Dataset) -> str:
 def _needs_heads(labels: Keypoints, dataset: Dataset) -> str:
     if not set(HEAD) <= set(labels.names) and not all("headbox" in a for a in people(labels, dataset)):
         return f"PCKh needs the size of heads: a headbox in every annotation, or the keypoints {' and '.join(HEAD)}"
-    return _needs_annotated_boxes(labels, dataset)
+    return needs_annotated_boxes(labels, dataset)
 
 
 def _heads(labels: Keypoints, dataset: Dataset) -> dict[str, str]:
@@ -179,6 +199,6 @@ METRICS = {
     for m in (
         Metric("AP", _needs_sigmas, _ap),
         Metric("PCKh", _needs_heads, _pckh, _heads),
-        Metric("PCK", _needs_annotated_boxes, _pck),
+        Metric("PCK", needs_annotated_boxes, _pck),
     )
 }

@@ -35,11 +35,11 @@ from hrnet_deploy.tasks.detections import NMS
 from hrnet_deploy.tasks.geometry import Crop, crop_of_box
 from hrnet_deploy.tasks.images import Image, normalised
 from hrnet_deploy.tasks.pose import truth
-from hrnet_deploy.tasks.pose.decoding import decoder
+from hrnet_deploy.tasks.pose.decoding import SMOOTHING, decoder
 from hrnet_deploy.tasks.pose.drawing import draw_skeleton
 from hrnet_deploy.tasks.pose.heatmaps import merge_flip, strides
-from hrnet_deploy.tasks.pose.labels import GEOMETRIES, Keypoints
-from hrnet_deploy.tasks.pose.metrics import METRICS
+from hrnet_deploy.tasks.pose.labels import Keypoints
+from hrnet_deploy.tasks.pose.metrics import METRICS, Metric
 from hrnet_deploy.tasks.pose.oks import oks_nms
 from hrnet_deploy.tasks.pose.truth import PERSON
 
@@ -80,6 +80,8 @@ class PoseTask(Task):
     """See `tasks.base.Task`. A sample is a person, and a prediction is a `Pose`."""
 
     metric: str
+    metrics: Mapping[str, Metric] = METRICS
+    subjects = "people"  # what a sample is, in sentences
     fits: tuple[str, ...] = ("crop",)  # how a card may say that images are brought to the input
     # Engines in fp32 differ only in the order in which they add. Where two pixels of a heatmap are equal to seven
     # digits, that can still decide which is the maximum, so even fp32 may move a few keypoints.
@@ -97,14 +99,16 @@ class PoseTask(Task):
         self.flip_test = options.flip_test and not input_format.flip_test
         self.keypoints = card.labels_as(Keypoints)
         self.metric = self.keypoints.metric_name
-        if self.metric not in METRICS:
-            raise BadInput(f"{card.name} is scored by {self.metric!r} — this version only knows {', '.join(METRICS)}")
-        self._metric = METRICS[self.metric]
+        if self.metric not in self.metrics:
+            raise BadInput(
+                f"{card.name} is scored by {self.metric!r} — this version only knows {', '.join(self.metrics)}"
+            )
+        self._metric = self.metrics[self.metric]
         self._keypoints_of = decoder(self.keypoints, card.name)
-        if self.keypoints.crop_geometry not in GEOMETRIES:
+        if self.keypoints.crop_geometry not in self.keypoints.geometries:
             raise BadInput(
                 f"{card.name} needs crops in the geometry {self.keypoints.geometry!r} — this version only knows "
-                f"{', '.join(GEOMETRIES)}"
+                f"{', '.join(self.keypoints.geometries)}"
             )
         if card.input.fit not in self.fits:
             raise BadInput(
@@ -131,6 +135,12 @@ class PoseTask(Task):
         the official code; detected boxes, which have a score, are used as they are."""
         if annotation.get("iscrowd", 0):
             return None
+        box = self._box(annotation, height, width)
+        score = float(annotation.get("score", 1.0))
+        return Person(item.image_id, self._crop(box), score, item.nms, annotation) if box else None
+
+    def _box(self, annotation: Mapping[str, Any], height: int, width: int) -> tuple[float, ...] | None:
+        """The box (x, y, w, h) of an annotation in an image of that size, or None where it is empty."""
         x, y, w, h = (float(v) for v in annotation["bbox"])
         if "score" not in annotation and not annotation.get("unclipped"):
             if "keypoints" in annotation and not any(annotation["keypoints"]):
@@ -138,10 +148,7 @@ class PoseTask(Task):
             right, bottom = min(width - 1.0, x + max(0.0, w - 1)), min(height - 1.0, y + max(0.0, h - 1))
             x, y = max(0.0, x), max(0.0, y)
             w, h = right - x, bottom - y
-        if w <= 0 or h <= 0:
-            return None
-        score = float(annotation.get("score", 1.0))
-        return Person(item.image_id, self._crop((x, y, w, h)), score, item.nms, annotation)
+        return (x, y, w, h) if w > 0 and h > 0 else None
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -195,9 +202,9 @@ class PoseTask(Task):
             "score_relative": float(np.abs(theirs - ours)[counted].max() / max(np.abs(theirs).max(), 1e-12)),
         }
         sentence = (
-            f"{len(reference)} people, {counted.sum()} {which}: moved {figures['pixels_mean']:.4f} px on average, "
-            f"{figures['pixels_p99']:.3f} px at p99, {100 * figures['moved_over_1px']:.2f}% over 1 px (pixels of the "
-            "input)"
+            f"{len(reference)} {self.subjects}, {counted.sum()} {which}: moved {figures['pixels_mean']:.4f} px on "
+            f"average, {figures['pixels_p99']:.3f} px at p99, {100 * figures['moved_over_1px']:.2f}% over 1 px (pixels "
+            "of the input)"
         )
         return Distance(figures, sentence)
 
@@ -205,13 +212,16 @@ class PoseTask(Task):
         flip = self.flip_test or self.input_format.flip_test
         found: dict[str, Setting] = {"flip_test": flip, "flip_shift": self.keypoints.shifts_mirrored}
         found |= {"decode": self.keypoints.decode, "geometry": self.keypoints.crop_geometry}
-        return found if self.keypoints.decode == "quarter_offset" else {**found, "blur": self.keypoints.blur}
+        return {**found, "blur": self.keypoints.blur} if self.keypoints.decode in SMOOTHING else found
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
         known = super().reading(dataset)
         if self.unscorable_reason(dataset):
             return known
         return {**known, **truth.remarks(self.keypoints, dataset), **self._metric.remarks(self.keypoints, dataset)}
+
+    def boxes_read(self, dataset: Dataset) -> dict[str, Setting]:
+        return truth.boxes_read(self.keypoints, dataset) if self.card.input.fit == "crop" else {}
 
     def unscorable_reason(self, dataset: Dataset) -> str:
         if reason := truth.disagreement(self.keypoints, dataset):

@@ -4,7 +4,9 @@ published files have the method and the data set in their names. The weights sho
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from hrnet_deploy.architecture import PoseHRNet, SimpleBaseline
 from hrnet_deploy.cards import labels_of
@@ -23,6 +25,7 @@ DATASETS = {
     "onehand10k": "onehand10k",
     "wholebody": "coco-wholebody",
 }
+L = TypeVar("L", bound=Keypoints)
 OFTEN = (14, 16, 17, 20, 21, 133)  # how many keypoints public data sets have
 CODECS = {"MSRAHeatmap": "quarter_offset", "UDPHeatmap": "udp"}  # of mmpose 1.x; others are not known here
 REGRESSED = "one heatmap and two maps of offsets per keypoint (UDP with offset regression, called udp_regress)"
@@ -45,7 +48,7 @@ def from_file(architecture: object, dataset: str, labels: Labels, config: str, f
         possible = f"{count} outputs are {count} keypoints, or of {thirds:g} keypoints {REGRESSED}, which this version "
         return FromFile(dataset, labels, assumption=f"{possible}does not decode — if they are keypoints, give a card")
     dataset, labels = _data_set(dataset, labels, config, words)
-    told, source = _from_config(labels, config), "the configuration in the file says so"
+    told, source = from_config(labels, config), "the configuration in the file says so"
     if told is None:
         told = next((labels.decoded(rule) for rule in ("udp", "dark") if rule in words), None)
         source = "the name of the file says so"
@@ -63,17 +66,24 @@ def from_file(architecture: object, dataset: str, labels: Labels, config: str, f
 
 def _data_set(dataset: str, labels: Keypoints, config: str, words: list[str]) -> tuple[str, Keypoints]:
     """The data set that the file names, if it has as many keypoints, and its labels; else those that were assumed."""
-    named = [n.lower() for n in settings(config, "dataset_name")] + [
-        n.lower().removesuffix("dataset") for n in settings(config, "dataset_type")
-    ]
-    for word in [w for n in named for w in re.findall("[a-z0-9]+", n)] or words:
-        known = labels_of(DATASETS[word], ENTRY.name) if word in DATASETS and DATASETS[word] != dataset else None
-        if isinstance(known, Keypoints) and len(known.names) == len(labels.names):
-            return DATASETS[word], known
+    found = named_dataset(DATASETS, config, words)
+    known = labels_of(found, ENTRY.name) if found and found != dataset else None
+    if isinstance(known, Keypoints) and len(known.names) == len(labels.names):
+        return found, known
     return dataset, labels
 
 
-def _from_config(labels: Keypoints, config: str) -> Keypoints | None:
+def named_dataset(known: Mapping[str, str], config: str, words: Sequence[str]) -> str:
+    """The data set that a configuration names, or without one the words of a file's name; empty where they name none.
+    `known` has what data sets are called there, and what here."""
+    named = [n.lower() for n in settings(config, "dataset_name")] + [
+        n.lower().removesuffix("dataset") for n in settings(config, "dataset_type")
+    ]
+    said = [w for n in named for w in re.findall("[a-z0-9]+", n)] or words
+    return next((known[w] for w in said if w in known), "")
+
+
+def from_config(labels: L, config: str) -> L | None:
     """The labels as a configuration of mmpose says that they are decoded; None where it does not say."""
     codecs = [c for c in settings(config, "type") if c.endswith("Heatmap")]
     unbiased = "True" in settings(config, "unbiased") or "unbiased" in settings(config, "post_process")

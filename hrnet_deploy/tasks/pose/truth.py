@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.results.base import Setting
 from hrnet_deploy.tasks.average_precision import area_given
 from hrnet_deploy.tasks.categories import Categories, PeopleMatch, match_people
 from hrnet_deploy.tasks.dataset import Dataset
@@ -32,6 +33,18 @@ def of_category(
     """The annotations that a network looks at."""
     found = looked_at(labels, categories)
     return [a for a in annotations if found is None or a.get("category_id", found.id) == found.id]
+
+
+def boxes_read(labels: Keypoints, dataset: Dataset) -> dict[str, Setting]:
+    """How the category was found whose boxes a network looks at, and how many boxes are of others."""
+    boxes = [a for item in dataset.items for a in item.annotations or ()]
+    match = looked_at(labels, dataset.categories) if boxes else None
+    if match is None:
+        return {}
+    known: dict[str, Setting] = dict(match.how)
+    if others := sum(a.get("category_id", match.id) != match.id for a in boxes):
+        known["boxes_left_out"] = f"{others} of {len(boxes)}, which are of other categories"
+    return known
 
 
 def people(labels: Keypoints, dataset: Dataset) -> list[Mapping[str, Any]]:
@@ -70,8 +83,8 @@ def with_points(annotation: Mapping[str, Any], labels: Keypoints) -> dict[str, A
 
 def disagreement(labels: Keypoints, dataset: Dataset) -> str:
     """Why the annotations cannot be scored, whatever the metric; empty where they can."""
-    if dataset.truth is None:
-        return dataset.nothing_annotated
+    if reason := dataset.no_boxes:
+        return reason
     try:
         own = people(labels, dataset)
     except BadInput as error:

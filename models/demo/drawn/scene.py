@@ -67,7 +67,7 @@ def scene(seed: int, index: int) -> Scene:
                 boxes.append(box)
     annotations = [_annotate_person(canvas, owner, p) for owner, p in people.items()]
     annotations += [_annotate(canvas, owner, CATEGORIES.index(kind) + 1) for owner, kind in objects.items()]
-    image = _photograph(canvas.rgb, rng)
+    image = photograph(canvas.rgb, rng)
     return Scene(image, PART_OF[canvas.part], [a for a in annotations if a is not None])
 
 
@@ -149,7 +149,7 @@ def _own_parts(keypoint: str) -> set[int]:
 _OWN = {name: _own_parts(name) for name in KEYPOINTS}
 
 
-def _photograph(rgb: NDArray[np.float32], rng: Rng) -> NDArray[np.uint8]:
+def photograph(rgb: NDArray[np.float32], rng: Rng) -> NDArray[np.uint8]:
     """Make a painting resemble a photograph, with random brightness, colour cast, blur, noise and JPEG compression."""
     out: NDArray = rgb * rng.uniform(0.75, 1.2) + rng.uniform(-18, 18) + rng.normal(0, 6, 3).astype(np.float32)
     if rng.random() < 0.35:

@@ -16,6 +16,7 @@ from hrnet_deploy.cards import ModelCard, card_for
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.metadata import read_description
 from hrnet_deploy.networks import build_network
+from hrnet_deploy.tasks.base import adoption_of, training_of
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.registry import task_entry
 
@@ -156,3 +157,11 @@ def test_labels_of_another_task_are_refused() -> None:
     pose = card("pose_hrnet_w32_256x192")
     with pytest.raises(BadInput, match="has labels of another task than pose"):
         task_of(dataclasses.replace(pose, labels=card_for(BrightnessNet(8)).labels))
+
+
+def test_what_the_task_does_not_define_is_refused() -> None:
+    made = card_for(BrightnessNet(8))
+    with pytest.raises(BadInput, match="adopt is not available for brightness — export the checkpoint with"):
+        adoption_of(made)
+    with pytest.raises(BadInput, match="the task brightness has no training step to measure — leave --train out"):
+        training_of(made)
