@@ -293,7 +293,6 @@ LAYOUTS = (
             values=lambda count: COCO_STUFF,
         ),
     ),
-    # of these the layout alone: the tasks read the files
     Layout(
         "ImageNet",
         "imagenet",
