@@ -16,7 +16,9 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.images import write_image
-from hrnet_deploy.tasks.layouts import CITYSCAPES, COCO_STUFF, LAYOUTS, Layout, Sought, find, from_one
+from hrnet_deploy.tasks.layouts import LAYOUTS, Sought, find
+from hrnet_deploy.tasks.layouts.kinds import Layout
+from hrnet_deploy.tasks.layouts.table import CITYSCAPES, COCO_STUFF, from_one
 from hrnet_deploy.tasks.segmentation.task import SegmentationTask
 from hrnet_deploy.workflow.split import Split
 
