@@ -69,7 +69,7 @@ def test_a_kill_while_the_identity_was_written_is_no_obstacle(tmp_path: Path) ->
     (tmp_path / "out.part").mkdir()
     half = tmp_path / "out.part" / ".identity.json.0a1b2c3d.part"
     half.write_text('{"mod')
-    assert fill(tmp_path / "out", "a", "xy") == ["x", "y"]
+    assert fill(tmp_path / "out", "a", "xy", finish=True) == ["x", "y"]
     assert not half.exists() and (tmp_path / "out").is_dir()
 
 
