@@ -40,7 +40,11 @@ class Input:
     `fit` says how an image of another size is brought to that size. `crop`: the task cuts out one crop per result.
     `stretch`: resized without keeping its proportions. `pad`: resized with its proportions, and the rest filled up.
     `place`: not resized, unless it is larger than the input, and the rest filled up.
+    `centre`: resized with its proportions, and the centre of it cut out.
     With `longest`, no side of a padded image takes more pixels than that.
+
+    With `centre`, the part that is cut out has `crop_ratio` of the height or of the width of the resized image: 224 of
+    256 is 0.875. Its pixels are computed by `interpolation`, with the smoothing of Pillow, as in training.
 
     `channels` names what the channels of the image are where they are not the three colours, such as (grey,) or (red,
     green, blue, depth), in the order of the network; `mean` and `std` have one value for each."""
@@ -53,6 +57,8 @@ class Input:
     fit: Fit = "crop"
     longest: int | None = within(1, LARGEST, "pixels", None)
     channels: tuple[str, ...] = ()
+    crop_ratio: float = within(0.05, 1, "a share of the resized image", 0.875)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -316,6 +322,14 @@ def _datasets() -> dict[str, Any]:
     import yaml
 
     content: dict[str, Any] = yaml.safe_load((folder() / DATASETS).read_text(encoding="utf-8"))
+    for facts in content.values():
+        for labels in facts.values():
+            if (
+                "file" in labels
+            ):  # a long list, in a file of its own: the name of the folder of each class, and its name
+                lines = (folder() / labels.pop("file")).read_text(encoding="utf-8").splitlines()
+                rows = [line.split(" ", 1) for line in lines]
+                labels |= {"names": [name for _, name in rows], "folders": [of for of, _ in rows]}
     return content
 
 

@@ -7,7 +7,7 @@ library, and `cards` can ask what the labels of a task are called without import
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,12 +26,13 @@ class Labels(Protocol):
 @dataclass(frozen=True)
 class FromFile:
     """What a checkpoint's file tells of the labels of its network: the data set and the labels, a `remark` on what is
-    known and how, and an `assumption` on what is not."""
+    known and how, and an `assumption` on what is not. `input` has fields of the card's input that the file tells."""
 
     dataset: str
     labels: Labels
     remark: str = ""
     assumption: str = ""
+    input: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Trained(Protocol):
@@ -101,6 +102,7 @@ _TASKS: dict[str, str | TaskEntry] = {
     "segmentation": "hrnet_deploy.tasks.segmentation",
     "detection": "hrnet_deploy.tasks.detection",
     "landmarks": "hrnet_deploy.tasks.landmarks",
+    "classification": "hrnet_deploy.tasks.classification",
 }
 
 
@@ -132,6 +134,7 @@ _FAMILIES: dict[str, FamilyEntry] = {
         ("pose_hrnet", "pose", "PoseHRNet"),
         ("simple_baseline", "pose", "SimpleBaseline"),
         ("face_hrnet", "landmarks", "FaceHRNet"),
+        ("cls_hrnet", "classification", "ClassHRNet"),
     )
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from hrnet_deploy.architecture.base import Architecture
 from hrnet_deploy.architecture.body import IMAGE_SIZE, INPUT, MOST, RESNET_DEPTHS, Body, Stage, Upsample
+from hrnet_deploy.architecture.classification import ClassHRNet
 from hrnet_deploy.architecture.deeplabcut import DeepLabCut
 from hrnet_deploy.architecture.detection import Detections, FasterRCNN, Proposals, ResNetBody
 from hrnet_deploy.architecture.higher_hrnet import HigherHRNet
@@ -28,6 +29,7 @@ __all__ = [
     "RESNET_DEPTHS",
     "Architecture",
     "Body",
+    "ClassHRNet",
     "DeepLabCut",
     "Detections",
     "DilatedResNet",

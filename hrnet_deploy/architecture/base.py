@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from hrnet_deploy.architecture.body import INPUT, Upsample
 
-Fit = Literal["crop", "stretch", "pad", "place"]  # how an image is brought to the input, see `cards.Input`
+Fit = Literal["crop", "stretch", "pad", "place", "centre"]  # how an image is brought to the input, see `cards.Input`
 
 
 class Architecture(abc.ABC):

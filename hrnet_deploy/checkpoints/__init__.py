@@ -17,7 +17,7 @@ from hrnet_deploy import downloads
 from hrnet_deploy.architecture import Architecture, DeepLabCut, with_known
 from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
-from hrnet_deploy.checkpoints.config import training_config
+from hrnet_deploy.checkpoints.config import config_beside, training_config
 from hrnet_deploy.checkpoints.deeplabcut import beside
 from hrnet_deploy.checkpoints.detectors import OLD, background_last
 from hrnet_deploy.checkpoints.layouts import HRNET_PYTORCH, official_names, unwrap, without_classifier, zero_biases
@@ -95,7 +95,9 @@ class Checkpoint:
             return self
         alike = (c for c in cards().values() if c.architecture == self.architecture and c.dataset == told.dataset)
         chosen = next(alike, self.card) if told.dataset != self.card.dataset else self.card
-        return dataclasses.replace(self, card=dataclasses.replace(chosen, dataset=told.dataset, labels=told.labels))
+        spec = dataclasses.replace(chosen.input, **told.input)
+        known = dataclasses.replace(chosen, dataset=told.dataset, labels=told.labels, input=spec)
+        return dataclasses.replace(self, card=known)
 
     def network(self) -> nn.Module:
         """The PyTorch network with these weights, in evaluation mode. It is the reference of all comparisons."""
@@ -223,7 +225,7 @@ def load(name: str | Path, weights_key: str = "", progress: Progress = SILENT) -
         state,
         remarks=remarks,
         weights_key=weights_key,
-        config=training_config(content),
+        config=training_config(content) or config_beside(path),
     )
     if isinstance(architecture, DeepLabCut):
         known = beside(path, architecture, found.card)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 PLACES = ("cfg", "config", "dataset_meta")  # of mmengine, of mmcv 1.x, and what mmpose 1.x says of the data set
@@ -16,11 +17,25 @@ def training_config(content: Any) -> str:
     meta = content.get("meta") if isinstance(content, Mapping) else None
     if not isinstance(meta, Mapping):
         return ""
-    parts = (meta.get(place) for place in PLACES)
+    parts: list[Any] = [meta.get(place) for place in PLACES]
+    if isinstance(meta.get("CLASSES"), (list, tuple)):  # of mmcv 1.x
+        parts.append({"classes": meta["CLASSES"]})
     try:
         return "\n".join(p if isinstance(p, str) else repr(p) for p in parts if isinstance(p, (str, Mapping)))[:MOST]
     except RecursionError:  # nested deeper than any configuration
         return ""
+
+
+def config_beside(path: Path) -> str:
+    """The config.json beside a checkpoint, as timm writes it; empty where there is none."""
+    place = path.with_name("config.json")
+    try:
+        if place.stat().st_size > MOST:
+            return ""
+        text = place.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return text if '"pretrained_cfg"' in text else ""
 
 
 def settings(config: str, name: str) -> list[str]:

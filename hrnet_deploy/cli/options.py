@@ -57,7 +57,8 @@ SomeImages = Annotated[
 Annotations = Annotated[
     Path | None,
     typer.Option(
-        help="A file of COCO annotations, or a folder of label maps. It replaces those in the folder of images."
+        help="A file of COCO annotations, a folder of label maps, or for classifiers a list of `path class` lines. It "
+        "replaces those in the folder of images."
     ),
 ]
 Split = Annotated[
@@ -89,7 +90,8 @@ Categories = Annotated[
     typer.Option(
         "--category",
         metavar="NAME",
-        help="A category of the annotations to use, by name or number; for detectors also CLASS=CATEGORY. Repeatable.",
+        help="A category of the annotations to use, by name or number; for detectors and classifiers also "
+        "CLASS=CATEGORY; for classifiers `number`, if numbers in the annotations are those of the network. Repeatable.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use only this many images.")]

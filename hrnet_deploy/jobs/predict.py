@@ -230,7 +230,7 @@ def _images(
                 continue
             predictions = predictor.predict_item(image, item)
             records = _records(predictor.task, predictions, part.files, name)
-            records = [{"file_name": item.path.name, **r} for r in records]
+            records = [{"file_name": item.file_name, **r} for r in records]
             files = sorted({r["label_map"] for r in records if "label_map" in r})
             if request.pictures:
                 write_image(part.files / name, predictor.draw(image, predictions))

@@ -1,4 +1,4 @@
-"""A folder of images, with or without annotations: COCO's format, or label maps."""
+"""A folder of images, with or without annotations: COCO's format, label maps, or a class for each image."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.channels import PICTURE, read_channels
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
-from hrnet_deploy.tasks.faces import read_faces
+from hrnet_deploy.tasks.faces import is_faces, read_faces
 from hrnet_deploy.tasks.images import Colours, Image, Labels, is_visible, list_images, read_labels
 from hrnet_deploy.tasks.layouts import Found, Sought, Values, find, nested_images
 from hrnet_deploy.tasks.mpii import as_coco, beside, is_mpii, read_release, with_heads
+from hrnet_deploy.tasks.whole_images import WholeImages, read_whole_images
 
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
-MATLAB, CSV = ".mat", ".csv"  # annotations of MPII; annotations of faces
+MATLAB = ".mat"  # annotations of MPII
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
 
 
@@ -39,7 +40,8 @@ class Item:
     where it is known that the image shows nothing. `labels` is its label map, if it has one; `values`
     is the class of each value in it, unless values are classes. `categories` are those of
     the file that the annotations are from. `filled`: channels that the image lacks are made up (see
-    `channels.read_channels`). Of two results that are more alike than `nms`, only the better one is kept."""
+    `channels.read_channels`). Of two results that are more alike than `nms`, only the better one is kept. `name` is the
+    path of the image in a folder that has folders of images."""
 
     path: Path
     image_id: int
@@ -49,6 +51,12 @@ class Item:
     filled: bool = False
     nms: float = NMS
     values: Values | None = None
+    name: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """What results call the image."""
+        return self.name or self.path.name
 
     def read(self, spec: Input = PICTURE) -> Image:
         """The image as stored, without the rotation in its EXIF data: (H, W, C), with the channels of an input."""
@@ -67,8 +75,9 @@ class Dataset:
     annotated, and `truth_categories` are the categories of the whole file. `boxes_from` says where boxes come from,
     `facts` what identifies that source, `remarks` what was left out of it, and `skipped` the images that were left out
     because they cannot be read (`tasks.readable`). `detected` says that the boxes are those of a detector, which were
-    given beside the annotations. `place` is the folder of images and its annotations, where those of a public data set
-    were found (`tasks.layouts`)."""
+    given beside the annotations, and `whole_images` that annotations have no boxes, but a class for every image.
+    `place` is the folder of images and its annotations, where those of a public data set were found
+    (`tasks.layouts`)."""
 
     items: tuple[Item, ...]
     truth: Mapping[str, Any] | None = None
@@ -79,6 +88,7 @@ class Dataset:
     truth_categories: Categories | None = None
     detected: bool = False
     place: tuple[Path, Path | None] | None = None
+    whole_images: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -89,6 +99,8 @@ class Dataset:
         each: list[Any] = [[i.path.name, sha256(i.path), i.image_id, i.annotations] for i in self.items]
         if self.categories.chosen:
             each.append(self.categories.chosen)
+        if self.whole_images and self.truth is not None:
+            each.append([self.truth["annotations"], self.truth["categories"]])
         whole = [each, self.facts] if self.detected else each
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
@@ -105,6 +117,13 @@ class Dataset:
         """Why there is nothing to score against, where `truth` is None."""
         why = [self.remarks[name] for name in ("not_used", "no_truth") if name in self.remarks]
         return "nothing is annotated" + (f" ({why[0]})" if why else "")
+
+    @property
+    def no_boxes(self) -> str:
+        """Why there are no annotated boxes to score against; empty where there are."""
+        if self.truth is None:
+            return self.nothing_annotated
+        return "its annotations have a class for every image and no boxes" if self.whole_images else ""
 
     def only(self, numbers: Iterable[int]) -> Dataset:
         """The data set reduced to the images of these numbers, in their former order."""
@@ -147,8 +166,9 @@ def load_dataset(
     """The images of a folder and their annotations.
 
     `annotations` is a COCO annotation file, a CSV file of faces, a list of COCO detections whose image ids are the
-    names of the image files or numbers in them, or a folder of label maps. Unless given, annotations.json and labels/
-    in the folder of images are used; an annotations.json of another tool is left out, and `remarks` says so. `limit`
+    names of the image files or numbers in them, a folder of label maps, or a list of images and classes. Without it, a
+    folder with a folder for each class says what each image shows. Unless given, annotations.json and labels/ in the
+    folder of images are used; an annotations.json of another tool is left out, and `remarks` says so. `limit`
     keeps that many images: the first ones, or a random choice where `seed` is given. Images that the annotations do not
     list are left out and counted in `remarks`; with `every_image` they are kept, and nothing is known of them. With
     `boxes`, results are looked for in the boxes of a detector, and scored against the annotations if there are any.
@@ -160,7 +180,8 @@ def load_dataset(
     source = None if annotations and annotations.is_dir() else annotations
     nested = place is not None
     if boxes is None:
-        found = _boxed(images, source, every_image, nested)
+        classes = place is None or place.layout.task == "classification"  # whose folders are classes
+        found = _boxed(images, source, every_image, nested, classes)
     else:
         found = _detected(images, source, boxes, every_image, nested)
     if place is not None:
@@ -200,14 +221,19 @@ def _labelled(items: list[Item], images: Path, annotations: Path | None) -> list
     return [replace(i, labels=maps.get(i.path.stem)) for i in items]
 
 
-def _boxed(images: Path, annotations: Path | None, every_image: bool, nested: bool = False) -> Dataset:
+def _boxed(
+    images: Path, annotations: Path | None, every_image: bool, nested: bool = False, classes: bool = True
+) -> Dataset:
+    classified = read_whole_images(images, annotations) if classes else None
+    if classified is not None:
+        return _of_whole_images(classified, annotations)
     paths = nested_images(images) if nested else list_images(images)
     source = annotations or (images / BESIDE if (images / BESIDE).exists() else None)
     if source is None:
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
     if source.suffix.lower() == MATLAB:
         content: Any = read_release(source)
-    elif source.suffix.lower() == CSV:
+    elif is_faces(source):
         content = read_faces(source)
     else:
         content = read_json(source, "a COCO annotation file or a list of COCO detections")
@@ -246,6 +272,17 @@ def _boxed(images: Path, annotations: Path | None, every_image: bool, nested: bo
         remarks["no_truth"] = f"{source.name} is a list of detections, which belongs to --boxes, and no ground truth"
     known_categories = None if truth is None else Categories.of(truth)
     return Dataset(tuple(items), truth, source.name, facts, remarks, truth_categories=known_categories)
+
+
+def _of_whole_images(found: WholeImages, source: Path | None) -> Dataset:
+    items = tuple(Item(p, i, name=n) for i, (p, n) in enumerate(zip(found.paths, found.shown, strict=True), start=1))
+    truth = found.content
+    remarks = (
+        {"left_out": f"{found.missing} images of {source.name}, which are not there"}
+        if source and found.missing
+        else {}
+    )
+    return Dataset(items, truth, remarks=remarks, truth_categories=Categories.of(truth), whole_images=True)
 
 
 def _chosen(items: list[Item], limit: int | None, seed: int | None) -> list[Item]:

@@ -77,8 +77,8 @@ def require_annotations(
     if not entry.label_maps:
         if annotations.is_dir():
             raise BadInput(
-                f"--annotations {annotations} is a folder, and {subject} is for {entry.name} — give a JSON file of "
-                "COCO annotations"
+                f"--annotations {annotations} is a folder, and {subject} is for {entry.name} — give a file of "
+                "annotations"
             )
         require_file(annotations)
     elif not annotations.is_dir():

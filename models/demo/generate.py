@@ -2,7 +2,8 @@
 
 It writes images, annotations.json (COCO format: keypoints of people, boxes of six classes) and labels/ (label maps of
 body parts as 8-bit PNG files). With --faces it writes portraits and annotations.json (landmarks, centre and scale of
-every face). The same seed gives the same images.
+every face). With --things it draws images of one thing each, in a folder for each of twelve classes. The same seed
+gives the same images.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import cv2
 from drawn.face import LANDMARKS
 from drawn.portrait import portrait
 from drawn.scene import CATEGORIES, KEYPOINTS, PARTS, scene
+from drawn.things import NAMES, thing
 from rich.progress import track
 
 
@@ -53,6 +55,15 @@ def generate_faces(folder: Path, indices: Sequence[int], seed: int, suffix: str 
     (folder / "annotations.json").write_text(json.dumps(dataset) + "\n")
 
 
+def generate_things(folder: Path, indices: Sequence[int], seed: int, suffix: str = ".png") -> None:
+    """Draw images of one thing each into a folder for each class. The numbers in their names are the indices."""
+    for name in NAMES:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for index in track(indices, "drawing"):
+        image, label = thing(seed, index)
+        cv2.imwrite(str(folder / NAMES[label] / f"{index:06d}{suffix}"), image[..., ::-1])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -60,9 +71,11 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", type=int, nargs="+", help="draw these images of the series, not the first --count")
     parser.add_argument("--jpeg", action="store_true", help="write smaller JPEG files")
-    parser.add_argument("--faces", action="store_true", help="draw faces with landmarks")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--faces", action="store_true", help="draw faces with landmarks")
+    kind.add_argument("--things", action="store_true", help="draw one thing in each image, for classification")
     arguments = parser.parse_args()
-    draw = generate_faces if arguments.faces else generate
+    draw = generate_faces if arguments.faces else generate_things if arguments.things else generate
     draw(
         arguments.output, arguments.only or range(arguments.count), arguments.seed, ".jpg" if arguments.jpeg else ".png"
     )

@@ -304,14 +304,6 @@ OTHER_HEADS: dict[str, tuple[Callable[[State], State], str]] = {
         headed("neck.lateral_convs.0.conv.weight", "rpn_head.rpn_cls.weight", before="backbone."),
         "is an HRNet-W8 with an FPN instead of HRFPN",
     ),
-    "classification": (
-        headed("incre_modules.0.0.conv1.weight", "final_layer.0.weight", "classifier.weight"),
-        "is an HRNet-W8 for ImageNet classification",
-    ),
-    "mmpretrain": (
-        headed("neck.0.increase_layers.0.0.conv1.weight", "head.fc.weight", before="backbone."),
-        "is an HRNet-W8 for ImageNet classification",
-    ),
     "segmentation_models": (
         headed("decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight", before="encoder.model."),
         "is an HRNet-W8 with a decoder of segmentation_models",
@@ -450,6 +442,14 @@ BAD: dict[str, tuple[Callable[[State, Path], Any], str]] = {
     "an mmpose backbone": (
         saved(lambda s: {f"backbone.{k}": v for k, v in backbone(s).items()}),
         "backbone without a head",
+    ),
+    "a classifier without its last layer": (
+        saved(headed("incre_modules.0.0.conv1.weight")),
+        "is an HRNet-W8 for image classification without its last layer",
+    ),
+    "mmpretrain's without its last layer": (
+        saved(headed("neck.0.increase_layers.0.0.conv1.weight", before="backbone.")),
+        "is an HRNet-W8 for image classification without its last layer",
     ),
     "a classifier": (
         saved(lambda s: resnet_classifier()),

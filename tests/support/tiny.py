@@ -40,3 +40,9 @@ TINY_SEG = arch.SegHRNet(
 
 
 SEG_SIZE = (64, 128)
+
+
+TINY_CLASSIFIER = arch.ClassHRNet(BODY, classes=6, head=(4, 4, 8, 8), features=32)
+
+
+CLASSIFIER_SIZE = (64, 64)

@@ -17,7 +17,6 @@ from hrnet_deploy.errors import BadInput
 
 # other networks with the parameter names of HRNet or ResNet, by the beginning of a name that only they have
 OTHERS = {
-    "incre_modules.": "an ImageNet classification network",
     "classifier.": "an ImageNet classification network",
     "fc.": "an ImageNet classification network",
     "decode_head.": "a segmentation network with a head of another kind",
@@ -31,7 +30,6 @@ OTHERS = {
 # whole networks with an HRNet body that this tool does not take, by the beginnings of names that only they have, all of
 # which must be there. They are looked for first, because some have the names of a network that it does take
 OTHER_HEADS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("for ImageNet classification", ("incre_modules.",)),  # of timm and mmpretrain too
     ("with the head of DEKR (bottom-up poses)", ("transition_heatmap.",)),
     ("with the head of DEKR (bottom-up poses)", ("heatmap_conv_layers.", "offset_conv_layers.")),
     ("with the head of CID (bottom-up poses)", ("iia_module.",)),
@@ -47,8 +45,8 @@ OTHER_HEADS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 BODY = re.compile(r"(conv1|bn1|conv2|bn2|layer\d|transition\d|stage\d)\.")
 TAKES = (
-    "this tool takes HRNet for top-down poses, in DeepLabCut and HigherHRNet, for segmentation, for landmarks and in "
-    "Faster R-CNN; `hrnet-deploy models` lists them"
+    "this tool takes HRNet for top-down poses, in DeepLabCut and HigherHRNet, for segmentation, for landmarks, for "
+    "image classification and in Faster R-CNN; `hrnet-deploy models` lists them"
 )
 
 

@@ -130,13 +130,14 @@ class DetectionTask(Task):
         return known
 
     def unscorable_reason(self, dataset: Dataset) -> str:
-        if dataset.truth is None:
-            return dataset.nothing_annotated
+        if reason := dataset.no_boxes:
+            return reason
         try:
             known = set(self._match(dataset).ids)
         except BadInput as error:
             return str(error).replace(" — ", "; ")
-        if not any(a.get("category_id", _NONE) in known for a in dataset.truth["annotations"]):
+        truth = dataset.truth or {}
+        if not any(a.get("category_id", _NONE) in known for a in truth.get("annotations", ())):
             return "the annotations of these images are of none of its classes"
         need("pycocotools", "eval")
         return ""

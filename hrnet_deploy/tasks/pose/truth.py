@@ -83,8 +83,8 @@ def with_points(annotation: Mapping[str, Any], labels: Keypoints) -> dict[str, A
 
 def disagreement(labels: Keypoints, dataset: Dataset) -> str:
     """Why the annotations cannot be scored, whatever the metric; empty where they can."""
-    if dataset.truth is None:
-        return dataset.nothing_annotated
+    if reason := dataset.no_boxes:
+        return reason
     try:
         own = people(labels, dataset)
     except BadInput as error:
