@@ -701,6 +701,7 @@ def test_predict_tune_and_build_take_an_adopted_file(
         assert made.compiled is not None
         assert read_description(tmp_path / "a.plan") == read_description(path)
     monkeypatch.setattr(candidates, "Schedule", lambda seconds, regions: Schedule(0.02, 6, 0.0, 0.02, regions=regions))
+    monkeypatch.setattr(candidates, "ENGINES", {"ort": candidates.ENGINES["ort"]})  # two candidates are enough here
     split = Split(people, calibration_images=2, held_out=2)
     tuned = tune(TuneRequest(path, tmp_path / "best.onnx", split, max_drop=100.0, threads=(1,)))
     assert tuned.winner.accepted and read_description(tmp_path / "best.onnx").step("adopt")
