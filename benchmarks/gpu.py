@@ -44,7 +44,8 @@ CARD = "pose_hrnet_w48_256x192"
 TABLE = (  # few, because most of the time goes into opening a network, which happens once per row
     "torch:cuda",
     "torch:cuda,precision=fp16,channels_last,graph",
-    "torch:cuda,precision=fp16,channels_last,graph,streams",
+    "torch:cuda,precision=fp16,channels_last,fused,graph",
+    "torch:cuda,precision=fp16,channels_last,fused,graph,streams",
 )
 GRAPHS = ("", ",graph", ",graph,streams")
 FUSED = (",fused,graph", ",fused,graph,streams")

@@ -3,7 +3,6 @@ or a list of images and classes. Both are made into COCO's form, with categories
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ from typing import Any
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file
+from hrnet_deploy.tasks.faces import is_faces
 from hrnet_deploy.tasks.images import ARRAY, IMAGE_SUFFIXES, is_visible
 
-CSV = ".csv"
-LISTS = (".txt", CSV, ".tsv", ".lst")
-MOST_OF_A_LINE = 4096  # characters, of which the columns are counted
+LISTS = (".txt", ".csv", ".tsv", ".lst")
 _SUFFIXES = "|".join(re.escape(s.removeprefix(".")) for s in (*sorted(IMAGE_SUFFIXES), ARRAY))
 LINE = re.compile(
     rf"""\s*["']?(?P<path>.+?\.(?:{_SUFFIXES}))["']?(?:\s*[,;]\s*|\s+)(?P<label>\S.*?)\s*""", re.IGNORECASE
@@ -62,7 +60,8 @@ def read_whole_images(images: Path, annotations: Path | None) -> WholeImages | N
 
     Raises BadInput where a list has a line that is none, or names none of the images."""
     if annotations is not None:
-        return _from_list(images, annotations) if _is_list(annotations) else None
+        listed = annotations.suffix.lower() in LISTS and not is_faces(annotations)
+        return _from_list(images, annotations) if listed else None
     folders = class_folders(images)
     if not folders:
         return None
@@ -82,16 +81,6 @@ def _images_of(folder: Path, first: bool = False) -> list[Path]:
     """The image files of a folder, sorted; with `first`, at most one of them."""
     found = (p for p in folder.iterdir() if is_visible(p, {*IMAGE_SUFFIXES, ARRAY}))
     return [p for p, _ in zip(found, range(1), strict=False)] if first else sorted(found)
-
-
-def _is_list(source: Path) -> bool:
-    """Whether a file is a list by its name; a CSV file has two columns then, those of faces have more."""
-    suffix = source.suffix.lower()
-    if suffix != CSV or not source.is_file():
-        return suffix in LISTS
-    with source.open(encoding="utf-8-sig", errors="replace") as file:
-        first = next(csv.reader([file.readline(MOST_OF_A_LINE)]), [])
-    return len(first) == 2
 
 
 def _from_list(images: Path, source: Path) -> WholeImages:

@@ -57,8 +57,8 @@ def _matched(classes: ImageClasses, known: Categories) -> tuple[dict[int, int], 
         )
     if len(names) == len(classes.names) and all(PLACEHOLDER.fullmatch(n) for n in classes.names) and not given:
         pairs = listed(f"{c} is {n}" for c, n in zip(classes.names, names.values(), strict=True))
-        how = f"matched by order, as in a training on these folders; the network does not name them: {pairs}"
-        return dict(zip(names, range(len(names)), strict=True)), {"classes": how}
+        order = f"matched by order, as in a training on these folders; the network does not name them: {pairs}"
+        return dict(zip(names, range(len(names)), strict=True)), {"classes": order}
     found = {i: number for i, n in names.items() if (number := _find(n, classes)) is not None} | given
     if not found:
         raise BadInput(
