@@ -79,10 +79,8 @@ class TaskEntry:
         names."""
         if option not in self.options:
             able = [t for t in task_names() if option in task_entry(t).options]
-            raise BadInput(
-                f"{option} is {TASK_OPTIONS[option]} of {' and '.join(able)}, {subject} is for {self.name} — leave "
-                "it out"
-            )
+            who = " and ".join(filter(None, (", ".join(able[:-1]), able[-1])))
+            raise BadInput(f"{option} is {TASK_OPTIONS[option]} of {who}, {subject} is for {self.name} — leave it out")
 
 
 # options of the command line that not every task supports, and what each is
