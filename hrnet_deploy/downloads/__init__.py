@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from hrnet_deploy.downloads.catalogue import Offer, offers
-from hrnet_deploy.downloads.transfer import ELSEWHERE, fetch
+from hrnet_deploy.downloads.transfer import fetch
 from hrnet_deploy.errors import BadInput, Unavailable
 from hrnet_deploy.files import atomic_write, sha256
 from hrnet_deploy.progress import SILENT, Progress
@@ -82,7 +82,8 @@ def _downloaded(offer: Offer, part: Path, final: Path, progress: Progress) -> Ob
         os.truncate(part, 0)
         raise BadInput(
             f"{url} is not the published file: its sha256 begins with {digest[:8]}, not with "
-            f"{offer.published.sha256_prefix} — try again later, or {ELSEWHERE}"
+            f"{offer.published.sha256_prefix} — try again later, or get the file elsewhere and name its folder with "
+            "`download --from`"
         )
     with part.open("rb") as file:
         os.fsync(file.fileno())

@@ -6,24 +6,22 @@ A partial file has a note beside it: the address, and what the server said to re
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import itertools
 import json
 import os
 import re
 import shutil
-import socket
-import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib import request as web
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+from hrnet_deploy.downloads.failures import Broken, refused, unreachable
 from hrnet_deploy.errors import Unavailable
 from hrnet_deploy.files import lacks_room
 from hrnet_deploy.progress import SILENT, Progress
@@ -35,15 +33,8 @@ SECONDS = 30  # without an answer, after which a connection counts as broken
 TRIES = 4  # connections of one call
 PAUSE = 1.0  # seconds before the second connection; doubled before each further one
 MEGABYTE = 10**6
-LATER = {408, 425, 429, *range(500, 600)}  # answers that may be others a moment later
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 PAGE = re.compile(rb"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
-ELSEWHERE = "get the file on another machine and give its folder to `hrnet-deploy download` with --from"
-LOOK = f"open it in a browser to see, or {ELSEWHERE}"
-
-
-class _Broken(Exception):
-    """A connection that ended early. The next one may do better."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +76,7 @@ def fetch(url: str, part: Path, progress: Progress = SILENT, largest: int = LARG
             _connect(url, part, progress, largest)
             _note(part).unlink(missing_ok=True)
             return continued
-        except _Broken as broken:
+        except Broken as broken:
             reason = str(broken)
     there = part.stat().st_size / MEGABYTE if part.exists() else 0
     raise Unavailable(
@@ -95,7 +86,7 @@ def fetch(url: str, part: Path, progress: Progress = SILENT, largest: int = LARG
 
 
 def _connect(url: str, part: Path, progress: Progress, largest: int) -> None:
-    """One connection. Raises _Broken where it ends before the content does."""
+    """One connection. Raises Broken where it ends before the content does."""
     kept = Kept.of(part, url)
     wanted = web.Request(url, headers={"User-Agent": f"hrnet-deploy/{__version__}", "Accept-Encoding": "identity"})
     if kept.size:
@@ -110,10 +101,10 @@ def _connect(url: str, part: Path, progress: Progress, largest: int) -> None:
                 if _range(error.headers)[1] == kept.size:
                     return
                 _discard(part)
-                raise _Broken("it had fewer bytes than were kept of it") from None
-            raise _refused(url, error) from None
+                raise Broken("it had fewer bytes than were kept of it") from None
+            raise refused(url, error) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(url, error) from error
+        raise unreachable(url, error) from error
     with response:
         start, total = _place(response, kept, part)
         chunks = _chunks(response)
@@ -121,7 +112,7 @@ def _connect(url: str, part: Path, progress: Progress, largest: int) -> None:
         if not start and ("html" in response.headers.get_content_type() or PAGE.match(first)):
             raise Unavailable(
                 f"{url} gave a web page instead of the file (a login page of the network, or the file has moved) — "
-                f"{LOOK}"
+                "open it in a browser to see, or get the file elsewhere and name its folder with `download --from`"
             )
         _check_room(url, part, start, total, largest)
         if not start:
@@ -130,7 +121,7 @@ def _connect(url: str, part: Path, progress: Progress, largest: int) -> None:
         progress.advance(start // MEGABYTE)
         done = _write(url, part, start, first, chunks, progress, largest)
     if total is not None and done < total:
-        raise _Broken(f"the connection ended after {done} of {total} bytes")
+        raise Broken(f"the connection ended after {done} of {total} bytes")
 
 
 def _place(response: Any, kept: Kept, part: Path) -> tuple[int, int | None]:
@@ -139,7 +130,7 @@ def _place(response: Any, kept: Kept, part: Path) -> tuple[int, int | None]:
         start, total = _range(response.headers)
         if start != kept.size:
             _discard(part)
-            raise _Broken("the server sent another range than was asked for")
+            raise Broken("the server sent another range than was asked for")
         return start, total
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdecimal() else None
@@ -162,7 +153,7 @@ def _chunks(response: Any) -> Iterator[bytes]:
         while found := response.read1(CHUNK):
             yield found
     except (OSError, http.client.HTTPException) as error:
-        raise _Broken(str(error) or type(error).__name__) from error
+        raise Broken(str(error) or type(error).__name__) from error
 
 
 def _check_room(url: str, part: Path, start: int, total: int | None, largest: int) -> None:
@@ -179,7 +170,10 @@ def _check_room(url: str, part: Path, start: int, total: int | None, largest: in
 
 
 def _too_large(url: str, largest: int) -> Unavailable:
-    return Unavailable(f"{url} has more than {largest / 2**30:g} GiB, which no checkpoint has — {ELSEWHERE}")
+    return Unavailable(
+        f"{url} has more than {largest / 2**30:g} GiB, which no checkpoint has — get the file elsewhere and name "
+        "its folder with `download --from`"
+    )
 
 
 def _begin(part: Path, url: str, headers: Any) -> None:
@@ -225,7 +219,10 @@ class _Redirects(web.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
-            raise Unavailable(f"{req.full_url} leads to {newurl}, which is not encrypted — {LOOK}")
+            raise Unavailable(
+                f"{req.full_url} leads to {newurl}, which is not encrypted — open it in a browser to see, or get "
+                "the file elsewhere and name its folder with `download --from`"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -243,46 +240,3 @@ def _opener() -> web.OpenerDirector:
     ):
         made.add_handler(handler)
     return made
-
-
-def _refused(url: str, error: HTTPError) -> Exception:
-    """What an answer without content means."""
-    if error.code in LATER:
-        return _Broken(f"the server answered {error.code} {error.reason}")
-    if error.code in (404, 410):
-        return Unavailable(f"{url} is no longer there (the server answered {error.code}) — {ELSEWHERE}")
-    if 300 <= error.code < 400:
-        return Unavailable(f"{url} leads in a circle or to no web address — {LOOK}")
-    if error.code == 407:
-        return Unavailable(
-            f"the proxy {_proxy(url)} wants a name and a password — write them into HTTPS_PROXY: http://NAME:PASSWORD@HOST"
-        )
-    return Unavailable(f"{url} is refused (the server answered {error.code} {error.reason}) — {ELSEWHERE}")
-
-
-def _unreachable(url: str, error: Exception) -> Exception:
-    """Why no connection came about."""
-    cause: object = error.reason if isinstance(error, URLError) else error
-    proxy = _proxy(url)
-    host = urlsplit(proxy or url).hostname or proxy or url
-    through = f" and the proxy {proxy}" if proxy else ", set HTTPS_PROXY if there is a proxy"
-    cure = f"check the network{through}, or {ELSEWHERE}"
-    if isinstance(cause, socket.gaierror):
-        return Unavailable(f"the name {host} cannot be looked up ({cause.strerror}) — {cure}")
-    if isinstance(cause, ssl.SSLError):
-        return Unavailable(
-            f"the connection to {host} is not secure ({cause.reason or cause}) — name the certificates of your network "
-            f"with SSL_CERT_FILE, or {ELSEWHERE}"
-        )
-    if isinstance(cause, TimeoutError | ConnectionResetError | http.client.HTTPException):
-        return _Broken(str(cause) or type(cause).__name__)
-    return Unavailable(f"{host} cannot be reached ({getattr(cause, 'strerror', None) or cause}) — {cure}")
-
-
-def _proxy(url: str) -> str:
-    """The proxy through which an address is asked for, empty without one."""
-    parts = urlsplit(url)
-    with contextlib.suppress(OSError):
-        if web.proxy_bypass(parts.hostname or ""):
-            return ""
-    return web.getproxies().get(parts.scheme, "")

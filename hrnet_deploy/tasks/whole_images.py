@@ -119,4 +119,10 @@ def _found(images: Path, source: Path, name: str) -> Path | None:
     """The file of a line: in the folder of images, beside the list, or of that name in the folder of images."""
     name = name.replace("\\", "/")
     places = (images / name, source.parent / name, images / name.rsplit("/", 1)[-1])
-    return next((p for p in places if p.is_file()), None)
+    for place in places:
+        try:
+            if place.is_file():
+                return place
+        except OSError:  # no file can be called so
+            continue
+    return None

@@ -8,11 +8,12 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.web import CONTENT, DIGEST, Answer, Server, redirect, refuse, served, whole
+from support.web import CONTENT, DIGEST, Answer, Handler, Server, redirect, refuse, served, whole
 
 from hrnet_deploy import downloads
 from hrnet_deploy.cards import card
@@ -256,9 +257,9 @@ def test_a_proxy_is_used_and_named_where_it_fails(
     assert "the name weights.example cannot be looked up" in refused(offer(url), tmp_path / "x")
     monkeypatch.delenv("no_proxy")
     with served() as gone:
-        closed = f"http://127.0.0.1:{gone.server_address[1]}"
-    monkeypatch.setenv("http_proxy", closed)
-    assert f"check the network and the proxy {closed}" in refused(offer(url), tmp_path / "y")
+        closed = f"127.0.0.1:{gone.server_address[1]}"
+    monkeypatch.setenv("http_proxy", f"http://me:secret@{closed}")
+    assert f"check the network and the proxy http://{closed}, or" in refused(offer(url), tmp_path / "y")
 
 
 def test_a_full_disk_is_said_and_the_next_call_continues(server: Server, tmp_path: Path) -> None:
@@ -307,24 +308,53 @@ def test_a_damaged_file_under_the_name_is_refused_and_left_alone(server: Server,
         obtain(offer(server.url), target)
 
 
+def test_what_a_killed_process_left_is_continued(server: Server, tmp_path: Path) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def half(to: Handler) -> None:
+        Answer(cut=50_000)(to)
+        to.wfile.flush()
+        started.set()
+        go.wait(20)
+
+    server.rules = [half]
+    part = tmp_path / "w" / f"{Path(server.url).name}.part"
+    with subprocess.Popen([sys.executable, "-c", OTHER, server.url, DIGEST[:8], str(tmp_path / "w")]) as process:
+        assert started.wait(20)
+        for _ in range(200):
+            if part.exists() and part.stat().st_size > 512:
+                break
+            time.sleep(0.02)
+        process.kill()
+    go.set()
+    there = part.stat().st_size
+    assert 0 < there <= 50_000 and files(tmp_path / "w") == [part.name, f"{part.name}.json"]
+    assert obtain(offer(server.url), tmp_path / "w").path.read_bytes() == CONTENT
+    assert server.asked[-1][1] == f"bytes={there}-"
+
+
+OTHER = """
+import dataclasses, sys
+from pathlib import Path
+from hrnet_deploy.cards import card
+from hrnet_deploy.downloads import Offer, obtain
+c = card("pose_hrnet_w32_256x192")
+p = dataclasses.replace(c.published[0], url=sys.argv[1], sha256_prefix=sys.argv[2])
+print(obtain(Offer("x", c, p), Path(sys.argv[3])).how)
+"""
+
+
 def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     """The second waits for the first, which is held up by its server, and then finds the file."""
     started, go = threading.Event(), threading.Event()
 
-    def slowly(to: object) -> None:
+    def slowly(to: Handler) -> None:
         started.set()
-        go.wait(10)
-        whole(to)  # type: ignore[arg-type]
+        go.wait(20)
+        whole(to)
 
-    server.rules = [slowly]  # type: ignore[list-item]
-    code = (
-        "import sys, dataclasses\nfrom pathlib import Path\nfrom hrnet_deploy.cards import card\n"
-        "from hrnet_deploy.downloads import Offer, obtain\n"
-        "c = card('pose_hrnet_w32_256x192')\n"
-        "p = dataclasses.replace(c.published[0], url=sys.argv[1], sha256_prefix=sys.argv[2])\n"
-        "print(obtain(Offer('x', c, p), Path(sys.argv[3])).how)\n"
-    )
-    command = [sys.executable, "-c", code, server.url, DIGEST[:8], str(tmp_path / "w")]
+    server.rules = [slowly]
+    command = [sys.executable, "-c", OTHER, server.url, DIGEST[:8], str(tmp_path / "w")]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert started.wait(20)
     second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

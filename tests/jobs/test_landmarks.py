@@ -176,8 +176,8 @@ def perfect(task: LandmarkTask, dataset: Dataset) -> list[Pose]:
     found = []
     for item in dataset.items:
         for sample in task.samples(item.read(), item):
-            places = np.array(sample.context.annotation["keypoints"], np.float32).reshape(-1, 3)[:, :2]
-            found.append(Pose(sample.context, places, places, np.ones(len(places), np.float32)))
+            places = np.array(sample.context.annotation["keypoints"], np.float64).reshape(-1, 3)[:, :2]
+            found.append(Pose(sample.context, places, places.astype(np.float32), np.ones(len(places), np.float32)))
     return found
 
 

@@ -16,14 +16,19 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.images import write_image
-from hrnet_deploy.tasks.layouts import CITYSCAPES, COCO_STUFF, LAYOUTS, Layout, Sought, find, from_one
+from hrnet_deploy.tasks.layouts import LAYOUTS, Sought, find
+from hrnet_deploy.tasks.layouts.kinds import Layout
+from hrnet_deploy.tasks.layouts.table import CITYSCAPES, COCO_STUFF, from_one
 from hrnet_deploy.tasks.segmentation.task import SegmentationTask
+from hrnet_deploy.workflow.split import Split
 
 Run = Callable[..., tuple[int, str, str]]
 POSE, OBJECTS, WHOLE = "pose_hrnet_w32_256x192", "faster_rcnn_hrnetv2p_w18_800x1344", "pose_hrnet_w32_wholebody_256x192"
 MPII, CROWD, AP10K = "pose_hrnet_w32_mpii_256x256", "pose_hrnet_w32_crowdpose_256x192", "pose_hrnet_w32_ap10k_256x256"
 CITY, LIP, ADE = "seg_fcn_hr18_cityscapes_512x1024", "seg_hrnetv2_w48_lip_473x473", "seg_hrnetv2_w48_ade20k_520x520"
 CONTEXT, STUFF = "seg_hrnetv2_w48_pascal_context_480x480", "seg_hrnetv2_w48_coco_stuff_520x520"
+FACE_300W, FACE_WFLW = "face_hrnetv2_w18_300w_256x256", "face_hrnetv2_w18_wflw_256x256"
+FACE_AFLW, CLASSES = "face_hrnetv2_w18_aflw_256x256", "cls_hrnet_w18_imagenet_224x224"
 JPG, IMAGE = "000000000007.jpg", np.full((20, 30, 3), 90, np.uint8)
 
 
@@ -244,7 +249,22 @@ def test_what_is_missing_of_a_data_set_is_said(tree: Any, tmp_path: Path) -> Non
     assert "1 of 2 images have no label map" in task_of(card(CITY)).unscorable_reason(loaded(city, CITY))
 
 
-def small(**changes: Any) -> SegmentationTask:
+def test_what_calibrates_and_what_judges_may_be_a_public_data_set(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+    for i in range(5):
+        image(tmp_path / f"val2017/{i:012d}.jpg")
+        content["images"].append({"id": i, "file_name": f"{i:012d}.jpg"})
+        own = {"id": i + 1, "image_id": i, "category_id": 1, "bbox": [2, 2, 9, 9], "keypoints": [5, 5, 2] * 17}
+        content["annotations"].append(own)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/person_keypoints_val2017.json").write_text(json.dumps(content))
+    parts = Split(tmp_path, calibration_images=2).parts(search=True, card=card(POSE))
+    assert [len(p) for p in parts] == [2, 1, 2]
+    with pytest.raises(BadInput, match="there are no images in"):
+        Split(tmp_path).parts()  # without a card it is not known which annotations are meant
+
+
+def small() -> SegmentationTask:
     """A task of Cityscapes' classes with a small input."""
     base = card(CITY)
     model = ModelCard("small", base.architecture, Input(20, 30, fit="stretch"), base.dataset, base.labels)
@@ -298,7 +318,7 @@ def test_every_layout_is_of_a_task_and_has_one_name() -> None:
     assert len({layout.title for layout in LAYOUTS}) == len(LAYOUTS)
     known = {c.dataset for c in cards().values()}
     for layout in LAYOUTS:
-        assert layout.dataset in known or layout.task in ("classification", "landmarks"), layout.title
+        assert layout.dataset in known, layout.title
         assert bool(layout.annotations or layout.folders_of) != bool(layout.maps), layout.title
 
 
@@ -325,11 +345,37 @@ def test_the_folders_of_other_tasks_are_recognised(layout: str, files: list[str]
     assert found.annotations == (tmp_path / files[1] if len(files) > 1 else None)
 
 
+def test_the_classes_of_imagenet_are_its_folders_or_a_list(tmp_path: Path) -> None:
+    for folder in ("n01440764", "n01443537"):
+        image(tmp_path / f"folders/val/{folder}/ILSVRC2012_val_00000293.jpg")
+    task, dataset = task_of(card(CLASSES)), loaded(tmp_path / "folders", CLASSES)
+    assert len(dataset) == 2 and dataset.remarks["data_set"] == "ImageNet, val"
+    assert task.unscorable_reason(dataset) == "" and dataset.place is not None
+    assert task.annotation_source(*dataset.place) == {"folder": str(tmp_path / "folders/val")}
+    image(tmp_path / "list/val/ILSVRC2012_val_00000293.jpg")
+    (tmp_path / "list/meta").mkdir()
+    (tmp_path / "list/meta/val.txt").write_text("ILSVRC2012_val_00000293.jpg 65\n")
+    dataset = loaded(tmp_path / "list", CLASSES).choosing(["number"])
+    assert task.unscorable_reason(dataset) == "" and dataset.remarks["data_set"] == "ImageNet, val"
+
+
+def test_faces_in_folders_of_folders_are_found(tmp_path: Path) -> None:
+    image(tmp_path / "images/0/image00002.jpg")
+    names = ["image_name", "scale", "box_size", "center_w", "center_h", *(f"original_{i}" for i in range(38))]
+    row = ["0/image00002.jpg", "0.1", "12", "10", "10", *["9"] * 38]
+    (tmp_path / "face_landmarks_aflw_test.csv").write_text(",".join(names) + "\n" + ",".join(row) + "\n")
+    dataset = loaded(tmp_path, FACE_AFLW)
+    assert dataset.remarks["data_set"] == "AFLW, test" and len(dataset) == 1
+    assert task_of(card(FACE_AFLW)).unscorable_reason(dataset) == ""
+
+
 REAL = [
     (POSE, "coco", "val2017", "test_coco.json", "annotations/person_keypoints_val2017.json", 12),
     (WHOLE, "coco", "val2017", "test_coco_wholebody.json", "annotations/coco_wholebody_val_v1.0.json", 12),
     (CROWD, "crowdpose", "images", "test_crowdpose.json", "annotations/mmpose_crowdpose_test.json", 4),
     (MPII, "mpii", "images", "test_mpii.json", "annot/valid.json", 5),
+    (FACE_300W, "300w", "images", "test_300w.json", "annotations/face_landmarks_300w_test.json", 2),
+    (FACE_WFLW, "wflw", "WFLW_images", "test_wflw.json", "annotations/face_landmarks_wflw_test.json", 2),
 ]
 
 
