@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT := build/demo
 SAID := build/error_messages_that_appeared.txt
-MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256 face_hrnetv2_w8_demo_96x96
+MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256 face_hrnetv2_w8_demo_96x96 cls_hrnet_w16_demo_64x64
 
 .PHONY: demo test fast lint docs results clean
 
@@ -17,6 +17,7 @@ demo: .venv/ready  ## export, check, quantize and predict with the demo checkpoi
 	@mkdir -p $(OUT)
 	$(BIN)/python models/demo/generate.py --count 120 --seed 7 -o $(OUT)/images
 	$(BIN)/python models/demo/generate.py --count 120 --seed 7 --faces -o $(OUT)/face-images
+	$(BIN)/python models/demo/generate.py --count 240 --seed 7 --things -o $(OUT)/cls-images
 	set -e; for name in $(MODELS); do \
 	  task=$${name%%_*}; images=$(OUT)/images; \
 	  if [ -d $(OUT)/$$task-images ]; then images=$(OUT)/$$task-images; fi; \
@@ -26,8 +27,8 @@ demo: .venv/ready  ## export, check, quantize and predict with the demo checkpoi
 	  $(BIN)/hrnet-deploy predict $(OUT)/$$task-int8.onnx $$images -o $(OUT)/$$task --force; \
 	done
 	$(BIN)/hrnet-deploy bench $(OUT)/pose.onnx $(OUT)/pose-int8.onnx --engine torch --engine ort --checkpoint $(word 1,$(MODELS)) -o $(OUT)/bench.json --force
-	$(BIN)/hrnet-deploy report $(OUT)/bench.json $(OUT)/pose-check.json $(OUT)/seg-check.json $(OUT)/det-check.json $(OUT)/face-check.json -o $(OUT)/page.html --force
-	@echo "pictures are in $(OUT)/pose, $(OUT)/seg, $(OUT)/det and $(OUT)/face; the figures in $(OUT)/page.html"
+	$(BIN)/hrnet-deploy report $(OUT)/bench.json $(OUT)/pose-check.json $(OUT)/seg-check.json $(OUT)/det-check.json $(OUT)/face-check.json $(OUT)/cls-check.json -o $(OUT)/page.html --force
+	@echo "pictures are in $(OUT)/pose, $(OUT)/seg, $(OUT)/det, $(OUT)/face and $(OUT)/cls; the figures in $(OUT)/page.html"
 
 test: .venv/ready  ## every test that needs no GPU, the slow ones included
 	@mkdir -p build && rm -f $(SAID)

@@ -12,6 +12,7 @@ import pytest
 from drawn.face import LANDMARKS
 from drawn.portrait import portrait
 from drawn.scene import CATEGORIES, KEYPOINTS, PARTS, Scene, scene
+from drawn.things import NAMES, thing
 
 from hrnet_deploy.cards import card, folder
 
@@ -131,3 +132,13 @@ def test_portraits_are_the_same_every_time_with_landmarks_in_their_places() -> N
             faces += 1
     assert inside > 0.97 * faces * len(LANDMARKS)
     assert card("face_hrnetv2_w8_demo_96x96").label_names == LANDMARKS
+
+
+def test_things_of_every_class_are_drawn_the_same_every_time(tmp_path: Path) -> None:
+    image, label = thing(123, 7)
+    again, same = thing(123, 7)
+    assert np.array_equal(image, again) and label == same
+    assert image.dtype == np.uint8 and min(image.shape[:2]) >= 88
+    generate.generate_things(tmp_path, range(80), seed=123)
+    assert {p.name: len(list(p.iterdir())) > 0 for p in tmp_path.iterdir()} == dict.fromkeys(NAMES, True)
+    assert card("cls_hrnet_w16_demo_64x64").label_names == NAMES

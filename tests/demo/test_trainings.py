@@ -19,6 +19,7 @@ TRAININGS = {
     "parsing": ("seg_hrnetv2_w16_demo_256x256", ["--scenes", "4", "--even", "1"], "mIoU"),
     "landmarks": ("face_hrnetv2_w8_demo_96x96", ["--faces", "6"], "NME"),
     "detector": ("det_hrnetv2p_w16_demo_256x256", ["--scenes", "4"], "AP"),
+    "classifier": ("cls_hrnet_w16_demo_64x64", ["--things", "6"], "top-1"),
 }
 
 

@@ -13,17 +13,19 @@ import torch
 from drawn.things import NAMES
 from support.tiny import CLASSIFIER_SIZE, TINY_CLASSIFIER
 
-from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.index import GraphIndex
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, block_of, fusion_of, place
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import dataset_samples, task_of
 from hrnet_deploy.tasks.classification.labels import ImageClasses
 from hrnet_deploy.tasks.dataset import load_dataset
 
+QUICK = ("--exporter", "torchscript")  # the other exporter takes three times as long; test_export covers it
 Run = Callable[..., tuple[int, str, str]]
 KNOWN = NAMES[:6]
 CARD = ModelCard("six", TINY_CLASSIFIER, Input(*CLASSIFIER_SIZE, fit="centre"), "six-things", ImageClasses(KNOWN))
@@ -111,7 +113,7 @@ def test_the_embedded_graph_takes_bytes_and_gives_the_best_classes(
     exported: Path, checkpoint: Path, images: Path, tmp_path: Path, run: Run
 ) -> None:
     embedded, card = tmp_path / "embedded.onnx", checkpoint.with_suffix(".yaml")
-    code, out, err = run("export", checkpoint, "-o", embedded, "--embed", "--card", card, "--images", images)
+    code, out, err = run("export", checkpoint, "-o", embedded, "--embed", "--card", card, "--images", images, *QUICK)
     assert code == 0, out + err
     graph = load_model(embedded).graph
     assert [o.name for o in graph.output] == ["classes", "probabilities"]

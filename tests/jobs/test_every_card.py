@@ -30,7 +30,11 @@ SMALL = {
     "landmarks": (64, 64),
     "classification": (64, 64),
 }
-QUICK = {"seg_hrnetv2_w16_demo_256x256", "pose_hrnet_w16_demo_128x96"}  # the rest take ten seconds and more
+QUICK = {
+    "seg_hrnetv2_w16_demo_256x256",
+    "pose_hrnet_w16_demo_128x96",
+    "cls_hrnet_w16_demo_64x64",
+}  # the rest take ten seconds and more
 IN_CI = {  # one of each kind; the others differ in width or in the number of labels, and are exported by hand
     "cls_hrnet_w18_small_v1_imagenet_224x224",
     "face_hrnetv2_w8_demo_96x96",
