@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT := build/demo
 SAID := build/error_messages_that_appeared.txt
-MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256
+MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w16_demo_256x256 face_hrnetv2_w8_demo_96x96 cls_hrnet_w16_demo_64x64
 
 .PHONY: demo test fast lint docs results clean
 
@@ -13,19 +13,22 @@ MODELS := pose_hrnet_w16_demo_128x96 seg_hrnetv2_w16_demo_256x256 det_hrnetv2p_w
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,eval,openvino,trt-rtx,docs,dev]'
 	@touch $@
 
-demo: .venv/ready  ## export, check, quantize and predict with the three demo checkpoints, and bench one
+demo: .venv/ready  ## export, check, quantize and predict with the demo checkpoints, and bench one
 	@mkdir -p $(OUT)
 	$(BIN)/python models/demo/generate.py --count 120 --seed 7 -o $(OUT)/images
+	$(BIN)/python models/demo/generate.py --count 120 --seed 7 --faces -o $(OUT)/face-images
+	$(BIN)/python models/demo/generate.py --count 240 --seed 7 --things -o $(OUT)/cls-images
 	set -e; for name in $(MODELS); do \
-	  task=$${name%%_*}; \
+	  task=$${name%%_*}; images=$(OUT)/images; \
+	  if [ -d $(OUT)/$$task-images ]; then images=$(OUT)/$$task-images; fi; \
 	  $(BIN)/hrnet-deploy export $$name -o $(OUT)/$$task.onnx --force; \
-	  $(BIN)/hrnet-deploy check $(OUT)/$$task.onnx --against $$name --images $(OUT)/images -o $(OUT)/$$task-check.json --force; \
-	  $(BIN)/hrnet-deploy quantize $(OUT)/$$task.onnx -o $(OUT)/$$task-int8.onnx --images $(OUT)/images --max-drop 2 --force; \
-	  $(BIN)/hrnet-deploy predict $(OUT)/$$task-int8.onnx $(OUT)/images -o $(OUT)/$$task --force; \
+	  $(BIN)/hrnet-deploy check $(OUT)/$$task.onnx --against $$name --images $$images -o $(OUT)/$$task-check.json --force; \
+	  $(BIN)/hrnet-deploy quantize $(OUT)/$$task.onnx -o $(OUT)/$$task-int8.onnx --images $$images --max-drop 2 --force; \
+	  $(BIN)/hrnet-deploy predict $(OUT)/$$task-int8.onnx $$images -o $(OUT)/$$task --force; \
 	done
 	$(BIN)/hrnet-deploy bench $(OUT)/pose.onnx $(OUT)/pose-int8.onnx --engine torch --engine ort --checkpoint $(word 1,$(MODELS)) -o $(OUT)/bench.json --force
-	$(BIN)/hrnet-deploy report $(OUT)/bench.json $(OUT)/pose-check.json $(OUT)/seg-check.json $(OUT)/det-check.json -o $(OUT)/page.html --force
-	@echo "pictures are in $(OUT)/pose, $(OUT)/seg and $(OUT)/det; the figures in $(OUT)/page.html"
+	$(BIN)/hrnet-deploy report $(OUT)/bench.json $(OUT)/pose-check.json $(OUT)/seg-check.json $(OUT)/det-check.json $(OUT)/face-check.json $(OUT)/cls-check.json -o $(OUT)/page.html --force
+	@echo "pictures are in $(OUT)/pose, $(OUT)/seg, $(OUT)/det, $(OUT)/face and $(OUT)/cls; the figures in $(OUT)/page.html"
 
 test: .venv/ready  ## every test that needs no GPU, the slow ones included
 	@mkdir -p build && rm -f $(SAID)

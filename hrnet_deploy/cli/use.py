@@ -92,7 +92,7 @@ def evaluate(
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Compute AP, mIoU or box AP on annotated images. Needs no torch.
+    """Compute AP, mIoU, box AP, NME or top-1 on annotated images. Needs no torch.
 
     Also shows what the figure depends on besides the weights, and the published
     figure of the same weights if it is known.

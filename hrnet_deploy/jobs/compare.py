@@ -48,6 +48,7 @@ DISTANCES = {
     "differing": ("differing", "share"),
     "missing": ("missing", "share"),
     "extra": ("extra", "share"),
+    "changed": ("changed", "share"),
 }
 COUNTS = ("detections",)  # figures of a distance of which neither more nor less is better
 

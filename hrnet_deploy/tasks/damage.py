@@ -12,11 +12,26 @@ from hrnet_deploy.tasks.png import SIGNATURE
 
 CUT_OFF = "is cut off: the file ends before the image does — copy or download it again"
 ANIMATED = "is an animation of several frames — save the frame that is meant as an image, or convert it to a video"
+PAGES = "is a TIFF of several pages — save the page that is meant as an image of its own"
 CMYK = (
     "is a CMYK image without Adobe's marker, so that its colours may be stored as they are or inverted — "
     "convert it to RGB"
 )
+OVERWRITTEN = "is damaged: a part of its compressed data was lost or overwritten — copy or download it again"
 JPEG, SOF, SOS, EOI, ADOBE = b"\xff\xd8\xff", {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}, 0xDA, 0xD9, 0xEE
+DHT, DRI, SEQUENTIAL = 0xC4, 0xDD, (0xC0, 0xC1)
+AFTER_SCAN = {DHT, SOS, DRI, 0xDB, 0xDC, 0xFE, *range(0xE0, 0xF0)}  # tables, further scans and comments
+IN_ORDER = re.compile(rb"\xff[\xd0-\xd7]")  # restart markers, which count from 0 to 7 again and again
+# A hole in a file is read as zeros. Compressed data has that many only where they are the code of an even area.
+HOLE, AC = bytes(512), 0x10
+# by the first bytes of a TIFF: its byte order, an entry, the number of entries and an offset, as `struct` writes them
+TIFF = {
+    b"II*\0": ("<", "HHI4s", "H", "I"),
+    b"MM\0*": (">", "HHI4s", "H", "I"),
+    b"II+\0": ("<", "HHQ8s", "Q", "Q"),
+    b"MM\0+": (">", "HHQ8s", "Q", "Q"),
+}
+SUBFILE, REDUCED, MASK = 254, 1, 4
 IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # the marker that ends the compressed data of a scan
 
 
@@ -33,12 +48,16 @@ def damage_of(data: bytes) -> str:
         if len(data) < 8 + int.from_bytes(data[4:8], "little"):
             return CUT_OFF
         return ANIMATED if data[12:16] == b"VP8X" and data[20] & 2 else ""
+    if data[:4] in TIFF:
+        return PAGES if _tiff_pages(data) > 1 else ""
     return _of_gif(data) if data.startswith((b"GIF87a", b"GIF89a")) else ""
 
 
 def _of_jpeg(data: bytes) -> str:
-    """Walk through the markers to the one that ends the image."""
-    at, components, adobe = 2, 0, False
+    """Walk through the markers to the one that ends the image. A decoder fills a scan that another marker ends, or that
+    has lost a piece, with grey."""
+    at, components, adobe, restarts, sequential, scans = 2, 0, False, False, False, 0
+    first: dict[int, int] = {}
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:  # padding
@@ -46,19 +65,48 @@ def _of_jpeg(data: bytes) -> str:
             continue
         if marker == EOI:
             break
+        if scans and marker not in AFTER_SCAN:
+            return OVERWRITTEN
         length = int.from_bytes(data[at + 2 : at + 4])
-        if marker in SOF and at + 10 <= len(data):
-            components = data[at + 9]
-        adobe = adobe or (marker == ADOBE and data[at + 4 : at + 9] == b"Adobe")
+        content = data[at + 4 : at + 2 + length]
+        if marker in SOF and len(content) > 5:
+            components, sequential = content[5], marker in SEQUENTIAL
+        elif marker == DRI:
+            restarts = any(content)
+        elif marker == DHT:
+            first |= _first_symbols(content)
+        adobe = adobe or (marker == ADOBE and content[:5] == b"Adobe")
         at += 2 + length
         if marker == SOS:
+            scans += 1
             found = IN_SCAN.search(data, at)
             if found is None:
                 return CUT_OFF
+            zeros_are_flat = not sequential or not any(s for table, s in first.items() if table & AC)
+            if not _is_whole(data[at : found.start()], restarts, zeros_are_flat):
+                return OVERWRITTEN
             at = found.start()
     if data[at : at + 2] != b"\xff\xd9":
-        return CUT_OFF if at + 4 > len(data) else ""  # the decoder says what else is wrong
+        if at + 4 > len(data):
+            return CUT_OFF
+        return OVERWRITTEN if scans else ""  # before the first scan, the decoder says what is wrong
     return CMYK if components == 4 and not adobe else ""
+
+
+def _is_whole(scan: bytes, restarts: bool, zeros_are_flat: bool) -> bool:
+    """Whether the compressed data of a scan has its restart markers in order, and no hole."""
+    numbers = IN_ORDER.findall(scan)
+    ordered = numbers == [b"\xff" + bytes([0xD0 + i % 8]) for i in range(len(numbers))]
+    return ordered and (restarts or not numbers) and (zeros_are_flat or HOLE not in scan)
+
+
+def _first_symbols(content: bytes) -> dict[int, int]:
+    """The symbol of each Huffman table whose code is all zeros, by the table's class and number."""
+    found, at = {}, 0
+    while at + 18 <= len(content):
+        found[content[at]] = content[at + 17]
+        at += 17 + sum(content[at + 1 : at + 17])
+    return found
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
@@ -70,6 +118,25 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
             return
         yield data[at + 4 : at + 8], at
         at += 12 + length
+
+
+def _tiff_pages(data: bytes) -> int:
+    """The pages of a TIFF, without smaller copies of a page and masks."""
+    order, entry, count, offset = TIFF[data[:4]]
+    width, pages, seen = struct.calcsize(order + offset), 0, set[int]()
+    at = int.from_bytes(data[width : 2 * width], "little" if order == "<" else "big")
+    while at and at not in seen and at + struct.calcsize(order + count) <= len(data):
+        seen.add(at)
+        (entries,) = struct.unpack_from(order + count, data, at)
+        first = at + struct.calcsize(order + count)
+        end = first + entries * struct.calcsize(order + entry)
+        if end + width > len(data):
+            break
+        tags = {tag: value for tag, *_, value in struct.iter_unpack(order + entry, data[first:end])}
+        kind = int.from_bytes(tags.get(SUBFILE, b"")[:4], "little" if order == "<" else "big")
+        pages += not kind & (REDUCED | MASK)
+        (at,) = struct.unpack_from(order + offset, data, end)
+    return pages
 
 
 def _of_gif(data: bytes) -> str:

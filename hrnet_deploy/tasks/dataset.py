@@ -22,7 +22,7 @@ from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed
 from hrnet_deploy.tasks.channels import PICTURE, read_channels
 from hrnet_deploy.tasks.detections import NMS, UNFIT, Boxes, ByImage, detections_by_image, paths_of
-from hrnet_deploy.tasks.faces import read_faces
+from hrnet_deploy.tasks.faces import is_faces, read_faces
 from hrnet_deploy.tasks.images import Colours, Image, Labels, is_visible, list_images, read_labels
 from hrnet_deploy.tasks.layouts import Found, Sought, Values, find, nested_images
 from hrnet_deploy.tasks.mpii import as_coco, beside, is_mpii, read_release, with_heads
@@ -30,7 +30,7 @@ from hrnet_deploy.tasks.whole_images import WholeImages, read_whole_images
 
 # read from the folder of images where nothing else is named
 BESIDE = "annotations.json"
-MATLAB, CSV = ".mat", ".csv"  # annotations of MPII; annotations of faces
+MATLAB = ".mat"  # annotations of MPII
 LABELS = "labels"  # a folder with one label map per image: a PNG file with the name of the image
 
 
@@ -233,7 +233,7 @@ def _boxed(
         return Dataset(tuple(Item(p, i) for i, p in enumerate(paths, start=1)))
     if source.suffix.lower() == MATLAB:
         content: Any = read_release(source)
-    elif source.suffix.lower() == CSV:
+    elif is_faces(source):
         content = read_faces(source)
     else:
         content = read_json(source, "a COCO annotation file or a list of COCO detections")

@@ -18,9 +18,19 @@ from typing import Any
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file
 
+CSV, FIRST_ROW = ".csv", 2**20  # bytes in which a first row ends
 UNIT = 200  # pixels of the official scale
 BEFORE = 4  # columns before the landmarks; AFLW has one more
 LARGEST = 2**24  # of a coordinate
+
+
+def is_faces(source: Path) -> bool:
+    """Whether a file is a CSV file of faces: its first row has columns for a landmark. A list of images and classes has
+    two columns."""
+    if source.suffix.lower() != CSV or not source.is_file():
+        return False
+    with source.open("rb") as file:
+        return file.readline(FIRST_ROW).count(b",") >= BEFORE + 1
 
 
 def read_faces(source: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import require_file
+from hrnet_deploy.tasks.faces import is_faces
 from hrnet_deploy.tasks.images import ARRAY, IMAGE_SUFFIXES, is_visible
 
 LISTS = (".txt", ".csv", ".tsv", ".lst")
@@ -59,7 +60,8 @@ def read_whole_images(images: Path, annotations: Path | None) -> WholeImages | N
 
     Raises BadInput where a list has a line that is none, or names none of the images."""
     if annotations is not None:
-        return _from_list(images, annotations) if annotations.suffix.lower() in LISTS else None
+        listed = annotations.suffix.lower() in LISTS and not is_faces(annotations)
+        return _from_list(images, annotations) if listed else None
     folders = class_folders(images)
     if not folders:
         return None
@@ -117,4 +119,10 @@ def _found(images: Path, source: Path, name: str) -> Path | None:
     """The file of a line: in the folder of images, beside the list, or of that name in the folder of images."""
     name = name.replace("\\", "/")
     places = (images / name, source.parent / name, images / name.rsplit("/", 1)[-1])
-    return next((p for p in places if p.is_file()), None)
+    for place in places:
+        try:
+            if place.is_file():
+                return place
+        except OSError:  # no file can be called so
+            continue
+    return None

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,7 +43,7 @@ class PartialFolder:
         """Raises BadInput if another process works in the folder, or if it is somebody's own."""
         if self.folder.exists() and not self.folder.is_dir():
             raise BadInput(f"{self.folder} is in the way of a folder for partial results — move it")
-        if self.folder.is_dir() and not {p.name for p in self.folder.iterdir()} <= {IDENTITY, DONE, LOCK, FILES}:
+        if self.folder.is_dir() and not all(_is_own(p.name) for p in self.folder.iterdir()):
             raise BadInput(f"{self.folder} holds other files than those of an interrupted run — move it")
         if not self.folder.exists():
             UNFINISHED.add(self.folder)
@@ -70,8 +71,9 @@ class PartialFolder:
                 return
         self._known.clear()
         shutil.rmtree(self.files, ignore_errors=True)
-        for path in (done, identity):
-            path.unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.name not in (LOCK, FILES):
+                path.unlink(missing_ok=True)
         self.files.mkdir()
         done.touch()
         write_json(identity, self._identity)
@@ -126,6 +128,11 @@ class PartialFolder:
             shutil.rmtree(self.folder, ignore_errors=True)
             UNFINISHED.discard(self.folder)
         os.close(self._lock)
+
+
+def _is_own(name: str) -> bool:
+    """Whether a job leaves a file or folder of this name; also if it was killed while it wrote its identity."""
+    return name in (IDENTITY, DONE, LOCK, FILES) or fnmatch(name, f".{IDENTITY}.*.part")
 
 
 def _locked(path: Path) -> int:

@@ -24,6 +24,8 @@ from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.workflow.split import Split
 
 PARSER, DETECTOR = "seg_hrnetv2_w16_demo_256x256", "det_hrnetv2p_w16_demo_256x256"
+FACES = "face_hrnetv2_w8_demo_96x96"
+CLASSIFIER = "cls_hrnet_w16_demo_64x64"
 UNSEEN = 10_001  # a series that is used neither for training nor for validation
 
 
@@ -41,7 +43,7 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [NAME, PARSER, DETECTOR])
+@pytest.mark.parametrize("name", [NAME, PARSER, DETECTOR, FACES, CLASSIFIER])
 def test_the_checkpoint_is_small_and_fits_its_card(name: str) -> None:
     path = shipped_checkpoint(card(name))
     assert path is not None
@@ -76,6 +78,32 @@ def test_the_other_models_and_their_int8_versions_on_300_unseen_images(
     assert figures.reference[metric] >= least
     assert figures.difference is not None
     assert abs(figures.difference) <= 1.0  # half a point is the goal; 300 images measure it to half a point
+
+
+@pytest.mark.slow
+def test_the_landmark_model_and_its_int8_version_on_unseen_images(tmp_path: Path) -> None:
+    generate.generate_faces(tmp_path / "faces", range(132), seed=UNSEEN)
+    options = ExportOptions(exporter="torchscript")
+    assert export(ExportRequest(FACES, tmp_path / "float.onnx", options)).passed
+    split = Split(tmp_path / "faces", calibration_images=32, held_out=100)
+    done = quantize(quantization.QuantizeRequest(tmp_path / "float.onnx", tmp_path / "int8.onnx", split))
+    figures = done.trials[-1].figures
+    assert figures.images == 100
+    assert figures.reference["NME"] < 0.05
+    assert figures.engine["NME"] == pytest.approx(figures.reference["NME"], rel=0.04)  # 2% is the goal, on 500 images
+
+
+@pytest.mark.slow
+def test_the_classifier_and_its_int8_version_on_unseen_images(tmp_path: Path) -> None:
+    generate.generate_things(tmp_path / "things", range(264), seed=UNSEEN)
+    assert export(ExportRequest(CLASSIFIER, tmp_path / "float.onnx", ExportOptions(exporter="torchscript"))).passed
+    split = Split(tmp_path / "things", calibration_images=64, held_out=200)
+    done = quantize(quantization.QuantizeRequest(tmp_path / "float.onnx", tmp_path / "int8.onnx", split))
+    figures = done.trials[-1].figures
+    assert figures.images == 200
+    assert figures.reference["top-1"] >= 0.88  # 0.9 is the goal, and one image is half a point
+    assert figures.difference is not None
+    assert abs(figures.difference) <= 1.0  # half a point is the goal, on 500 images
 
 
 @pytest.mark.slow

@@ -9,7 +9,10 @@ import cv2
 import generate
 import numpy as np
 import pytest
+from drawn.face import LANDMARKS
+from drawn.portrait import portrait
 from drawn.scene import CATEGORIES, KEYPOINTS, PARTS, Scene, scene
+from drawn.things import NAMES, thing
 
 from hrnet_deploy.cards import card, folder
 
@@ -106,3 +109,36 @@ def test_the_sample_images_are_what_the_generator_draws() -> None:
         mine = [a for a in written["annotations"] if a["image_id"] == image["id"]]
         assert [a["bbox"] for a in mine] == [a["bbox"] for a in drawn.annotations]
         assert (image["height"], image["width"]) == drawn.parts.shape
+
+
+def test_portraits_are_the_same_every_time_with_landmarks_in_their_places() -> None:
+    one, again = portrait(5, 3), portrait(5, 3)
+    assert np.array_equal(one.image, again.image) and one.annotations == again.annotations
+    assert not np.array_equal(portrait(6, 3).image[:180, :180], one.image[:180, :180])
+    inside = faces = 0
+    for index in range(12):
+        drawn = portrait(7, index)
+        height, width = drawn.image.shape[:2]
+        for face in drawn.annotations:
+            points = np.array(face["keypoints"]).reshape(-1, 3)[:, :2]
+            at = dict(zip(LANDMARKS, points, strict=True))
+            across = at["left_eye_outer"] - at["right_eye_outer"]  # to the viewer's right: faces look out of the image
+            down = at["chin"] - at["nose_bridge"]
+            assert across[0] > 0 and across[0] * down[1] - across[1] * down[0] > 0
+            x, y, side, _ = face["bbox"]
+            assert np.allclose(face["center"], (x + side / 2, y + side / 2), atol=0.02)
+            assert face["scale"] == pytest.approx(side / 200, abs=1e-4)
+            inside += int(((points >= 0) & (points < (width, height))).all(1).sum())
+            faces += 1
+    assert inside > 0.97 * faces * len(LANDMARKS)
+    assert card("face_hrnetv2_w8_demo_96x96").label_names == LANDMARKS
+
+
+def test_things_of_every_class_are_drawn_the_same_every_time(tmp_path: Path) -> None:
+    image, label = thing(123, 7)
+    again, same = thing(123, 7)
+    assert np.array_equal(image, again) and label == same
+    assert image.dtype == np.uint8 and min(image.shape[:2]) >= 88
+    generate.generate_things(tmp_path, range(80), seed=123)
+    assert {p.name: len(list(p.iterdir())) > 0 for p in tmp_path.iterdir()} == dict.fromkeys(NAMES, True)
+    assert card("cls_hrnet_w16_demo_64x64").label_names == NAMES

@@ -194,6 +194,7 @@ TARGETS = {
     "annotations": Target(seeds.coco, _JSON, _annotations, ".json", 200),
     "boxes": Target(seeds.boxes, _JSON, _annotations, ".json", 150),
     "card": Target(seeds.cards, _YAML, _card, ".yaml", 80),
+    "class_list": Target(seeds.class_lists, mutate.change_bytes, _annotations, ".txt", 150),
     "checkpoint": Target(seeds.checkpoints, formats.checkpoint, _checkpoint, ".pth", 20),
     "deeplabcut": Target(seeds.deeplabcut, _YAML, _deeplabcut, ".yaml", 20),
     "findings": Target(seeds.findings, _JSON, _findings, ".json", 30),

@@ -21,18 +21,27 @@ from support.tiny import DETECTOR, FRAME, SIZE, TINY
 from torch import nn
 
 from hrnet_deploy import architecture as arch
+from hrnet_deploy.bench.run import Schedule
+from hrnet_deploy.cards import folder
+from hrnet_deploy.engines.trt.missing import rtx_build_obstacle
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph import simplify as simplifier
 from hrnet_deploy.graph.foreign.rewriting import to_opset
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, place
+from hrnet_deploy.jobs import candidates
 from hrnet_deploy.jobs.adopt import AdoptRequest, adopt
+from hrnet_deploy.jobs.build import BuildRequest, build
 from hrnet_deploy.jobs.check import CheckRequest, check
 from hrnet_deploy.jobs.half import HalfRequest, half
+from hrnet_deploy.jobs.predict import PredictRequest, predict
+from hrnet_deploy.jobs.tune import TuneRequest, tune
 from hrnet_deploy.networks import build_network
 from hrnet_deploy.precision.recipe import Recipe
 from hrnet_deploy.results import codec
 from hrnet_deploy.results.adoption import AdoptResult
+from hrnet_deploy.workflow.open_model import ModelUse
+from hrnet_deploy.workflow.split import Split
 
 Run = Callable[..., tuple[int, str, str]]
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -677,3 +686,22 @@ def test_any_operator_of_an_adopted_file_can_stay_in_float(adopted: tuple[Path, 
         if node.op_type == "Resize":
             kept = {o for n in recipe.quantized([node.name]).graph.node for o in n.output}
             assert node.output[0] in kept
+
+
+@pytest.mark.slow
+def test_predict_tune_and_build_take_an_adopted_file(
+    adopted: tuple[Path, AdoptResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = adopted
+    people = folder() / "demo" / "images"
+    found = predict(PredictRequest(ModelUse(path), [people], tmp_path / "out", pictures=False))
+    assert (found.images, found.results) == (6, 19)
+    if not rtx_build_obstacle():
+        made = build(BuildRequest(path, tmp_path / "a.plan", engine="trt-rtx"))
+        assert made.compiled is not None
+        assert read_description(tmp_path / "a.plan") == read_description(path)
+    monkeypatch.setattr(candidates, "Schedule", lambda seconds, regions: Schedule(0.02, 6, 0.0, 0.02, regions=regions))
+    monkeypatch.setattr(candidates, "ENGINES", {"ort": candidates.ENGINES["ort"]})  # two candidates are enough here
+    split = Split(people, calibration_images=2, held_out=2)
+    tuned = tune(TuneRequest(path, tmp_path / "best.onnx", split, max_drop=100.0, threads=(1,)))
+    assert tuned.winner.accepted and read_description(tmp_path / "best.onnx").step("adopt")

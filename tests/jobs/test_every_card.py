@@ -23,9 +23,20 @@ from hrnet_deploy.workflow.network_export import Exporter
 
 # cards that differ in size only, or in what no tensor tells, are one here
 ARCHITECTURES = {c.architecture.with_upsampling(arch.Upsample()): name for name, c in cards().items()}
-SMALL = {"pose": (64, 64), "segmentation": (64, 96), "detection": (96, 128), "landmarks": (64, 64)}
-QUICK = {"seg_hrnetv2_w16_demo_256x256", "pose_hrnet_w16_demo_128x96"}  # the rest take ten seconds and more
+SMALL = {
+    "pose": (64, 64),
+    "segmentation": (64, 96),
+    "detection": (96, 128),
+    "landmarks": (64, 64),
+    "classification": (64, 64),
+}
+QUICK = {
+    "seg_hrnetv2_w16_demo_256x256",
+    "pose_hrnet_w16_demo_128x96",
+    "cls_hrnet_w16_demo_64x64",
+}  # the rest take ten seconds and more
 IN_CI = {  # one of each kind; the others differ in width or in the number of labels, and are exported by hand
+    "cls_hrnet_w18_small_v1_imagenet_224x224",
     "face_hrnetv2_w8_demo_96x96",
     "faster_rcnn_hrnetv2p_w18_800x1344",
     "faster_rcnn_resnext101_64x4d_fpn_800x1344",

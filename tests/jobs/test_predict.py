@@ -66,11 +66,13 @@ def test_boxes_of_another_category_are_said(tiny_onnx: Path, tmp_path: Path, run
         19,
         {
             "boxes_of": "category 1 (worker), the only one with keypoints",
-            "boxes_left_out": f"{left_out} of {len(content['annotations'])}, which are of other categories",
+            "boxes_left_out": f"{left_out} of {len(content['annotations'])}",
         },
     )
     _, text, _ = run("predict", tiny_onnx, IMAGES, *boxes, "-o", tmp_path / "b")
-    assert "boxes of category 1 (worker), the only one with keypoints" in " ".join(text.split())
+    text = " ".join(text.split())
+    assert "The results are of the boxes of category 1 (worker), the only one with keypoints." in text
+    assert f"{left_out} of {len(content['annotations'])} boxes are of other categories and were left out." in text
 
 
 def test_embedded_and_plain_files_predict_the_same(exported: Callable[..., Path], tmp_path: Path, run: Run) -> None:

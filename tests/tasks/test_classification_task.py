@@ -23,6 +23,7 @@ from hrnet_deploy.tasks.classification.resampling import centre_crop
 from hrnet_deploy.tasks.classification.task import Classification, ClassificationTask
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import write_image
+from hrnet_deploy.tasks.layouts import Sought
 
 NAMES = ("cat", "dog", "great white shark", "crane", "crane", "tench")
 FOLDERS = ("n1", "n2", "n3", "n4", "n5", "n6")
@@ -140,7 +141,7 @@ def test_numbers_are_matched_where_category_says_so(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("cat/ca0.png 0\ntench/te0.png 5\n")
     data = load_dataset(images, tmp_path / "list.txt")
     with pytest.raises(BadInput, match=r"the classes of the data set are numbers \(0, 5\).* say --category number"):
-        task().unscorable_reason(data)
+        task().score([], data)
     chosen = data.choosing(["number"])
     assert task().reading(chosen) == {"classes": "matched by number, as --category number says"}
     predictions = [
@@ -150,7 +151,26 @@ def test_numbers_are_matched_where_category_says_so(tmp_path: Path) -> None:
     assert task().score(predictions, chosen).figures()["top-1"] == 1.0
     (tmp_path / "list.txt").write_text("cat/ca0.png 0\ntench/te0.png 6\n")
     with pytest.raises(BadInput, match="the data set has the class 6, the network has the classes 0 to 5"):
-        task().unscorable_reason(load_dataset(images, tmp_path / "list.txt").choosing(["number"]))
+        task().score([], load_dataset(images, tmp_path / "list.txt").choosing(["number"]))
+
+
+def test_imagenet_in_its_own_folders(tmp_path: Path) -> None:
+    images = folder(tmp_path / "val", "n1", "n3")
+    sought = Sought("classification", "imagenet", 6)
+    data = load_dataset(tmp_path, sought=sought)
+    assert data.remarks["data_set"].startswith("ImageNet") and [i.file_name for i in data.items] == [
+        "n1/n10.png",
+        "n3/n30.png",
+    ]
+    predictions = [dataclasses.replace(found(i.image_id, 2), classes=np.resize(2, 5)) for i in data.items]
+    assert task().score(predictions, data).figures()["top-1"] == 0.5
+    for name in ("n1", "n3"):
+        next((images / name).iterdir()).rename(images / f"{name}.png")
+        (images / name).rmdir()
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "val.txt").write_text("n1.png 0\nn3.png 2\n")
+    listed = load_dataset(tmp_path, sought=sought).choosing(["number"])
+    assert task().score(predictions, listed).figures()["top-1"] == 0.5
 
 
 def test_category_says_what_a_class_is_called_in_the_data_set(tmp_path: Path) -> None:
@@ -159,7 +179,7 @@ def test_category_says_what_a_class_is_called_in_the_data_set(tmp_path: Path) ->
     assert task().reading(data.choosing(["cat=kitten"])) == {"classes": "chosen with --category: cat=kitten"}
     for text in ("kitten", "horse=kitten"):
         with pytest.raises(BadInput, match=f"--category {text} is neither `number` nor CLASS=CATEGORY"):
-            task().reading(data.choosing([text]))
+            task().score([], data.choosing([text]))
 
 
 @pytest.mark.parametrize(
@@ -169,12 +189,22 @@ def test_category_says_what_a_class_is_called_in_the_data_set(tmp_path: Path) ->
             ("lion", "tiger"),
             "no class of the data set is one of the network: the data set has lion, tiger, the network",
         ),
-        (("crane", "cat"), r"2 classes of the network are called crane \(n4, n5\) — name the folder"),
+        (("crane", "cat"), r"2 classes of the network are called crane \(n4, n5\); name the folder"),
     ],
 )
 def test_classes_that_do_not_fit_are_refused(classes: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=sentence):
-        task().unscorable_reason(load_dataset(folder(tmp_path, *classes)))
+        task().score([], load_dataset(folder(tmp_path, *classes)))
+
+
+def test_classes_without_names_are_those_of_the_folders_in_their_order(tmp_path: Path) -> None:
+    unnamed = task_of(known(tuple(f"class_{i}" for i in range(6)), ()))
+    data = load_dataset(folder(tmp_path, *"fbecda"))
+    assert str(unnamed.reading(data)["classes"]).startswith("matched by order, as in a training on these folders;")
+    predictions = [dataclasses.replace(found(i.image_id, 1), classes=np.resize(1, 5)) for i in data.items]
+    assert unnamed.score(predictions, data).figures()["top-1"] == pytest.approx(1 / 6)
+    fewer = data.only([0, 1])
+    assert unnamed.score(predictions, fewer).figures()["top-1"] == 0.5
 
 
 def test_images_without_classes_cannot_be_scored() -> None:

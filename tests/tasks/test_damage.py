@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from hrnet_deploy.tasks.damage import ANIMATED, CMYK, CUT_OFF, damage_of
+from hrnet_deploy.tasks.damage import ANIMATED, CMYK, CUT_OFF, OVERWRITTEN, PAGES, damage_of
 
 PIXELS = cv2.resize(np.random.default_rng(3).integers(0, 256, (6, 8, 3), np.uint8), (96, 64))
 
@@ -42,6 +43,44 @@ def test_a_jpeg_whose_end_was_never_written_is_cut_off() -> None:
     assert damage_of(data[: len(data) // 2] + bytes(len(data) // 2)) == CUT_OFF
 
 
+def middle(data: bytes, change: bytes, replaced: int) -> bytes:
+    """A file whose middle has other bytes in place of some of its own."""
+    at = len(data) * 3 // 4
+    return data[:at] + change + data[at + replaced :]
+
+
+@pytest.mark.parametrize("name", ["baseline", "restarts"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        bytes(600),  # a hole, as downloads in several pieces leave it
+        np.random.default_rng(0).integers(0, 256, 600, np.uint8).tobytes(),  # a piece of another file
+        b"\xff" * 600 + b"\x12",
+        b"\xff\x02",  # a marker that does not belong there
+        b"\xff\xd5",  # a restart marker that does not follow on the one before
+    ],
+)
+def test_a_piece_that_was_overwritten_is_damage(name: str, change: bytes) -> None:
+    """OpenCV reads on, and fills up with grey."""
+    data = middle(FILES[name], change, len(change))
+    assert damage_of(data) == OVERWRITTEN
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+def test_a_lost_piece_is_seen_by_the_numbers_of_restart_markers() -> None:
+    data = FILES["restarts"]
+    lost = data.index(b"\xff\xd2")
+    assert damage_of(data[:lost] + data[data.index(b"\xff\xd5", lost) :]) == OVERWRITTEN
+
+
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_OPTIMIZE, 1), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_an_even_area_is_no_hole(value: int, options: tuple[int, ...]) -> None:
+    """With tables of its own, its compressed data is zeros alone."""
+    data = bytes(cv2.imencode(".jpg", np.full((1200, 1600, 3), value, np.uint8), options)[1])
+    assert damage_of(data) == ""
+
+
 def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image() -> None:
     data, small = FILES["baseline"], encoded(".jpg")[:5000] + b"\xff\xd9"
     exif = b"\xff\xe1" + struct.pack(">H", 2 + len(small)) + small
@@ -64,6 +103,33 @@ def test_animations_are_named() -> None:
     assert damage_of(header + frame + b";") == ""
     assert damage_of(header + frame + frame + b";") == ANIMATED
     assert damage_of(header + frame) == CUT_OFF
+
+
+@pytest.mark.parametrize("kind", ["II*\0", "MM\0*", "II+\0", "MM\0+"])
+def test_a_tiff_of_several_pages_is_named_and_one_with_smaller_copies_is_not(kind: str) -> None:
+    order, big = "<" if kind[0] == "I" else ">", kind[2] in "+" or kind[3] in "+"
+    count, offset, entry = ("Q", "Q", "HHQQ") if big else ("H", "I", "HHII")
+
+    def pages(*subfiles: int) -> bytes:
+        head = kind.encode() + (struct.pack(order + "HHQ", 8, 0, 16) if big else struct.pack(order + "I", 8))
+        data = head
+        for number, subfile in enumerate(subfiles, start=1):
+            value = subfile if order == "<" else subfile << (32 if big else 0)
+            body = struct.pack(order + count, 1) + struct.pack(order + entry, 254, 4, 1, value)
+            last = number == len(subfiles)
+            data += body + struct.pack(order + offset, 0 if last else len(data) + len(body) + struct.calcsize(offset))
+        return data
+
+    assert damage_of(pages(0)) == damage_of(pages(0, 1)) == damage_of(pages(0, 1, 4)) == ""
+    assert damage_of(pages(0, 0)) == damage_of(pages(2, 2)) == PAGES
+    assert damage_of(pages(0, 0)[:-6]) in ("", PAGES)
+
+
+def test_tiff_files_of_opencv_are_read_as_they_are(tmp_path: Path) -> None:
+    several = tmp_path / "several.tiff"
+    assert damage_of(encoded(".tiff")) == ""
+    cv2.imwritemulti(str(several), [PIXELS, PIXELS])
+    assert damage_of(several.read_bytes()) == PAGES
 
 
 def test_cmyk_needs_the_marker_that_says_how_it_is_stored() -> None:

@@ -74,11 +74,20 @@ def test_images_of_a_list_that_are_not_there_are_counted(images: Path, tmp_path:
     assert data.truth is not None and [c["name"] for c in data.truth["categories"]] == ["9", "10"]
 
 
+def test_a_csv_file_of_two_columns_is_a_list_and_one_of_faces_is_none(images: Path, tmp_path: Path) -> None:
+    source = tmp_path / "list.csv"
+    source.write_text('image,class\nn01/c.png,"great white shark"\n')
+    assert classes(images, source) == {"c.png": "great white shark"}
+    source.write_text("image_name,scale,center_w,center_h,original_0_x,original_0_y\nc.png,1.2,3,4,1,2\n")
+    assert whole_images.read_whole_images(images, source) is None
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (b"n01/c.png dog\nn02.b\n", "has the line 2 'n02.b' — write the path of an image and its class"),
         (b"x/y.png dog\n", "none of its 1 images is there, such as x/y.png"),
+        (b"a" * 300 + b".png dog\n", "none of its 1 images is there"),
         (b"\n", "it has no line"),
         (b"\xff\xfe\x00", "is no text in UTF-8"),
     ],

@@ -65,6 +65,14 @@ def test_an_interruption_before_the_first_unit_leaves_nothing(tmp_path: Path) ->
     assert not UNFINISHED
 
 
+def test_a_kill_while_the_identity_was_written_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "out.part").mkdir()
+    half = tmp_path / "out.part" / ".identity.json.0a1b2c3d.part"
+    half.write_text('{"mod')
+    assert fill(tmp_path / "out", "a", "xy", finish=True) == ["x", "y"]
+    assert not half.exists() and (tmp_path / "out").is_dir()
+
+
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out.part").mkdir()
     (tmp_path / "out.part" / "mine").write_text("mine")

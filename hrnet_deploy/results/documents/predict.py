@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from hrnet_deploy.results.document import Document, Element, Text
-from hrnet_deploy.results.documents.figures import setting
 from hrnet_deploy.results.documents.provenance import origin
 from hrnet_deploy.results.prediction import PredictResult
-from hrnet_deploy.results.wording import counted, sentence
+from hrnet_deploy.results.wording import counted
 
 
 def document(result: PredictResult, name: str) -> Document:
@@ -19,9 +18,10 @@ def document(result: PredictResult, name: str) -> Document:
         Text(f"{written}{drawn}.", "good"),
         Text(f"{result.model} in {result.engine} ({result.engine_info.summary}).", "note"),
     ]
-    if result.boxes:
-        read = ", ".join(f"{k.replace('_', ' ')} {setting(k, v)}" for k, v in result.boxes.items())
-        found.append(Text(sentence(f"The boxes were read with: {read}"), "note"))
+    if category := result.boxes.get("boxes_of"):
+        found.append(Text(f"The results are of the boxes of {category}.", "note"))
+    if count := result.boxes.get("boxes_left_out"):
+        found.append(Text(f"{count} boxes are of other categories and were left out.", "note"))
     if result.continued:
         found.append(
             Text(f"{counted(result.continued, 'image')} of them had been predicted before an interruption.", "note")

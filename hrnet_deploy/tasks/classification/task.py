@@ -106,13 +106,15 @@ class ClassificationTask(Task):
 
     def reading(self, dataset: Dataset) -> dict[str, Setting]:
         known = super().reading(dataset)
-        return known if dataset.truth is None else {**known, **Truth.of(self.classes, dataset).how}
+        return known if self.unscorable_reason(dataset) else {**known, **Truth.of(self.classes, dataset).how}
 
     def unscorable_reason(self, dataset: Dataset) -> str:
-        """See `tasks.base.Task`. Raises BadInput where the classes of the data set are not those of the network."""
         if dataset.truth is None:
             return dataset.nothing_annotated
-        Truth.of(self.classes, dataset)
+        try:
+            Truth.of(self.classes, dataset)
+        except BadInput as error:
+            return str(error).replace(" — ", "; ")
         return ""
 
     def score(self, predictions: Sequence[Classification], dataset: Dataset) -> Accuracy:

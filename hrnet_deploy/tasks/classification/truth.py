@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.categories import Categories, listed, same_name
+from hrnet_deploy.tasks.categories import PLACEHOLDER, Categories, listed, same_name
 from hrnet_deploy.tasks.classification.labels import ImageClasses
 from hrnet_deploy.tasks.dataset import Dataset
 
@@ -55,6 +55,10 @@ def _matched(classes: ImageClasses, known: Categories) -> tuple[dict[int, int], 
             f"the classes of the data set are numbers ({listed(n or str(i) for i, n in names.items())}), which may "
             "count in another order than the network — give names, or say --category number if they are the network's"
         )
+    if len(names) == len(classes.names) and all(PLACEHOLDER.fullmatch(n) for n in classes.names) and not given:
+        pairs = listed(f"{c} is {n}" for c, n in zip(classes.names, names.values(), strict=True))
+        order = f"matched by order, as in a training on these folders; the network does not name them: {pairs}"
+        return dict(zip(names, range(len(names)), strict=True)), {"classes": order}
     found = {i: number for i, n in names.items() if (number := _find(n, classes)) is not None} | given
     if not found:
         raise BadInput(

@@ -43,7 +43,7 @@ def boxes_read(labels: Keypoints, dataset: Dataset) -> dict[str, Setting]:
         return {}
     known: dict[str, Setting] = dict(match.how)
     if others := sum(a.get("category_id", match.id) != match.id for a in boxes):
-        known["boxes_left_out"] = f"{others} of {len(boxes)}, which are of other categories"
+        known["boxes_left_out"] = f"{others} of {len(boxes)}"
     return known
 
 
