@@ -79,9 +79,9 @@ class TaskEntry:
         names."""
         if option not in self.options:
             able = [t for t in task_names() if option in task_entry(t).options]
+            listed = " and ".join(filter(None, (", ".join(able[:-1]), *able[-1:])))
             raise BadInput(
-                f"{option} is {TASK_OPTIONS[option]} of {' and '.join(able)}, {subject} is for {self.name} — leave "
-                "it out"
+                f"{option} is {TASK_OPTIONS[option]} of {listed}, {subject} is for {self.name} — leave it out"
             )
 
 

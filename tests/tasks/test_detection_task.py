@@ -149,7 +149,8 @@ def test_the_end_of_a_full_list_may_differ() -> None:
 
 def test_a_detector_is_refused_what_it_cannot_do() -> None:
     with pytest.raises(
-        BadInput, match="--flip-test is the flip test of pose and segmentation, tiny is for detection — leave it out"
+        BadInput,
+        match="--flip-test is the flip test of pose, segmentation and landmarks, tiny is for detection — leave it out",
     ):
         task_of(CARD, flip_test=True)
     with pytest.raises(BadInput, match="fit: pad"):

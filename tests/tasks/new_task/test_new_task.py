@@ -117,13 +117,13 @@ def test_its_decoding_can_be_embedded(checkpoint: Path, images: Path, tmp_path: 
     code, out, err = run("eval", tmp_path / "embedded.onnx", "--data", images, "--json")
     assert code == 0 and json.loads(out)["figures"] == {"accuracy": 1.0}, err
     code, out, err = run("export", checkpoint, "-o", tmp_path / "flipped.onnx", "--embed", "--flip-test")
-    assert code == 2 and "--flip-test is the flip test of pose and segmentation" in err
+    assert code == 2 and "--flip-test is the flip test of pose, segmentation and landmarks" in err
 
 
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        (("--flip-test",), "--flip-test is the flip test of pose and segmentation"),
+        (("--flip-test",), "--flip-test is the flip test of pose, segmentation and landmarks"),
         (("--scales", "0.5,1"), "--scales is the multi-scale test of segmentation"),
         (("--upright", "other.onnx"), "--upright is the second, upright input of detection"),
     ],
