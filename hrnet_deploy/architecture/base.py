@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from hrnet_deploy.architecture.body import INPUT, Upsample
 
-Fit = Literal["crop", "stretch", "pad", "place", "centre"]  # how an image is brought to the input, see `cards.Input`
+Fit = Literal["crop", "stretch", "pad", "place", "centre"]  # how an image is brought to the input (`image_input.Input`)
 
 
 class Architecture(abc.ABC):
@@ -71,8 +71,8 @@ class Architecture(abc.ABC):
 
     @property
     def usual_input(self) -> tuple[int, int, Fit] | None:
-        """Height, width and `fit` (see `cards.Input`) of the input that is assumed where no card tells it; None for
-        that of the most similar card."""
+        """Height, width and `fit` (see `image_input.Input`) of the input that is assumed where no card tells it; None
+        for that of the most similar card."""
         return None
 
     @property

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_deploy import downloads
 from hrnet_deploy.architecture import Architecture, DeepLabCut, with_known
-from hrnet_deploy.cards import COLOURS, UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
+from hrnet_deploy.cards import UNKNOWN, ModelCard, card_for, cards, shipped_checkpoint
 from hrnet_deploy.checkpoints.completeness import COUNTER, check_complete, check_finite, nearest_architecture
 from hrnet_deploy.checkpoints.config import config_beside, training_config
 from hrnet_deploy.checkpoints.deeplabcut import beside
@@ -26,6 +26,7 @@ from hrnet_deploy.checkpoints.recognise import IncompleteError, recognise
 from hrnet_deploy.checkpoints.weights import choose_weights
 from hrnet_deploy.errors import BadInput, need
 from hrnet_deploy.files import require_file, sha256
+from hrnet_deploy.image_input import COLOURS
 from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.registry import FromFile, Trained, task_entry
 from hrnet_deploy.registry import load as load_attribute

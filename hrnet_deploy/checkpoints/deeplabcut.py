@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from hrnet_deploy.architecture import DeepLabCut
 from hrnet_deploy.architecture.base import Fit
-from hrnet_deploy.cards import UNKNOWN, Input, ModelCard
+from hrnet_deploy.cards import UNKNOWN, ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.registry import task_entry
 
 CONFIG = "pytorch_config.yaml"

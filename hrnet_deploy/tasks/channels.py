@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import COLOURS, Input
 from hrnet_deploy.errors import BadInput, Damaged
+from hrnet_deploy.image_input import COLOURS, Input
 from hrnet_deploy.tasks.images import ARRAY, Image, read_image, read_unchanged
 
 PICTURE = Input(0, 0)  # of the three colours

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.files import read_json, sha256
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.results.base import Setting, Skipped
 from hrnet_deploy.tasks.annotations import cleaned, cleaned_categories, tool_of
 from hrnet_deploy.tasks.categories import Categories, listed

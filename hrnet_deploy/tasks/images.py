@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Input
 from hrnet_deploy.errors import BadInput, Damaged, Unavailable
 from hrnet_deploy.files import atomic_write, require_file
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks import png
 from hrnet_deploy.tasks.damage import damage_of
 

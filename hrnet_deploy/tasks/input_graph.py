@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hrnet_deploy.cards import Input
+from hrnet_deploy.image_input import Input
 
 HEADER = '<ir_version: 10, opset_import: ["" : {opset}]>'
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.results.export import ActivationFit
 from hrnet_deploy.tasks.base import Feed, dataset_samples, task_of
 from hrnet_deploy.tasks.dataset import Dataset

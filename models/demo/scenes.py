@@ -19,7 +19,7 @@ from rich.progress import track
 from torch import Tensor
 from training import console
 
-from hrnet_deploy.cards import Input
+from hrnet_deploy.image_input import Input
 
 STORE = 320  # the longer side of a stored scene, in pixels
 MOST = 12  # a scene has fewer objects than this

@@ -14,10 +14,11 @@ import onnxruntime
 import pytest
 from support import goldens
 
-from hrnet_deploy.cards import Input, card
+from hrnet_deploy.cards import card
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.metadata import read_description
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks import input_graph
 from hrnet_deploy.tasks.base import InputFormat, TaskOptions, task_of
 from hrnet_deploy.tasks.pose import graph

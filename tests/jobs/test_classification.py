@@ -13,12 +13,13 @@ import torch
 from drawn.things import NAMES
 from support.tiny import CLASSIFIER_SIZE, TINY_CLASSIFIER
 
-from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.index import GraphIndex
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, block_of, fusion_of, place
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import dataset_samples, task_of
 from hrnet_deploy.tasks.classification.labels import ImageClasses

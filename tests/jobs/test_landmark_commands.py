@@ -27,7 +27,7 @@ from hrnet_deploy.tasks.geometry import FaceCrop
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.landmarks.labels import Landmarks
 from hrnet_deploy.tasks.landmarks.task import LandmarkTask
-from hrnet_deploy.tasks.pose.task import Pose
+from hrnet_deploy.tasks.pose.person import Pose
 
 Run = Callable[..., tuple[int, str, str]]
 SHAPE = arch.FaceHRNet(dataclasses.replace(BODY, upsample=arch.Upsample("bilinear")), 68)

@@ -19,13 +19,14 @@ from onnx import numpy_helper
 from support.tiny import SEG_SIZE, TINY_SEG
 
 from hrnet_deploy import architecture as arch
-from hrnet_deploy.cards import Input, card
+from hrnet_deploy.cards import card
 from hrnet_deploy.engines import open_engine
 from hrnet_deploy.engines.base import Source
 from hrnet_deploy.graph.fp16 import to_fp16
 from hrnet_deploy.graph.index import GraphIndex
 from hrnet_deploy.graph.metadata import load_model, read_description
 from hrnet_deploy.graph.quantize import TARGETS, block_of, place, quantize
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import Feed, InputFormat, TaskOptions, noise

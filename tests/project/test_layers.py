@@ -24,6 +24,7 @@ LAYERS = (
     "networks",
     "downloads",
     "cards",
+    "image_input",
     "architecture",
     "results",
     "registry",

@@ -17,8 +17,9 @@ import pytest
 
 from hrnet_deploy import architecture as arch
 from hrnet_deploy.architecture import to_dict
-from hrnet_deploy.cards import Input, card_for, read_card
+from hrnet_deploy.cards import card_for, read_card
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks import input_graph
 from hrnet_deploy.tasks.base import noise, task_of
 from hrnet_deploy.tasks.channels import as_picture, checked_image, of_picture, read_channels

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from support.tiny import TINY_CLASSIFIER
 
-from hrnet_deploy.cards import Input, ModelCard, card, card_for
+from hrnet_deploy.cards import ModelCard, card, card_for
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import InputFormat, Sample, task_of
 from hrnet_deploy.tasks.classification.accuracy import Accuracy
 from hrnet_deploy.tasks.classification.graph import embedding

@@ -12,8 +12,9 @@ import torch
 from support import goldens
 
 from hrnet_deploy import architecture as arch
-from hrnet_deploy.cards import Input, card_for
+from hrnet_deploy.cards import card_for
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import embedding_of, task_of
 from hrnet_deploy.tasks.categories import Categories
 from hrnet_deploy.tasks.dataset import Item

@@ -18,7 +18,8 @@ from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.pose.detailed_ap import DetailedMatches
 from hrnet_deploy.tasks.pose.labels import Keypoints
-from hrnet_deploy.tasks.pose.task import Pose, PoseTask
+from hrnet_deploy.tasks.pose.person import Pose
+from hrnet_deploy.tasks.pose.task import PoseTask
 from hrnet_deploy.tasks.pose.truth import annotated_points, with_points
 
 WHOLE, CROWD, COCO = "pose_hrnet_w32_wholebody_256x192", "pose_hrnet_w32_crowdpose_256x192", "pose_hrnet_w32_256x192"

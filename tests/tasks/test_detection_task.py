@@ -15,8 +15,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from support.tiny import DETECTOR
 
-from hrnet_deploy.cards import Input, ModelCard, card
+from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.average_precision import Matches, paired_difference
 from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.classes import Classes

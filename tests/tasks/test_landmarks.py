@@ -21,7 +21,7 @@ from hrnet_deploy.tasks.landmarks.task import LandmarkTask
 from hrnet_deploy.tasks.pose import graph
 from hrnet_deploy.tasks.pose.decoding import decoder, face
 from hrnet_deploy.tasks.pose.heatmaps import merge_flip
-from hrnet_deploy.tasks.pose.task import Person, Pose
+from hrnet_deploy.tasks.pose.person import Person, Pose
 
 UNIT = 200  # pixels of the official scale
 FACES = {

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from support.real import real
 
-from hrnet_deploy.cards import Input, ModelCard, card, cards
+from hrnet_deploy.cards import ModelCard, card, cards
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import InputFormat, task_of
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.images import write_image

@@ -18,7 +18,8 @@ from hrnet_deploy.tasks.base import InputFormat
 from hrnet_deploy.tasks.dataset import Dataset, load_dataset
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.matlab import read_mat
-from hrnet_deploy.tasks.pose.task import Pose, PoseTask
+from hrnet_deploy.tasks.pose.person import Pose
+from hrnet_deploy.tasks.pose.task import PoseTask
 
 RNG = np.random.default_rng(5)
 JOINTS = RNG.uniform(30, 90, (2, 16, 2)).round(2)

@@ -20,7 +20,8 @@ from hrnet_deploy.tasks.base import InputFormat, TaskOptions, embedding_of, task
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
 from hrnet_deploy.tasks.images import read_image
 from hrnet_deploy.tasks.pose.labels import Keypoints
-from hrnet_deploy.tasks.pose.task import Person, Pose, PoseTask
+from hrnet_deploy.tasks.pose.person import Person, Pose
+from hrnet_deploy.tasks.pose.task import PoseTask
 
 CARD = card("pose_hrnet_w32_256x192")
 

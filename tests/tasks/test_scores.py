@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from support.tiny import DETECTOR, FRAME
 
-from hrnet_deploy.cards import Input, ModelCard, card
+from hrnet_deploy.cards import ModelCard, card
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import checked_score, task_of
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.dataset import Dataset, Item

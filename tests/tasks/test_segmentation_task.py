@@ -18,8 +18,9 @@ import torch
 from drawn.person import PARTS
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Input, card, read_card
+from hrnet_deploy.cards import card, read_card
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import InputFormat, TaskOptions, task_of
 from hrnet_deploy.tasks.classes import Classes, colours_of
 from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset

@@ -9,7 +9,8 @@ import torch
 from support.tiny import SIZE, TINY
 
 from hrnet_deploy import checkpoints
-from hrnet_deploy.cards import Input, ModelCard, card
+from hrnet_deploy.cards import ModelCard, card
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.results.export import ActivationFit
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.first_layers import SURE, SUSPECT, activation_fit

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hrnet_deploy.architecture import RESNET_DEPTHS, Body, Stage, Upsample
-from hrnet_deploy.cards import MOST_CHANNELS
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import MOST_CHANNELS
 
 BRANCHES = "stage2.0.branches."  # every HRNet has parameters whose names begin so
 

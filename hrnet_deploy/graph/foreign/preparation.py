@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
-from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.graph.foreign.look import SIZES, Look, attribute
 from hrnet_deploy.graph.foreign.reading import WEIGHTED, Shape, written
+from hrnet_deploy.image_input import Input
 
 NCHW, NHWC = "NCHW", "NHWC"
 AXES = {"NCHW": 1, "NHWC": 3}  # where the colours are

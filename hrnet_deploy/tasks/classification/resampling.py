@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Input
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.images import Image
 
 Floats = NDArray[np.float64]

@@ -28,7 +28,7 @@ from hrnet_deploy.tasks.pose.truth import annotated_points, people
 
 if TYPE_CHECKING:
     from hrnet_deploy.tasks.base import Record, Score
-    from hrnet_deploy.tasks.pose.task import Pose
+    from hrnet_deploy.tasks.pose.person import Pose
 
 FAILURES = (0.08, 0.1)  # a face with a larger NME is one that the network failed on
 AREA = 0.1  # the curve of the AUC ends at this NME

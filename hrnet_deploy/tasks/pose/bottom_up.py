@@ -20,7 +20,8 @@ from hrnet_deploy.tasks.base import NO_OPTIONS, InputFormat, Outputs, Record, Sa
 from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image
 from hrnet_deploy.tasks.pose.heatmaps import Floats, maxima
-from hrnet_deploy.tasks.pose.task import Person, Pose, PoseTask
+from hrnet_deploy.tasks.pose.person import Person, Pose
+from hrnet_deploy.tasks.pose.task import PoseTask
 from hrnet_deploy.tasks.pose.whole import of_image
 
 UNGROUPED = (

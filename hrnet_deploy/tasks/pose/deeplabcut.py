@@ -24,7 +24,8 @@ from hrnet_deploy.tasks.dataset import Item
 from hrnet_deploy.tasks.images import Image
 from hrnet_deploy.tasks.pose import truth
 from hrnet_deploy.tasks.pose.heatmaps import Floats
-from hrnet_deploy.tasks.pose.task import Person, Pose, PoseTask
+from hrnet_deploy.tasks.pose.person import Person, Pose
+from hrnet_deploy.tasks.pose.task import PoseTask
 from hrnet_deploy.tasks.pose.whole import of_box, of_image
 
 

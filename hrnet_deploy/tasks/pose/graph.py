@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import Maps
 from hrnet_deploy.tasks.input_graph import HEADER
 from hrnet_deploy.tasks.pose.decoding import LEAST, UDP_RANGE

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Input
+from hrnet_deploy.image_input import Input
 
 Floats = NDArray[np.float32]
 

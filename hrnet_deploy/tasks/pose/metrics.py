@@ -23,7 +23,7 @@ from hrnet_deploy.tasks.pose.truth import annotated_points, people, with_points
 
 if TYPE_CHECKING:
     from hrnet_deploy.tasks.base import Record, Score
-    from hrnet_deploy.tasks.pose.task import Pose
+    from hrnet_deploy.tasks.pose.person import Pose
 
 HEAD = ("upper_neck", "head_top")  # the ends of a head, where an annotation has no box of it
 NOT_IN_MEAN = ("pelvis", "thorax")  # not in the mean of PCKh

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnet_deploy.cards import Input
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.geometry import Crop, Floats
 
 

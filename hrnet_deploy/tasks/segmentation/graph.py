@@ -6,7 +6,8 @@ are static."""
 
 from __future__ import annotations
 
-from hrnet_deploy.cards import Input, ModelCard
+from hrnet_deploy.cards import ModelCard
+from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import Maps
 from hrnet_deploy.tasks.classes import Classes
 from hrnet_deploy.tasks.input_graph import HEADER
