@@ -86,4 +86,4 @@ def test_a_network_that_labels_pixels_has_no_categories(
     exported_seg: Callable[..., Path], tmp_path: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     code, _, err = run("eval", exported_seg(), "--data", tmp_path, "--category", "person")
-    assert code == 2 and "--category is the choice of categories of pose and detection" in err
+    assert code == 2 and "--category is the choice of categories of pose, detection" in err
