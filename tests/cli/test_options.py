@@ -30,6 +30,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "compare": ("a.json", "b.json"),
     "report": ("a.json", "-o", "b.html"),
     "inspect": ("a.onnx",),
+    "download": ("pose_hrnet_w32_256x192",),
 }
 BASE_OF_OPTION = {"--budget": ()}  # an option that needs other arguments
 MAY_BE_0 = {"--seed", "--level", "--aux-streams", "--budget"}  # and every limit of how much something may change
