@@ -30,11 +30,7 @@ def test_a_folder_of_annotations_of_people_is_refused_first(
     (tmp_path / "maps").mkdir()
     name, *rest = command
     code, _, err = run(name, tiny_onnx, *rest, "--annotations", "maps")
-<<<<<<< HEAD
     assert code == 2 and f"--annotations maps is a folder, and {tiny_onnx} is for pose — give a file of annot" in err
-=======
-    assert code == 2 and f"--annotations maps is a folder, and {tiny_onnx} is for pose — give a file of" in err
->>>>>>> b89ca4b1705caaa789fc4dd6390c3898b8a591a0
     code, _, err = run(name, tiny_onnx, *rest, "--annotations", "none.json")
     assert code == 2 and "none.json does not exist" in err
 
