@@ -271,7 +271,7 @@ def test_a_size_is_height_then_width() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("when", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.paper)])
 def test_a_run_killed_halfway_leaves_no_file_under_the_output_s_name(
     when: signal.Signals, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -39,7 +39,6 @@ IN_CI = {  # one of each kind; the others differ in width or in the number of la
     "cls_hrnet_w18_small_v1_imagenet_224x224",
     "face_hrnetv2_w8_demo_96x96",
     "faster_rcnn_hrnetv2p_w18_800x1344",
-    "faster_rcnn_resnext101_64x4d_fpn_800x1344",
     "pose_hrnet_w48_wholebody_384x288_dark",
     "pose_resnet152_384x288",
     "seg_deeplabv3_r101d8_cityscapes_512x1024",
