@@ -143,7 +143,7 @@ def test_every_kind_that_holds_figures_can_be_compared(tmp_path: Path) -> None:
     for kind, (result, *_) in examples().items():
         path = tmp_path / f"{kind}.json"
         codec.write(path, result)
-        if kind in ("compare", "predict", "sensitivity"):
+        if kind in ("compare", "download", "predict", "sensitivity"):
             with pytest.raises(BadInput, match="cannot be compared"):
                 compare(path, path)
             continue
