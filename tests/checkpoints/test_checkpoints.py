@@ -706,6 +706,7 @@ def test_a_card_of_the_users_own(
     for broken, sentence in (
         ({**own, "keypoints": {"names": ["a"]}}, "names 1 keypoints, its network has 17"),
         ({"input": 3}, "is not a model card"),
+        ({"name": "mine"}, "is not a model card: it has no architecture and no input"),
         ("x: [", "is not a model card"),
     ):
         path.write_text(broken if isinstance(broken, str) else yaml.safe_dump(json.loads(json.dumps(broken))))
