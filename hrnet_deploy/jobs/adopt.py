@@ -30,7 +30,8 @@ from hrnet_deploy.results.adoption import AdoptResult
 from hrnet_deploy.results.export import ActivationFit
 from hrnet_deploy.results.figures import Check, TensorFigures, all_passed
 from hrnet_deploy.tasks.base import InputFormat, noise
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
 from hrnet_deploy.workflow.arguments import ONNX, require_suffix

@@ -22,9 +22,10 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.check import CheckResult
 from hrnet_deploy.results.figures import Budget, TensorFigures
 from hrnet_deploy.tasks.base import Feed, Task, dataset_samples, noise, task_of
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.layouts import Sought
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import NAME, sample_images
 from hrnet_deploy.workflow.arguments import require_amount, require_annotations, require_count, require_threads

@@ -40,7 +40,7 @@ from hrnet_deploy.results.cost_table import (
 )
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.tasks.base import InputFormat, task_of
-from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.arguments import require_amount

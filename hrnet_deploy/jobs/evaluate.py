@@ -14,9 +14,10 @@ from hrnet_deploy.registry import task_entry
 from hrnet_deploy.results.base import Figure, Setting
 from hrnet_deploy.results.evaluation import EvalResult
 from hrnet_deploy.tasks.base import Task
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.layouts import Sought
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_annotations, require_count
 from hrnet_deploy.workflow.open_model import ModelUse, open_model

@@ -81,7 +81,7 @@ def export(request: ExportRequest, progress: Progress = SILENT) -> ExportResult:
     from hrnet_deploy import checkpoints
     from hrnet_deploy.engines.base import Source
     from hrnet_deploy.graph.metadata import WEIGHTS_STEP, describe, save_model
-    from hrnet_deploy.tasks.dataset import load_dataset
+    from hrnet_deploy.tasks.loading import load_dataset
     from hrnet_deploy.tasks.readable import readable
     from hrnet_deploy.tasks.samples import NAME, sample_images
     from hrnet_deploy.workflow.first_layers import activation_fit

@@ -22,7 +22,8 @@ from hrnet_deploy.progress import SILENT, Progress
 from hrnet_deploy.results.figures import all_passed
 from hrnet_deploy.results.float16 import HalfResult
 from hrnet_deploy.tasks.base import Task, dataset_samples, task_of
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.tasks.samples import sample_images
 from hrnet_deploy.workflow.arguments import ONNX, require_suffix

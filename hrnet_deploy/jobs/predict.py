@@ -19,7 +19,7 @@ from hrnet_deploy.results.base import Skipped
 from hrnet_deploy.results.prediction import PredictResult
 from hrnet_deploy.tasks.base import Record, Task
 from hrnet_deploy.tasks.channels import as_picture, checked_image, of_picture, read_channels
-from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.images import (
     VIDEO_SUFFIXES,
@@ -28,6 +28,7 @@ from hrnet_deploy.tasks.images import (
     VideoWriter,
     write_image,
 )
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import require_some, skipped_file
 from hrnet_deploy.workflow.identity import software
 from hrnet_deploy.workflow.open_model import ModelUse, open_model

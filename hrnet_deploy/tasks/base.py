@@ -25,8 +25,9 @@ from hrnet_deploy.files import sha256
 from hrnet_deploy.registry import load, task_entry
 from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
-from hrnet_deploy.tasks.dataset import BESIDE, Dataset, Item
+from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import Image, Labels
+from hrnet_deploy.tasks.loading import BESIDE
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hrnet_deploy.cards import folder
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
+from hrnet_deploy.tasks.loading import load_dataset
 
 NAME = "the package's own sample images"
 

@@ -12,9 +12,10 @@ import numpy as np
 from hrnet_deploy.cards import ModelCard
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.results.base import Skipped
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.layouts import Sought
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.arguments import require_count
 

@@ -20,7 +20,7 @@ from hrnet_deploy.jobs.check import CheckRequest, check
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.jobs.quantize import quantize
 from hrnet_deploy.tasks.base import dataset_samples, task_of
-from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.workflow.split import Split
 
 PARSER, DETECTOR = "seg_hrnetv2_w16_demo_256x256", "det_hrnetv2p_w16_demo_256x256"

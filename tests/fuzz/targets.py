@@ -25,7 +25,8 @@ from hrnet_deploy.results.render.markdown import Pictures, markdown
 from hrnet_deploy.results.render.page import html_page
 from hrnet_deploy.tasks import images
 from hrnet_deploy.tasks.classes import Classes
-from hrnet_deploy.tasks.dataset import Item, load_dataset
+from hrnet_deploy.tasks.dataset import Item
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.mpii import as_coco, read_release
 from hrnet_deploy.tasks.segmentation.survey import Survey
 from hrnet_deploy.workflow.findings import FindingsCache

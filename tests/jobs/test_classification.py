@@ -23,7 +23,7 @@ from hrnet_deploy.image_input import Input
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import dataset_samples, task_of
 from hrnet_deploy.tasks.classification.labels import ImageClasses
-from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.loading import load_dataset
 
 QUICK = ("--exporter", "torchscript")  # the other exporter takes three times as long; test_export covers it
 Run = Callable[..., tuple[int, str, str]]

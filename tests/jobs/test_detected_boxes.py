@@ -24,8 +24,8 @@ from hrnet_deploy.jobs.check import CheckRequest, check
 from hrnet_deploy.jobs.evaluate import EvalRequest, evaluate
 from hrnet_deploy.jobs.export import ExportOptions, ExportRequest, export
 from hrnet_deploy.jobs.predict import PredictRequest, predict
-from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.tasks.detections import Boxes
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.workflow.open_model import ModelUse
 from hrnet_deploy.workflow.split import Split
 

@@ -21,12 +21,13 @@ from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.networks import build_network, random_weights
 from hrnet_deploy.tasks.base import InputFormat
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.geometry import FaceCrop
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.landmarks.labels import Landmarks
 from hrnet_deploy.tasks.landmarks.task import LandmarkTask
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.pose.person import Pose
 
 Run = Callable[..., tuple[int, str, str]]

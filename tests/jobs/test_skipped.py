@@ -11,7 +11,7 @@ import pytest
 
 from hrnet_deploy.cards import folder
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.dataset import load_dataset
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.readable import readable
 from hrnet_deploy.workflow.split import Split
 

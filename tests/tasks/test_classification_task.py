@@ -22,9 +22,10 @@ from hrnet_deploy.tasks.classification.graph import embedding
 from hrnet_deploy.tasks.classification.labels import ImageClasses
 from hrnet_deploy.tasks.classification.resampling import centre_crop
 from hrnet_deploy.tasks.classification.task import Classification, ClassificationTask
-from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.layouts import Sought
+from hrnet_deploy.tasks.loading import load_dataset
 
 NAMES = ("cat", "dog", "great white shark", "crane", "crane", "tench")
 FOLDERS = ("n1", "n2", "n3", "n4", "n5", "n6")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hrnet_deploy.errors import BadInput
-from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.tasks.images import list_images, read_image
+from hrnet_deploy.tasks.loading import load_dataset
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from support.real import real
 
 from hrnet_deploy.cards import card
 from hrnet_deploy.tasks.base import InputFormat
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.tasks.images import write_image
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.pose.detailed_ap import DetailedMatches
 from hrnet_deploy.tasks.pose.labels import Keypoints
 from hrnet_deploy.tasks.pose.person import Pose

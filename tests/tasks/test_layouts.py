@@ -15,11 +15,12 @@ from hrnet_deploy.cards import ModelCard, card, cards
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import InputFormat, task_of
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.tasks.images import write_image
 from hrnet_deploy.tasks.layouts import LAYOUTS, Sought, find
 from hrnet_deploy.tasks.layouts.kinds import Layout
 from hrnet_deploy.tasks.layouts.table import CITYSCAPES, COCO_STUFF, from_one
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.segmentation.task import SegmentationTask
 from hrnet_deploy.workflow.split import Split
 

@@ -15,8 +15,9 @@ from hrnet_deploy.cards import card
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks import matlab
 from hrnet_deploy.tasks.base import InputFormat
-from hrnet_deploy.tasks.dataset import Dataset, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset
 from hrnet_deploy.tasks.images import write_image
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.matlab import read_mat
 from hrnet_deploy.tasks.pose.person import Pose
 from hrnet_deploy.tasks.pose.task import PoseTask

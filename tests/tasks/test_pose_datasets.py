@@ -15,9 +15,10 @@ from support.real import real
 from hrnet_deploy.cards import card, cards
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.base import InputFormat, TaskOptions
-from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.detections import Boxes
 from hrnet_deploy.tasks.images import write_image
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.pose.labels import Keypoints
 from hrnet_deploy.tasks.pose.person import Pose
 from hrnet_deploy.tasks.pose.task import PoseTask

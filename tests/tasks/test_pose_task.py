@@ -17,8 +17,9 @@ from hrnet_deploy import architecture as arch
 from hrnet_deploy.cards import card, card_for, folder
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks.base import InputFormat, TaskOptions, embedding_of, task_of
-from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import read_image
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.pose.labels import Keypoints
 from hrnet_deploy.tasks.pose.person import Person, Pose
 from hrnet_deploy.tasks.pose.task import PoseTask

@@ -23,8 +23,9 @@ from hrnet_deploy.errors import BadInput
 from hrnet_deploy.image_input import Input
 from hrnet_deploy.tasks.base import InputFormat, TaskOptions, task_of
 from hrnet_deploy.tasks.classes import Classes, colours_of
-from hrnet_deploy.tasks.dataset import Dataset, Item, load_dataset
+from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.images import read_image, read_labels, write_image
+from hrnet_deploy.tasks.loading import load_dataset
 from hrnet_deploy.tasks.segmentation.confusion import SegmentationScore, counts_of, figures_of
 from hrnet_deploy.tasks.segmentation.drawing import draw_labels
 from hrnet_deploy.tasks.segmentation.task import CompressedSegmentation, Segmentation, SegmentationTask, merge_flip

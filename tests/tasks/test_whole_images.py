@@ -9,8 +9,8 @@ import pytest
 
 from hrnet_deploy.errors import BadInput
 from hrnet_deploy.tasks import whole_images
-from hrnet_deploy.tasks.dataset import load_dataset
 from hrnet_deploy.tasks.images import write_image
+from hrnet_deploy.tasks.loading import load_dataset
 
 
 def image(path: Path) -> Path:

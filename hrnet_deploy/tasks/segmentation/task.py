@@ -24,9 +24,10 @@ from hrnet_deploy.results.base import Setting
 from hrnet_deploy.results.figures import Distance
 from hrnet_deploy.tasks.base import CROPS, NO_OPTIONS, InputFormat, Outputs, Record, Sample, Task, TaskOptions
 from hrnet_deploy.tasks.classes import Classes
-from hrnet_deploy.tasks.dataset import LABELS, Dataset, Item
+from hrnet_deploy.tasks.dataset import Dataset, Item
 from hrnet_deploy.tasks.fit import InputFit
 from hrnet_deploy.tasks.images import Image, Labels, labels_size, normalised
+from hrnet_deploy.tasks.loading import LABELS
 from hrnet_deploy.tasks.segmentation import ENTRY
 from hrnet_deploy.tasks.segmentation.confusion import SegmentationScore, counts_of
 from hrnet_deploy.tasks.segmentation.drawing import draw_labels
