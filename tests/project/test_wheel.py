@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 # These modules and all modules below them need torch.
 NEED_TORCH = {
     "hrnet_deploy.engines.torch_",
+    "hrnet_deploy.engines.fused_convolutions",
     "hrnet_deploy.engines.parallel_branches",
     "hrnet_deploy.networks",
     *(f"hrnet_deploy.tasks.{task}.training" for task in task_names()),
