@@ -6,7 +6,7 @@ import abc
 import dataclasses
 from typing import ClassVar, Literal, Self
 
-from hrnet_deploy.architecture.body import INPUT, Upsample
+from hrnet_deploy.architecture.body import INPUT, Body, Upsample
 
 Fit = Literal["crop", "stretch", "pad", "place", "centre"]  # how an image is brought to the input (`image_input.Input`)
 
@@ -96,3 +96,21 @@ class Architecture(abc.ABC):
         defaults = {f.name: f.default for f in dataclasses.fields(self) if f.name in self.not_in_weights}  # type: ignore[arg-type]
         same = dataclasses.replace(self, **defaults) if defaults else self  # type: ignore[type-var]
         return same.with_upsampling(Upsample()) if self.open_upsampling else same
+
+
+class HRNetArchitecture(Architecture):
+    """A family whose networks have an HRNet `body`, which decides the sizes that they take."""
+
+    body: Body
+
+    @property
+    def scale(self) -> str:
+        return f"w{self.body.width}"
+
+    @property
+    def divisor(self) -> int:
+        return self.body.divisor
+
+    @property
+    def shared_body(self) -> Body:
+        return self.body

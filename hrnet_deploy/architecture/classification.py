@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.architecture.base import Architecture, Fit
+from hrnet_deploy.architecture.base import Fit, HRNetArchitecture
 from hrnet_deploy.architecture.body import Body, of_channels
 from hrnet_deploy.fields import within
 
@@ -15,7 +15,7 @@ FEATURES = 2048
 
 
 @dataclass(frozen=True)
-class ClassHRNet(Architecture):
+class ClassHRNet(HRNetArchitecture):
     """HRNet for classification: a bottleneck unit widens every branch, strided convolutions add each branch to the next
     smaller one, and `features` channels of the smallest are averaged over the image. One fully connected layer gives a
     score for each class.
@@ -38,18 +38,6 @@ class ClassHRNet(Architecture):
     @property
     def labels(self) -> int:
         return self.classes
-
-    @property
-    def scale(self) -> str:
-        return f"w{self.body.width}"
-
-    @property
-    def divisor(self) -> int:
-        return self.body.divisor
-
-    @property
-    def shared_body(self) -> Body:
-        return self.body
 
     @property
     def usual_input(self) -> tuple[int, int, Fit]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from hrnet_deploy.architecture.base import Architecture, Fit
+from hrnet_deploy.architecture.base import Fit, HRNetArchitecture
 from hrnet_deploy.architecture.body import Body, of_channels
 
 
 @dataclass(frozen=True)
-class DeepLabCut(Architecture):
+class DeepLabCut(HRNetArchitecture):
     """Two heads on the high-resolution branch: `heatmaps` (N, keypoints, h, w), and `locref` (N, 2 keypoints, h, w),
     the offsets of each keypoint as x, y, x, y, ..., in units of DeepLabCut's `locref_std`.
 
@@ -46,18 +46,6 @@ class DeepLabCut(Architecture):
     @property
     def labels(self) -> int:
         return self.keypoints
-
-    @property
-    def scale(self) -> str:
-        return f"w{self.body.width}"
-
-    @property
-    def divisor(self) -> int:
-        return self.body.divisor
-
-    @property
-    def shared_body(self) -> Body:
-        return self.body
 
     @property
     def usual_input(self) -> tuple[int, int, Fit]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.architecture.base import Architecture, Fit
+from hrnet_deploy.architecture.base import Fit, HRNetArchitecture
 from hrnet_deploy.architecture.body import Body, of_channels
 
 
 @dataclass(frozen=True)
-class HigherHRNet(Architecture):
+class HigherHRNet(HRNetArchitecture):
     """Heads at two resolutions: `stage0` (N, keypoints + tags, H/4, W/4) has heatmaps and then tags, which say which
     keypoints are of one person; `stage1` (N, keypoints, H/2, W/2) has heatmaps, after a transposed convolution of
     kernel 4 to `deconv` channels and `units` residual units. With `concatenated`, that convolution sees stage0 too."""
@@ -35,18 +35,6 @@ class HigherHRNet(Architecture):
     @property
     def labels(self) -> int:
         return self.keypoints
-
-    @property
-    def scale(self) -> str:
-        return f"w{self.body.width}"
-
-    @property
-    def divisor(self) -> int:
-        return self.body.divisor
-
-    @property
-    def shared_body(self) -> Body:
-        return self.body
 
     @property
     def usual_input(self) -> tuple[int, int, Fit]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.architecture.base import Architecture
+from hrnet_deploy.architecture.base import HRNetArchitecture
 from hrnet_deploy.architecture.body import Body, of_channels
 
 
 @dataclass(frozen=True)
-class FaceHRNet(Architecture):
+class FaceHRNet(HRNetArchitecture):
     """HRNetV2: all branches, brought to the size of the first and concatenated, give one heatmap per landmark, at 1/4
     of the input size. Branches are upsampled bilinearly, in the body's fusion too."""
 
@@ -31,17 +31,5 @@ class FaceHRNet(Architecture):
         return self.landmarks
 
     @property
-    def scale(self) -> str:
-        return f"w{self.body.width}"
-
-    @property
-    def divisor(self) -> int:
-        return self.body.divisor
-
-    @property
     def smallest_side(self) -> int:
         return 4 * 2 ** len(self.body.stages)
-
-    @property
-    def shared_body(self) -> Body:
-        return self.body

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrnet_deploy.architecture.base import Architecture
+from hrnet_deploy.architecture.base import Architecture, HRNetArchitecture
 from hrnet_deploy.architecture.body import RESNET_DEPTHS, Body, of_channels
 from hrnet_deploy.fields import among
 
 
 @dataclass(frozen=True)
-class PoseHRNet(Architecture):
+class PoseHRNet(HRNetArchitecture):
     """HRNetV1: a convolution on the high-resolution branch gives one heatmap per keypoint, at 1/4 of the input size."""
 
     family: ClassVar[str] = "pose_hrnet"
@@ -29,18 +29,6 @@ class PoseHRNet(Architecture):
     @property
     def labels(self) -> int:
         return self.keypoints
-
-    @property
-    def scale(self) -> str:
-        return f"w{self.body.width}"
-
-    @property
-    def divisor(self) -> int:
-        return self.body.divisor
-
-    @property
-    def shared_body(self) -> Body:
-        return self.body
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def of_category(
 
 
 def boxes_read(labels: Keypoints, dataset: Dataset) -> dict[str, Setting]:
-    """How the category was found whose boxes a network looks at, and how many boxes are of others."""
+    """How the category of the boxes was found, and how many boxes are of other categories."""
     boxes = [a for item in dataset.items for a in item.annotations or ()]
     match = looked_at(labels, dataset.categories) if boxes else None
     if match is None:
